@@ -1,0 +1,104 @@
+"""onecopy: one copy of every tensor per host.
+
+    import onecopy, torch
+
+    with onecopy.start("demo", capacity="1GiB") as store:
+        store.save("weights", {"w": torch.randn(1000, 1000)})
+        weights = store.load("weights")          # no copy: a view of the saved bytes
+
+Another process gets at it with `onecopy.connect("demo").load("weights")`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from onecopy._version import __version__
+
+if TYPE_CHECKING:
+    from onecopy.errors import (
+        AccessDenied,
+        CorruptEntry,
+        EntryExists,
+        EntryNotFound,
+        InvalidArgument,
+        LimitReached,
+        LockHeld,
+        LockLost,
+        OnecopyError,
+        ProtocolError,
+        StoreClosed,
+        StoreFull,
+        StoreRunning,
+        StoreUnavailable,
+        UnsupportedValue,
+        WaitTimeout,
+    )
+    from onecopy.store.client import Store
+    from onecopy.store.launch import connect, start
+    from onecopy.store.lock import Lock
+    from onecopy.store.messages import EntryStat, Event, StoreStats
+    from onecopy.store.ref import Ref
+    from onecopy.store.watch import Watch
+    from onecopy.tensors.codec import Codec
+    from onecopy.tensors.codec import register as register_codec
+
+__all__ = [
+    "start",
+    "connect",
+    "Store",
+    "Ref",
+    "Lock",
+    "Watch",
+    "Event",
+    "EntryStat",
+    "StoreStats",
+    "Codec",
+    "register_codec",
+    "OnecopyError",
+    "EntryNotFound",
+    "EntryExists",
+    "WaitTimeout",
+    "StoreUnavailable",
+    "LockLost",
+    "ProtocolError",
+    "StoreRunning",
+    "StoreFull",
+    "LimitReached",
+    "InvalidArgument",
+    "StoreClosed",
+    "CorruptEntry",
+    "UnsupportedValue",
+    "LockHeld",
+    "AccessDenied",
+    "__version__",
+]
+
+# Where each public name lives; errors are the rest. Imported when first asked for.
+_HOMES = {
+    "start": "store.launch",
+    "connect": "store.launch",
+    "Store": "store.client",
+    "Ref": "store.ref",
+    "Lock": "store.lock",
+    "Watch": "store.watch",
+    "Event": "store.messages",
+    "EntryStat": "store.messages",
+    "StoreStats": "store.messages",
+    "Codec": "tensors.codec",
+    "register_codec": "tensors.codec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
+    module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
+    value = getattr(module, "register" if name == "register_codec" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,92 @@
+"""Every error that onecopy raises on purpose.
+
+    OnecopyError
+    ├── EntryNotFound      KeyError             no entry of that name
+    ├── EntryExists        FileExistsError      the name is taken, and `overwrite` was not given
+    ├── WaitTimeout        TimeoutError         waited in vain
+    ├── StoreUnavailable   ConnectionError      no store of that name answers
+    │   └── LockLost                            the store died while this lock was held
+    ├── ProtocolError      ConnectionError      the other side speaks another version, or nonsense
+    ├── StoreRunning       FileExistsError      a live store already has that name
+    ├── StoreFull          MemoryError          no room, and nothing that may be evicted
+    ├── LimitReached       OSError              out of file descriptors or memory maps
+    ├── InvalidArgument    ValueError           a bad name or argument
+    ├── StoreClosed        ValueError           used after `close()`
+    ├── CorruptEntry       ValueError           an entry's bytes contradict its header
+    ├── UnsupportedValue   TypeError            a value that cannot be stored
+    ├── LockHeld           RuntimeError         this thread already holds the lock
+    └── AccessDenied       PermissionError      another user's store, or a read-only client
+
+Each text says what to do next (I8). The built-in parent is the one that callers
+already catch for that kind of trouble.
+"""
+
+from __future__ import annotations
+
+
+class OnecopyError(Exception):
+    """The root of all errors that onecopy raises on purpose."""
+
+
+class EntryNotFound(OnecopyError, KeyError):
+    """No entry of that name exists."""
+
+    def __str__(self) -> str:
+        # KeyError shows repr(args[0]), which would put quotes around a sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class EntryExists(OnecopyError, FileExistsError):
+    """The name is taken, and `overwrite=True` was not given."""
+
+
+class WaitTimeout(OnecopyError, TimeoutError):
+    """What was waited for did not happen in time."""
+
+
+class StoreUnavailable(OnecopyError, ConnectionError):
+    """No store of that name answers."""
+
+
+class LockLost(StoreUnavailable):
+    """The store died while this lock was held: others may have held it since."""
+
+
+class ProtocolError(OnecopyError, ConnectionError):
+    """The other side speaks another version of the protocol, or none."""
+
+
+class StoreRunning(OnecopyError, FileExistsError):
+    """A live store already has that name."""
+
+
+class StoreFull(OnecopyError, MemoryError):
+    """There is no room, and nothing that may be evicted to make some."""
+
+
+class LimitReached(OnecopyError, OSError):
+    """The process or the store ran out of file descriptors or memory maps."""
+
+
+class InvalidArgument(OnecopyError, ValueError):
+    """A bad name or argument."""
+
+
+class StoreClosed(OnecopyError, ValueError):
+    """The store, lock or watch was used after it was closed."""
+
+
+class CorruptEntry(OnecopyError, ValueError):
+    """An entry's bytes contradict its header; it was not written by onecopy."""
+
+
+class UnsupportedValue(OnecopyError, TypeError):
+    """A value that cannot be stored; the text names its path inside the tree."""
+
+
+class LockHeld(OnecopyError, RuntimeError):
+    """This thread already holds the lock; locks are not re-entrant."""
+
+
+class AccessDenied(OnecopyError, PermissionError):
+    """The store belongs to another user, or this client may only read."""

@@ -1,0 +1,141 @@
+"""A client's connections to the daemon.
+
+One request at a time goes over a channel, so one that waits (a lock, an entry to come) has it
+for itself. A session keeps the idle ones; threads never wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy.errors import StoreUnavailable, WaitTimeout
+from onecopy.store import messages, wire
+
+if TYPE_CHECKING:
+    from onecopy.store.deadline import Deadline
+    from onecopy.store.messages import Message
+
+# A daemon answers in microseconds. One that takes this long is stopped or stuck.
+_PATIENCE: Final = 60.0
+
+# The token by which the daemon tells this process from others; a forked child draws its own.
+_token = os.urandom(16)
+
+
+def _draw_token() -> None:
+    global _token
+    _token = os.urandom(16)
+
+
+os.register_at_fork(after_in_child=_draw_token)
+
+
+class Disconnected(Exception):
+    """The daemon closed the connection, or died."""
+
+
+class Channel:
+    """One connection; not for two threads at a time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.settimeout(_PATIENCE)
+        self.idle = True
+        """False while a reply is due: then the channel is of no use to anybody else."""
+
+    def greet(self) -> tuple[messages.Welcome, list[int]]:
+        """Shake hands; return the welcome and the descriptors of index and touches."""
+        reply, fds = self.exchange(messages.Hello(messages.VERSION, _token))
+        if not isinstance(reply, messages.Welcome) or not fds:
+            wire.close_all(fds)
+            raise Disconnected("no welcome")
+        return reply, fds
+
+    def request(self, message: Message, fds: tuple[int, ...] = ()) -> Any:
+        """Send a request and return the reply; raises the error that a refusal carries."""
+        reply, received = self.exchange(message, fds)
+        wire.close_all(received)
+        return reply
+
+    def exchange(self, message: Message, fds: tuple[int, ...] = ()) -> tuple[Any, list[int]]:
+        """Like `request`, and return the descriptors that came along."""
+        self.send(message, fds)
+        return self._reply()
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send a request whose reply may take its time."""
+        self.idle = False
+        try:
+            wire.send(self._sock, wire.encode(message), fds)
+        except TimeoutError as error:
+            raise _stuck() from error
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Disconnected(str(error)) from error
+
+    def _reply(self) -> tuple[Any, list[int]]:
+        try:
+            data, fds = wire.receive(self._sock)
+        except TimeoutError as error:
+            raise _stuck() from error
+        except ConnectionResetError as error:
+            raise Disconnected(str(error)) from error
+        if not data:
+            raise Disconnected("the daemon closed the connection")
+        reply = wire.decode_reply(data)
+        self.idle = True
+        if isinstance(reply, messages.Refused):
+            wire.close_all(fds)
+            raise reply.to_error()
+        return reply, fds
+
+    def await_reply(self, deadline: Deadline) -> Any:
+        """Return the next reply; raises `WaitTimeout` if none comes in time."""
+        if not self._readable(deadline):
+            raise WaitTimeout("nothing came in time; give a longer timeout")
+        reply, fds = self._reply()
+        wire.close_all(fds)
+        return reply
+
+    def _readable(self, deadline: Deadline) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        remaining = deadline.remaining
+        # poll counts in whole milliseconds: round up, or the last one is spent spinning.
+        return bool(poll.poll(None if remaining is None else int(remaining * 1000) + 1))
+
+    def await_or_withdraw(self, message: Message, deadline: Deadline) -> Any:
+        """Send a request that waits; if its time passes, withdraw it and return None.
+
+        The daemon may have answered just before it hears of the withdrawal: then that is
+        what is returned. So nothing is granted to somebody who left.
+        """
+        self.send(message)
+        try:
+            return self.await_reply(deadline)
+        except WaitTimeout:
+            return self._withdraw()
+
+    def _withdraw(self) -> Any:
+        reply = self.request(messages.Cancel())
+        if isinstance(reply, messages.Cancelled):
+            return None
+        self._reply()  # The Cancelled that follows.
+        return reply
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+
+def _stuck() -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the store did not answer for {_PATIENCE:.0f} s; is its daemon stopped? "
+        "(`onecopy doctor` shows its state)"
+    )

@@ -1,0 +1,491 @@
+"""The `Store` that users hold."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from onecopy.errors import (
+    EntryNotFound,
+    InvalidArgument,
+    StoreClosed,
+    StoreUnavailable,
+    WaitTimeout,
+)
+from onecopy.segments import region
+from onecopy.store import index, messages, wire
+from onecopy.store.channel import Channel, Disconnected
+from onecopy.store.deadline import Deadline
+from onecopy.store.loader import ABSENT, Busy, Loader
+from onecopy.store.lock import Lock
+from onecopy.store.names import check_name
+from onecopy.store.ref import Ref
+from onecopy.store.runtime import Place
+from onecopy.store.session import Session
+from onecopy.store.watch import Watch
+from onecopy.tensors.values import Packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from onecopy.segments.mapping import Mode
+    from onecopy.store.messages import EntryStat, Message, StoreStats
+
+_T = TypeVar("_T")
+
+# A save reserves room before it fills a segment larger than this.
+_RESERVE_ABOVE: Final = 1 << 20
+
+_FIRST_RETRY: Final = 0.002
+_LONGEST_RETRY: Final = 0.1
+
+_NOW: Final = Deadline(0)
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+def _forget_sessions() -> None:
+    """In a forked child: connections, caches and locks are the parent's."""
+    for store in list(_stores):
+        store._after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_sessions)
+
+
+class Store:
+    """A key-value store of tensors, shared with every process of this user on this host.
+
+    Get one from `onecopy.start` or `onecopy.connect`. It may be used by many threads, passed
+    to child processes (it pickles, and works after a fork), and used as a context manager.
+
+        >>> import onecopy, torch
+        >>> with onecopy.start("example", capacity="64MiB") as store:
+        ...     store.save("weights", {"w": torch.ones(2, 2)})
+        ...     store.load("weights")["w"].sum()
+        tensor(4.)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: float = 30,
+        direct: bool | None = None,
+        base: Path | None = None,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        self._place = Place(name, base)
+        self._direct = direct
+        self._stop = stop
+        self._closed = False
+        self._connecting = threading.Lock()
+        self._session: Session | None = None
+        self._loader: Loader | None = None
+        self._connect(Deadline(timeout))
+        _stores.add(self)
+
+    # ---- the connection ----
+
+    @property
+    def name(self) -> str:
+        """The store's name."""
+        return self._place.name
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process id."""
+        return self._live(_NOW).pid
+
+    def _after_fork(self) -> None:
+        self._connecting = threading.Lock()
+        self._session = self._loader = self._stop = None
+
+    def _live(self, deadline: Deadline) -> Session:
+        """Return a session with a living daemon, connecting anew if need be."""
+        session = self._session
+        if session is None or not session.usable:
+            session = self._connect(deadline)
+        return session
+
+    def _connect(self, deadline: Deadline) -> Session:
+        with self._connecting:
+            session = self._session
+            if session is not None and session.usable:
+                return session
+            if self._closed:
+                raise StoreClosed(f"this handle of store {self.name!r} was closed; connect again")
+            if session is not None:
+                session.close()
+            session = _retry(deadline, self._new_session)
+            self._loader = Loader(session)
+            self._session = session
+            return session
+
+    def _new_session(self) -> Session:
+        return Session(lambda: Channel(self._place.connect()), self._direct)
+
+    def _ask(self, message: Message, fds: tuple[int, ...] = ()) -> Any:
+        """Carry out one request. A daemon that died before it answered took its state along,
+        so asking its successor once more repeats nothing."""
+        return self._with_channel(lambda channel: channel.request(message, fds))
+
+    def _with_channel(self, use: Callable[[Channel], _T], deadline: Deadline = _NOW) -> _T:
+        for attempt in range(2):
+            try:
+                with self._live(deadline).channel() as channel:
+                    return use(channel)
+            except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
+                if isinstance(error, OSError) and not _is_plain(error):
+                    raise
+                self._drop_session()
+                if attempt:
+                    raise self._unavailable() from error
+        raise AssertionError("not reached")
+
+    def _drop_session(self) -> None:
+        session = self._session
+        if session is not None:
+            session.close()
+
+    def _unavailable(self) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the store {self.name!r} died; restart it (`onecopy serve {self.name}`), and this "
+            "handle will find it"
+        )
+
+    def _await(self, message: Message, deadline: Deadline) -> tuple[Any, bytes]:
+        """Carry out a request that waits; the reply is None if its time passed."""
+        return self._with_channel(
+            lambda channel: (channel.await_or_withdraw(message, deadline), self._incarnation()),
+            deadline,
+        )
+
+    def _incarnation(self) -> bytes:
+        session = self._session
+        return b"" if session is None else session.incarnation
+
+    # ---- saving and loading ----
+
+    def save(
+        self,
+        name: str,
+        value: Any,
+        *,
+        ttl: float | None = None,
+        mutable: bool = False,
+        overwrite: bool = False,
+        pin: bool = False,
+        align: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Save a value under a name; its bytes are copied once.
+
+        Args:
+            name: 1 to 255 bytes of UTF-8; `/` is just a character.
+            value: a tensor, an array, a buffer, anything with DLPack, or a nested dict, list or
+                tuple of them, with str, int, float, bool and None beside. Views that share
+                memory are stored once, and share it after a load.
+            ttl: seconds that it lives after its last user has left; None is for ever.
+            mutable: whether loaders may write into it, seen by all. Otherwise it is immutable.
+            overwrite: replace an entry of that name atomically; those who hold it keep it.
+            pin: never evict it.
+            align: where in its segment each tensor begins, in bytes: a power of two. Tensors
+                for Wasm guests need 4096.
+            progress: called with the number of bytes written, now and then.
+
+        Raises:
+            EntryExists: the name is taken, and `overwrite` is False.
+            StoreFull: no room, and nothing that may be evicted. Nothing has changed.
+            UnsupportedValue: something in the value cannot be stored; the text says where.
+        """
+        key = check_name(name)
+        packed = Packed(value, _check_align(align))
+        message = messages.Save(
+            name=name,
+            size=packed.size,
+            data_start=packed.data_start,
+            spec_offset=packed.spec_offset,
+            spec_nbytes=len(packed.spec),
+            nbytes=packed.nbytes,
+            spec=packed.spec if len(packed.spec) <= index.spec_room(key) else b"",
+            mutable=mutable,
+            overwrite=overwrite,
+            pin=pin,
+            ttl=ttl,
+            reserved=packed.size > _RESERVE_ABOVE,
+        )
+        self._with_channel(lambda channel: _publish(channel, message, packed, progress))
+
+    @overload
+    def load(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any: ...
+
+    @overload
+    def load(
+        self, name: Sequence[str], *, timeout: float = 0, mode: Mode | None = None
+    ) -> list[Any]: ...
+
+    def load(
+        self, name: str | Sequence[str], *, timeout: float = 0, mode: Mode | None = None
+    ) -> Any:
+        """Load an entry, or a list of entries, without copying: views of the saved bytes.
+
+        Args:
+            name: a name, or several; several are loaded under one deadline, into a list.
+            timeout: how long to wait for entries that do not exist yet: 0 not at all, -1 for
+                ever, else seconds.
+            mode: `"private"` (the default): what you write stays your own, and a later load
+                gives what was saved. `"readonly"`: a write is a segmentation fault; for
+                debugging, and the fastest source of copies to a GPU. `"shared"`: writes are
+                seen by all; for entries saved with `mutable=True`, whose default it is.
+
+        Raises:
+            EntryNotFound: there is no such entry, and the timeout is 0.
+            WaitTimeout: it did not appear in time.
+            StoreUnavailable: the store is not running.
+        """
+        loader = self._loader
+        if mode != "private" and loader is not None and name.__class__ is str:
+            session = self._session
+            if session is not None and session.usable:
+                value = loader.again(name, mode)  # type: ignore[arg-type]  # it is a str
+                if value is not ABSENT:
+                    return value
+        if isinstance(name, str):
+            return self._load_all([name], timeout, mode)[0]
+        return self._load_all(list(name), timeout, mode)
+
+    def _load_all(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
+        deadline = _NOW if timeout == 0 else Deadline(timeout)
+        values = dict.fromkeys(names, ABSENT)
+        missing = names
+        while True:
+            session = self._live(deadline)
+            for name in missing:
+                values[name] = self._load_one(name, mode)
+            missing = [name for name in missing if values[name] is ABSENT]
+            if not missing:
+                return [values[name] for name in names]
+            if session.usable:
+                self._await_names(missing, deadline, timeout)
+
+    def _load_one(self, name: str, mode: Mode | None) -> Any:
+        key = check_name(name)
+        loader = self._loader
+        if loader is None:
+            return ABSENT
+        try:
+            return loader.load(name, key, mode)
+        except Busy:
+            # The daemon is in the middle of writing this slot. When it answers, it is through.
+            self._ask(messages.Stat([name]))
+            return ABSENT
+
+    def _await_names(self, names: list[str], deadline: Deadline, timeout: float) -> None:
+        if timeout == 0:
+            raise EntryNotFound(
+                f"no entry {names[0]!r} in store {self.name!r}; names() lists what there is, and "
+                "timeout= waits for what is to come"
+            )
+        for start in range(0, len(names), wire.BATCH):
+            wait = messages.Wait(names[start : start + wire.BATCH])
+            if self._await(wait, deadline)[0] is None:
+                raise WaitTimeout(
+                    f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
+                )
+
+    # ---- what there is ----
+
+    def contains(self, name: str) -> bool:
+        """Say whether an entry of that name exists."""
+        key = check_name(name)
+        return self._read_index(lambda view: view.find(key) is not None)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.contains(name)
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names of all entries that start with `prefix`, sorted."""
+        wanted = prefix.encode()
+        keys = self._read_index(lambda view: [record.key for record in view.records()])
+        return sorted(key.decode() for key in keys if key.startswith(wanted))
+
+    def _read_index(self, read: Callable[[index.IndexReader], _T]) -> _T:
+        while True:
+            session = self._live(_NOW)
+            try:
+                result = read(session.index)
+            except Busy:
+                self._ask(messages.GetStats())
+                continue
+            if session.usable:
+                return result
+
+    def remove(self, name: str | Iterable[str]) -> None:
+        """Remove an entry, or several: all or none. Those who hold one keep it.
+
+        Raises:
+            EntryNotFound: one of them does not exist.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        for each in names:
+            check_name(each)
+        self._ask(messages.Remove(names))
+
+    @overload
+    def stat(self, name: str) -> EntryStat: ...
+
+    @overload
+    def stat(self, name: Sequence[str]) -> list[EntryStat | None]: ...
+
+    def stat(self, name: str | Sequence[str]) -> Any:
+        """Return facts about an entry; of a list, None for those that do not exist.
+
+        Raises:
+            EntryNotFound: there is no entry of that one name.
+        """
+        if not isinstance(name, str):
+            return self._stat_all(list(name))
+        (entry,) = self._stat_all([name])
+        if entry is None:
+            raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+        return entry
+
+    def _stat_all(self, names: list[str]) -> list[EntryStat | None]:
+        for each in names:
+            check_name(each)
+        entries: list[EntryStat | None] = []
+        for start in range(0, len(names), wire.BATCH):
+            entries += self._ask(messages.Stat(names[start : start + wire.BATCH])).entries
+        return entries
+
+    def stats(self) -> StoreStats:
+        """Return facts about the store."""
+        stats: StoreStats = self._ask(messages.GetStats()).stats
+        return stats
+
+    # ---- coordination ----
+
+    def watch(self, prefix: str = "", *, timeout: float = -1) -> Watch:
+        """Watch entries whose names start with `prefix`, from now on.
+
+        for event in store.watch("models/", timeout=60):
+            print(event.kind, event.name)
+        """
+
+        def begin() -> Watch:
+            channel = self._live(_NOW).new_channel()
+            return Watch(channel, prefix, timeout)
+
+        return _retry(_NOW, begin)
+
+    def lock(self, name: str | None = None, *, shared: bool = False, timeout: float = -1) -> Lock:
+        """Return an advisory lock on a name (which need not exist) or on the whole store.
+
+            with store.lock("models/llama", timeout=10):
+                ...
+
+        Args:
+            name: None is the store's own lock, which the locks on names do not imply.
+            shared: whether others may hold it shared at the same time.
+            timeout: seconds to wait for it, 0 not at all, -1 for ever.
+        """
+        if name is not None:
+            check_name(name)
+        Deadline(timeout)
+        return Lock(self, name, shared=shared, timeout=timeout)
+
+    def ref(self, name: str) -> Ref:
+        """Return a small picklable reference to an entry, which need not exist yet."""
+        check_name(name)
+        return Ref(self, name)
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Close this handle, and stop the store if it was started here; twice is fine.
+
+        Loaded tensors stay valid.
+        """
+        with self._connecting:
+            self._closed = True
+            session, self._session, self._loader = self._session, None, None
+        if session is not None:
+            session.close()
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reconnect, (self.name, self._place.base, self._direct)
+
+    def __repr__(self) -> str:
+        return f"<onecopy store {self.name!r}{' (closed)' if self._closed else ''}>"
+
+
+def _reconnect(name: str, base: Path, direct: bool | None) -> Store:
+    """Unpickle a store: connect to it, in this process."""
+    return Store(name, direct=direct, base=base)
+
+
+def _is_plain(error: OSError) -> bool:
+    """Say whether the system raised it; our own errors have OSErrors among their parents."""
+    return type(error).__module__ == "builtins"
+
+
+def _retry(deadline: Deadline, connect: Callable[[], _T]) -> _T:
+    """Call `connect` until it finds a daemon, or the deadline passes."""
+    pause = _FIRST_RETRY
+    while True:
+        try:
+            return connect()
+        except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
+            if isinstance(error, OSError) and not _is_plain(error):
+                raise
+            if deadline.passed:
+                raise _no_store(error) from error
+        remaining = deadline.remaining
+        time.sleep(pause if remaining is None else min(pause, remaining))
+        pause = min(2 * pause, _LONGEST_RETRY)
+
+
+def _no_store(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"no store answers ({error}); start one with `onecopy serve NAME` or onecopy.start(), and "
+        "check that ONECOPY_RUNTIME_DIR is the same for both sides"
+    )
+
+
+def _check_align(align: int) -> int:
+    if not isinstance(align, int) or align < 64 or align > 1 << 21 or align & (align - 1):
+        raise InvalidArgument(f"align must be a power of two from 64 to 2097152, not {align!r}")
+    return align
+
+
+def _publish(
+    channel: Channel,
+    message: messages.Save,
+    packed: Packed,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Reserve, fill, seal and hand over a segment; whatever fails, the store is as before."""
+    if message.reserved:
+        channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
+        channel.idle = False  # If filling fails, the channel is closed, and the room is free.
+    fd = region.create(f"onecopy:{message.name[:60]}")
+    try:
+        packed.write(fd, progress)
+        region.seal(fd, mutable=message.mutable)
+        channel.request(message, (fd,))
+    finally:
+        os.close(fd)

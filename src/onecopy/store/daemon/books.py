@@ -1,0 +1,177 @@
+"""Capacity: what counts against it, and what is evicted to make room.
+
+Memory counts as long as it exists. So a removed entry that somebody still maps *lingers*: its
+descriptor is kept, and asked about, until its last reader has gone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import time
+from typing import TYPE_CHECKING
+
+from onecopy.errors import StoreFull
+from onecopy.segments import lease
+from onecopy.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+class Entry:
+    """One entry, as the daemon knows it."""
+
+    __slots__ = (
+        "digest",
+        "fd",
+        "last_used",
+        "name",
+        "nbytes",
+        "pinned",
+        "present",
+        "resident",
+        "slot",
+        "ttl",
+    )
+
+    def __init__(self, name: str, fd: int, resident: int, nbytes: int) -> None:
+        self.name = name
+        self.fd = fd
+        self.resident = resident
+        self.nbytes = nbytes
+        self.slot = -1
+        self.digest = 0
+        self.pinned = False
+        self.ttl: float | None = None
+        self.last_used = time.monotonic_ns()
+        self.present = True
+        """False once the name is gone, or names another entry."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any process has it open or mapped; asks the kernel."""
+        return lease.in_use(self.fd)
+
+
+class Books:
+    """Who holds how much of the capacity."""
+
+    def __init__(self, capacity: int, touched: Callable[[Entry], int]) -> None:
+        self.capacity = capacity
+        self._touched = touched
+        self._held = 0
+        self._lingering: list[Entry] = []
+        self._reserved: dict[object, int] = {}
+        # Entries by last use, oldest first; those with a ttl apart, for they go first. Times in
+        # the heaps may be too old: they are corrected when they come up, which is exact LRU.
+        self._heaps: tuple[list[tuple[int, int, Entry]], ...] = ([], [])
+        self._sequence = itertools.count()
+
+    @property
+    def used(self) -> int:
+        """Bytes of all segments that exist, and of those announced."""
+        return self._held + self.reserved
+
+    @property
+    def reserved(self) -> int:
+        """Bytes announced by saves under way."""
+        return sum(self._reserved.values())
+
+    @property
+    def lingering(self) -> int:
+        """Bytes of removed entries that somebody still uses."""
+        return sum(entry.resident for entry in self._lingering)
+
+    def reserve(self, owner: object, nbytes: int) -> None:
+        """Hold room for a save to come; a second reservation replaces the first."""
+        self._reserved[owner] = nbytes
+
+    def unreserve(self, owner: object) -> None:
+        """Give up a reservation, if there is one."""
+        self._reserved.pop(owner, None)
+
+    def hold(self, entry: Entry) -> None:
+        """Count a new entry."""
+        self._held += entry.resident
+        if not entry.pinned:
+            self._push(entry)
+
+    def _push(self, entry: Entry) -> None:
+        heap = self._heaps[entry.ttl is None]
+        heapq.heappush(heap, (entry.last_used, next(self._sequence), entry))
+
+    def drop(self, entry: Entry) -> None:
+        """Let go of an entry that has been unpublished: now, or when its last user has gone."""
+        entry.present = False
+        self._lingering.append(entry)
+        self._release_unused([entry])
+
+    def sweep(self) -> bool:
+        """Free what nobody uses any more; say whether anything lingers on."""
+        self._release_unused(self._lingering)
+        return bool(self._lingering)
+
+    def _release_unused(self, entries: Iterable[Entry]) -> None:
+        for entry in [each for each in entries if not each.in_use]:
+            self._lingering.remove(entry)
+            self._held -= entry.resident
+            os.close(entry.fd)
+
+    def victims(self, nbytes: int, keep: Entry | None = None) -> list[Entry]:
+        """Return which entries to evict so that `nbytes` more fit.
+
+        Nothing changes here: if no choice makes enough room, raises `StoreFull`, and all stay.
+        """
+        if self.used + nbytes > self.capacity:
+            self.sweep()
+        missing = self.used + nbytes - self.capacity
+        chosen: list[Entry] = []
+        busy: list[Entry] = []
+        while missing > 0 and (entry := self._oldest()):
+            if entry is keep or entry.in_use:
+                busy.append(entry)
+            else:
+                chosen.append(entry)
+                missing -= entry.resident
+        for entry in [*busy, *chosen]:
+            self._push(entry)
+        if missing > 0:
+            raise self._full(nbytes, sum(entry.resident for entry in busy))
+        return chosen
+
+    def _oldest(self) -> Entry | None:
+        """Take the least recently used entry off the heaps, or None if both are empty."""
+        for heap in self._heaps:
+            while heap:
+                last_used, _, entry = heapq.heappop(heap)
+                entry.last_used = max(entry.last_used, self._touched(entry))
+                if entry.present and last_used == entry.last_used:
+                    return entry
+                if entry.present:
+                    self._push(entry)
+        return None
+
+    def _full(self, nbytes: int, busy: int) -> StoreFull:
+        if nbytes > self.capacity:
+            return StoreFull(
+                f"{format_size(nbytes)} can never fit a capacity of {format_size(self.capacity)}; "
+                "start the store with a larger capacity"
+            )
+        others = self._held - busy - self.lingering
+        parts = ", ".join(self._parts(busy, others))
+        return StoreFull(
+            f"no room for {format_size(nbytes)}: of {format_size(self.capacity)}, {parts}; drop "
+            "tensors that were loaded, remove or unpin entries, or raise the store's capacity"
+        )
+
+    def _parts(self, busy: int, others: int) -> Iterator[str]:
+        for nbytes, what in (
+            (busy, "is in use"),
+            (self.lingering, "was removed but is still in use"),
+            (self.reserved, "is being saved"),
+            (others, "is pinned or free to evict"),
+        ):
+            if nbytes > 0:
+                yield f"{format_size(nbytes)} {what}"

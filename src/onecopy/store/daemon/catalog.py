@@ -1,0 +1,218 @@
+"""Names to entries: what is saved, removed, evicted, and what the index says about it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import EntryExists, EntryNotFound, InvalidArgument, LimitReached
+from onecopy.segments import region
+from onecopy.store import index
+from onecopy.store.daemon.books import Books, Entry
+from onecopy.store.daemon.touches import Touches
+from onecopy.store.index import IndexWriter, Record
+from onecopy.store.messages import EntryStat, Save
+from onecopy.store.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIRST_SLOTS: Final = 1024
+
+
+class Catalog:
+    """All entries. `notify(kind, name)` hears of every change, after it happened."""
+
+    def __init__(
+        self, capacity: int, fd_limit: int, notify: Callable[[str, str], None], *, group: bool
+    ) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._free: list[int] = []
+        self._fd_limit = fd_limit
+        self._notify = notify
+        self._group = group
+        self.index = IndexWriter(_FIRST_SLOTS)
+        self.touches = Touches(_FIRST_SLOTS)
+        self.books = Books(capacity, self.touched)
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry of that name, if there is one."""
+        return self._entries.get(name)
+
+    def touched(self, entry: Entry) -> int:
+        """Return when an entry was last loaded, in CLOCK_MONOTONIC ns; clients say so."""
+        return self.touches.last_used(entry.slot) if entry.present else 0
+
+    # ---- saving ----
+
+    def reserve(self, owner: object, name: str, nbytes: int, overwrite: bool) -> None:
+        """Make and hold room for a save to come; refuse it before anything is written."""
+        check_name(name)
+        if nbytes < 0:
+            raise InvalidArgument(f"a segment cannot have {nbytes} bytes")
+        self.books.unreserve(owner)
+        old = self._replaceable(name, overwrite)
+        self._make_room(nbytes, old)
+        self.books.reserve(owner, nbytes)
+
+    def save(self, message: Save, fd: int, owner: object) -> Entry:
+        """Publish the segment `fd`. On any error nothing has changed; `fd` stays the caller's."""
+        key = check_name(message.name)
+        _check_fields(message, key)
+        old = self._replaceable(message.name, message.overwrite)
+        status = region.check(fd, message.size, mutable=message.mutable)
+        resident = region.resident(status, mutable=message.mutable)
+        if message.reserved:
+            self.books.unreserve(owner)
+        self._make_room(resident, old)
+        entry = Entry(message.name, self._adopt(fd), resident, message.nbytes)
+        entry.pinned, entry.ttl = message.pin, message.ttl
+        self._publish(entry, old, _record(message, key, status, entry.fd, self.index.hash(key)))
+        self.books.hold(entry)
+        self._notify("saved", entry.name)
+        return entry
+
+    def _replaceable(self, name: str, overwrite: bool) -> Entry | None:
+        old = self._entries.get(name)
+        if old is not None and not overwrite:
+            raise EntryExists(
+                f"{name!r} exists already; remove it first, or save with overwrite=True"
+            )
+        return old
+
+    def _make_room(self, nbytes: int, keep: Entry | None) -> None:
+        for victim in self.books.victims(nbytes, keep):
+            self.evicted += 1
+            self._forget(victim, "evicted")
+
+    def _adopt(self, fd: int) -> int:
+        """Open the segment anew: only an opened description can ask who else uses it."""
+        if fd >= self._fd_limit:
+            raise LimitReached(
+                f"the store holds {len(self)} entries and has no file descriptor left for more; "
+                "remove entries, save several tensors as one entry (a dict), or start the store "
+                "with a higher `ulimit -n`"
+            )
+        if self._group:
+            os.fchmod(fd, 0o644)
+        return region.reopen(fd)
+
+    def _publish(self, entry: Entry, old: Entry | None, record: Record) -> None:
+        entry.digest = record.hash
+        self._entries[entry.name] = entry
+        if old is not None:
+            entry.slot = old.slot
+            self.index.update(entry.slot, record)
+            self.books.drop(old)
+        else:
+            entry.slot = self._take_slot()
+            self.index.insert(entry.slot, record)
+        self.touches.reset(entry.slot)
+
+    def _take_slot(self) -> int:
+        if self.index.crowded or (not self._free and len(self._entries) > self.index.slots):
+            self._grow()
+        return self._free.pop() if self._free else len(self._entries) - 1
+
+    def _grow(self) -> None:
+        # When only tombstones crowd it, the same size will do.
+        full = len(self._entries) * 2 > self.index.slots
+        slots = self.index.slots * 4 if full else self.index.slots
+        self.touches = self.touches.moved_to(slots)
+        self.index = self.index.moved_to(slots)
+
+    # ---- removing ----
+
+    def remove(self, names: list[str]) -> None:
+        """Remove all of `names`, or none if one does not exist."""
+        missing = [name for name in names if name not in self._entries]
+        if missing:
+            raise EntryNotFound(f"no entry {missing[0]!r} to remove; store.names() lists them")
+        for name in dict.fromkeys(names):
+            self._forget(self._entries[name], "removed")
+
+    def expire(self, entry: Entry) -> None:
+        """Remove an entry whose ttl ran out."""
+        self._forget(entry, "expired")
+
+    def _forget(self, entry: Entry, kind: str) -> None:
+        del self._entries[entry.name]
+        self.index.remove(entry.slot, entry.digest)
+        self._free.append(entry.slot)
+        self.books.drop(entry)
+        self._notify(kind, entry.name)
+
+    # ---- asking ----
+
+    def open(self, slot: int, generation: int, *, write: bool) -> int | None:
+        """Open the segment that a slot named, for a client that cannot; None if it is gone."""
+        if not 0 <= slot < self.index.slots or self.index.generation(slot) != generation:
+            return None
+        record = self.index.record(slot)
+        if not record.key or (write and not record.mutable):
+            return None
+        return region.reopen(record.fd, os.O_RDWR if write else os.O_RDONLY)
+
+    def stat(self, name: str) -> EntryStat | None:
+        """Return facts about an entry, or None."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return None
+        record = self.index.record(entry.slot)
+        age = time.monotonic_ns() - max(entry.last_used, self.touched(entry))
+        return EntryStat(
+            name=name,
+            nbytes=entry.nbytes,
+            resident=entry.resident,
+            in_use=entry.in_use,
+            hits=self.touches.hits(entry.slot),
+            mutable=record.mutable,
+            pinned=entry.pinned,
+            ttl=entry.ttl,
+            created=record.created / 1e9,
+            last_used=time.time() - age / 1e9,
+        )
+
+    def any_in_use(self) -> bool:
+        """Say whether any entry, or what is left of one, has a user."""
+        return self.books.sweep() or any(entry.in_use for entry in self._entries.values())
+
+
+def _check_fields(message: Save, key: bytes) -> None:
+    """Check what the segment's own size can tell; what the spec says, readers check."""
+    end = message.spec_offset + message.spec_nbytes
+    ordered = 0 < message.data_start <= message.spec_offset <= end <= message.size
+    if not ordered or message.nbytes < 0 or message.spec_nbytes < 0:
+        raise InvalidArgument("the offsets of the segment's parts contradict its size")
+    if len(message.spec) > index.spec_room(key):
+        raise InvalidArgument("the spec is too long for the index; leave it in the segment")
+    if message.ttl is not None and not 0 < message.ttl < float("inf"):
+        raise InvalidArgument(f"ttl must be a positive number of seconds, not {message.ttl}")
+    if message.size >= 2**63 or message.nbytes >= 2**63:
+        raise InvalidArgument("the segment is larger than any address space")
+
+
+def _record(message: Save, key: bytes, status: os.stat_result, fd: int, digest: int) -> Record:
+    return Record(
+        hash=digest,
+        dev=status.st_dev,
+        ino=status.st_ino,
+        fd=fd,
+        flags=index.MUTABLE * message.mutable,
+        size=message.size,
+        data_start=message.data_start,
+        spec_offset=message.spec_offset,
+        spec_nbytes=message.spec_nbytes,
+        nbytes=message.nbytes,
+        created=time.time_ns(),
+        key=key,
+        spec=message.spec,
+    )

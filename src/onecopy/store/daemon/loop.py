@@ -1,0 +1,90 @@
+"""An event loop: epoll and timers, no more.
+
+asyncio would cost as much start-up time and memory as all the rest of the daemon.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import select
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+
+
+class Loop:
+    """Calls back when descriptors are ready and when times come, until stopped."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = itertools.count()
+        self._running = False
+
+    def add(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
+        """Call `callback(events)` whenever `fd` is ready."""
+        self._epoll.register(fd, events)
+        self._callbacks[fd] = callback
+
+    def modify(self, fd: int, events: int) -> None:
+        """Change what to wait for."""
+        self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        """Forget `fd`; call it before closing it."""
+        del self._callbacks[fd]
+        self._epoll.unregister(fd)
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call `callback` once, in `seconds`."""
+        when = time.monotonic() + seconds
+        heapq.heappush(self._timers, (when, next(self._sequence), callback))
+
+    def stop_on(self, *signals: int) -> None:
+        """Stop when one of `signals` arrives."""
+        reader, writer = socket.socketpair()
+        for each in (reader, writer):
+            each.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in signals:
+            signal.signal(number, lambda *_: self.stop())
+        self._wakeup = (reader, writer)
+        self.add(reader.fileno(), lambda _: _drain(reader))
+
+    def stop(self) -> None:
+        """Return from `run` after the current round."""
+        self._running = False
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        self._running = True
+        while self._running:
+            self._round()
+
+    def _round(self) -> None:
+        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        for fd, events in self._epoll.poll(timeout):
+            # An earlier callback of this round may have removed it.
+            callback = self._callbacks.get(fd)
+            if callback is not None:
+                callback(events)
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+
+def _drain(reader: socket.socket) -> None:
+    try:
+        while reader.recv(4096):
+            pass
+    except BlockingIOError:
+        pass

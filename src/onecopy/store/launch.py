@@ -1,0 +1,148 @@
+"""Starting daemons and connecting to them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from onecopy.errors import OnecopyError, StoreUnavailable
+from onecopy.store.client import Store
+from onecopy.store.daemon.config import MODULE, Config
+from onecopy.store.messages import Refused
+from onecopy.store.runtime import Place
+from onecopy.units import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STOP_SECONDS: Final = 10.0
+
+# Daemons that this process owns, so that they end before it does rather than just after.
+_owned: list[tuple[int, subprocess.Popen[bytes]]] = []
+
+
+def start(name: str, *, capacity: int | str | None = None, direct: bool | None = None) -> Store:
+    """Start a store that belongs to this process, and connect to it.
+
+    Its daemon ends when the store is closed or this process ends, however it ends; a forked
+    child of this process does not keep it. Use `onecopy serve` for a store of its own.
+
+    Args:
+        name: letters, digits, `.`, `_` and `-`.
+        capacity: bytes, or text such as `"8GiB"`; half of the memory if None.
+        direct: see `connect`.
+
+    Raises:
+        StoreRunning: a store of that name runs already.
+    """
+    place = Place(name)
+    owner = os.pidfd_open(os.getpid())
+    try:
+        config = Config(
+            name=name,
+            base=str(place.base.absolute()),
+            capacity=default_capacity() if capacity is None else parse_size(capacity),
+            owner=owner,
+            keep_log=False,
+        )
+        process = spawn(config, pass_fds=[owner])
+    finally:
+        os.close(owner)
+    _owned.append((os.getpid(), process))
+    return Store(name, direct=direct, base=place.base, stop=lambda: _stop(process))
+
+
+def connect(name: str, *, timeout: float = 30, direct: bool | None = None) -> Store:
+    """Connect to a running store.
+
+    Args:
+        name: the store's name.
+        timeout: seconds to wait until it is up: 0 not at all, -1 for ever. Afterwards the
+            handle reconnects by itself when the store is restarted.
+        direct: None opens entries by way of /proc/<daemon>/fd where it can, and asks the daemon
+            for descriptors elsewhere (another pid namespace or user); False always asks.
+
+    Raises:
+        StoreUnavailable: no store of that name answered in time.
+    """
+    return Store(name, timeout=timeout, direct=direct)
+
+
+def default_capacity() -> int:
+    """Return half of the machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def command(config: Config) -> list[str]:
+    """Return the command line of a daemon."""
+    return [sys.executable, "-m", MODULE, config.to_argument()]
+
+
+def spawn(config: Config, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start a daemon in a session of its own, and return once it serves."""
+    place = Place(config.name, Path(config.base))
+    place.create(config.group)
+    reader, writer = os.pipe()
+    config = msgspec.structs.replace(config, ready=writer)
+    try:
+        with place.log.open("ab") as log:
+            process = subprocess.Popen(
+                command(config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer, *pass_fds],
+                start_new_session=True,
+                cwd="/",
+                env=_environment(),
+            )
+    finally:
+        os.close(writer)
+    _await_ready(reader, process, place)
+    return process
+
+
+def _environment() -> dict[str, str]:
+    """Let the daemon find the package where we found it, wherever it starts."""
+    package = str(Path(__file__).parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{package}:{inherited}" if inherited else package}
+
+
+def _await_ready(reader: int, process: subprocess.Popen[bytes], place: Place) -> None:
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read()
+    if answer == b"ready":
+        return
+    process.wait()
+    if answer:
+        raise msgspec.json.decode(answer, type=Refused).to_error()
+    raise StoreUnavailable(f"the daemon ended at its start; {place.log} may say why")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a daemon that this process owns, and wait until it has cleaned up."""
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _owned[:] = [each for each in _owned if each[1] is not process]
+
+
+def _stop_all() -> None:
+    for pid, process in list(_owned):
+        if pid == os.getpid():  # Not in a forked child, which inherits the list.
+            _stop(process)
+
+
+atexit.register(_stop_all)
+
+__all__ = ["OnecopyError", "connect", "start"]

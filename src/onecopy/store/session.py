@@ -1,0 +1,183 @@
+"""A session: one client process and one incarnation of a daemon.
+
+It holds the index, a way to open entries, and idle channels. When the daemon dies, restarts,
+or the process forks, a session is thrown away and another one made; nothing is carried over.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from onecopy.errors import LimitReached
+from onecopy.segments.region import reopen
+from onecopy.store import messages, wire
+from onecopy.store.channel import Channel, Disconnected
+from onecopy.store.index import IndexReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onecopy.store.index import Record
+
+
+class Opener(Protocol):
+    """A way to open the segment that a slot names; None if it is no longer what it was."""
+
+    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
+        """Open it with a file description of its own."""
+        ...
+
+
+class DirectOpener:
+    """Opens /proc/<daemon>/fd/<n>: the daemon is not asked."""
+
+    def __init__(self, directory: int) -> None:
+        # A descriptor of the directory, not its path: it stays this process's if the pid is reused.
+        self._directory = directory
+
+    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
+        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
+        while True:
+            try:
+                return os.open(str(record.fd), flags, dir_fd=self._directory)
+            except BlockingIOError:
+                # The daemon asks this very moment whether anybody uses it, for a microsecond.
+                time.sleep(0)
+            except OSError as error:
+                return _gone_or_raise(error)
+
+    def __del__(self) -> None:
+        os.close(self._directory)
+
+
+def _gone_or_raise(error: OSError) -> None:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        raise LimitReached(
+            error.errno, "no file descriptor is left to open the entry; raise `ulimit -n`"
+        ) from error
+
+
+class SocketOpener:
+    """Asks the daemon for a descriptor: where its /proc cannot be seen, or is not ours."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
+        try:
+            with self._session.channel() as channel:
+                reply, fds = channel.exchange(messages.Fetch([(slot, generation, write)]))
+        except Disconnected:
+            return None
+        if isinstance(reply, messages.Fetched) and len(fds) == 1:
+            return fds[0]
+        wire.close_all(fds)
+        return None
+
+
+class Session:
+    """The connection to one daemon. `connect()` makes further channels to it."""
+
+    def __init__(self, connect: Callable[[], Channel], direct: bool | None) -> None:
+        self._connect = connect
+        self._idle: list[Channel] = []
+        self.closed = False
+        channel = connect()
+        try:
+            welcome, fds = channel.greet()
+            self._adopt(welcome, fds, direct)
+        except BaseException:
+            channel.close()
+            raise
+        self._idle.append(channel)
+
+    def _adopt(self, welcome: messages.Welcome, fds: list[int], direct: bool | None) -> None:
+        try:
+            self.incarnation = welcome.incarnation
+            self.pid = welcome.pid
+            self.writable = welcome.writable
+            memory = memoryview(mmap.mmap(fds[0], welcome.index_size, prot=mmap.PROT_READ))
+            self.index = IndexReader(memory, welcome.thread)
+            self.touches = _map_touches(welcome, fds)
+            self.open = _opener(self, welcome, fds[0], direct)
+        finally:
+            wire.close_all(fds)
+
+    @property
+    def usable(self) -> bool:
+        """Whether its daemon lives and its index is the current one."""
+        return self.index.current and not self.closed
+
+    @contextmanager
+    def channel(self) -> Iterator[Channel]:
+        """Lend an idle channel or a new one, for one thread."""
+        try:
+            channel = self._idle.pop()
+        except IndexError:
+            channel = self.new_channel()
+        try:
+            yield channel
+        finally:
+            if channel.idle and not self.closed:
+                self._idle.append(channel)
+            else:
+                channel.close()
+
+    def new_channel(self) -> Channel:
+        """Return a channel of its own, which the caller closes."""
+        channel = self._connect()
+        try:
+            wire.close_all(channel.greet()[1])
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def touch(self, slot: int) -> None:
+        """Note that a slot's entry was used: advisory, so two at a time may count as one."""
+        touches = self.touches
+        if touches is not None:
+            touches[2 * slot] = time.monotonic_ns()
+            touches[2 * slot + 1] += 1
+
+    def close(self) -> None:
+        """Close the idle channels, and those that are given back later."""
+        self.closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _map_touches(welcome: messages.Welcome, fds: list[int]) -> memoryview | None:
+    if not welcome.touch_size or len(fds) < 2:
+        return None
+    return memoryview(mmap.mmap(fds[1], welcome.touch_size)).cast("Q")
+
+
+def _opener(session: Session, welcome: messages.Welcome, index: int, direct: bool | None) -> Opener:
+    """Choose how to open entries: directly, if /proc shows the daemon that we talk to."""
+    if direct is not False:
+        opener = _direct_opener(welcome, index)
+        if opener is not None:
+            return opener
+    return SocketOpener(session)
+
+
+def _direct_opener(welcome: messages.Welcome, index: int) -> DirectOpener | None:
+    # The pid is the daemon's own word for itself. In another pid namespace it names a stranger,
+    # so look whether that process has our index open under the number that the daemon told.
+    try:
+        directory = os.open(f"/proc/{welcome.pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    opener = DirectOpener(directory)
+    try:
+        seen = os.stat(str(welcome.index_fd), dir_fd=directory)
+        os.close(reopen(index))
+    except OSError:
+        return None
+    return opener if os.path.samestat(seen, os.fstat(index)) else None

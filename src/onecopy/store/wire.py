@@ -1,0 +1,89 @@
+"""Datagrams with descriptors over a Unix SEQPACKET socket."""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from typing import Any, Final
+
+import msgspec
+
+from onecopy.errors import LimitReached, ProtocolError
+from onecopy.store.messages import Message, Reply, Request
+
+# The default send buffer refuses datagrams over about 208 KB; longer lists are split.
+MESSAGE_LIMIT: Final = 200_000
+# SCM_MAX_FD: the kernel refuses more descriptors in one message.
+FDS_LIMIT: Final = 253
+# Names or slots in one message: 400 names of 255 bytes stay below the limit with their replies.
+BATCH: Final = 250
+
+_encode = msgspec.msgpack.Encoder().encode
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+
+_INT: Final = array.array("i").itemsize
+_FD_SPACE: Final = socket.CMSG_SPACE(FDS_LIMIT * _INT)
+_FLAGS: Final = socket.MSG_CMSG_CLOEXEC
+
+
+def encode(message: Message) -> bytes:
+    """Return the datagram of a message."""
+    return _encode(message)
+
+
+def send(sock: socket.socket, data: bytes, fds: tuple[int, ...] = ()) -> None:
+    """Send one datagram, with descriptors beside it."""
+    if not fds:
+        sock.send(data, socket.MSG_NOSIGNAL)
+        return
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+    sock.sendmsg([data], [rights], socket.MSG_NOSIGNAL)
+
+
+def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive one datagram and its descriptors; `(b"", [])` at the end of the stream.
+
+    Raises `LimitReached` if descriptors were dropped because this process may open no more,
+    and `ProtocolError` for a datagram over the limit. Nothing that arrived stays open then.
+    """
+    data, ancillary, flags, _ = sock.recvmsg(MESSAGE_LIMIT, _FD_SPACE, _FLAGS)
+    fds = _descriptors(ancillary) if ancillary else []
+    if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+        close_all(fds)
+        if flags & socket.MSG_TRUNC:
+            raise ProtocolError(f"a message over {MESSAGE_LIMIT} bytes arrived")
+        raise LimitReached("descriptors were lost: too many open files; raise `ulimit -n`")
+    return data, fds
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % _INT])
+    return list(fds)
+
+
+def close_all(fds: list[int]) -> None:
+    """Close descriptors that nobody wants."""
+    for fd in fds:
+        os.close(fd)
+
+
+def decode_request(data: bytes) -> Any:
+    """Parse a client's message; raises `ProtocolError` for anything else."""
+    return _decode(_requests, data)
+
+
+def decode_reply(data: bytes) -> Any:
+    """Parse the daemon's message; raises `ProtocolError` for anything else."""
+    return _decode(_replies, data)
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a message of protocol version 1: {error}") from None

@@ -1,0 +1,200 @@
+"""What a codec is, and where codecs are found.
+
+A codec stores one kind of leaf: it says which memory holds its bytes, and keeps what else
+is needed to rebuild it in a few plain values (the *meta*). Nothing is ever pickled.
+
+Packages offer codecs as entry points of the group `onecopy.codecs`, named as the codec;
+programs call `register`. docs/codecs.md walks through one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from onecopy.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onecopy.segments.mapping import Mapping, Mode
+
+# None, bool, int, float, str, and lists of them: what msgpack carries and JSON knows.
+Meta = Any
+
+
+class Compact(NamedTuple):
+    """How to store only what a view sees, when it skips much of its memory."""
+
+    meta: Meta
+    """The leaf's meta, if stored so."""
+    nbytes: int
+    write: Callable[[memoryview], None]
+    """Writes the elements, contiguously, to a buffer of `nbytes`."""
+
+
+class Memory(NamedTuple):
+    """Bytes of a leaf in this process's memory, from the first one used to the last."""
+
+    address: int
+    nbytes: int
+    """At least one: a leaf without bytes lists no memory."""
+    owner: object
+    """Whatever keeps the bytes alive until they are written."""
+    itemsize: int = 1
+    """The alignment, in bytes, that a view of this memory needs."""
+    dtype: str = "U8"
+    """The safetensors name of the element type, for readers that know nothing else."""
+    shape: tuple[int, ...] | None = None
+    """The shape, if the bytes (the compact ones, if given) are one contiguous tensor of it."""
+    compact: Compact | None = None
+    """Used if no other leaf shares the memory. Only for a leaf with a single memory."""
+
+
+class Leaf(NamedTuple):
+    """An encoded leaf: what to remember, and the memory that holds its bytes."""
+
+    meta: Meta
+    memory: Sequence[Memory] = ()
+
+
+class Block:
+    """One run of bytes in a mapped segment; leaves that share memory share a block."""
+
+    __slots__ = ("base", "mapping", "mode", "nbytes", "offset")
+
+    def __init__(self, mapping: Mapping, offset: int, nbytes: int, mode: Mode) -> None:
+        self.mapping = mapping
+        self.offset = offset
+        self.nbytes = nbytes
+        self.mode = mode
+        self.base: Any = None
+        """For the codec's use: what all leaves over this block share, such as a storage."""
+
+
+class Part(NamedTuple):
+    """Where a leaf's memory begins: a block, and the offset in it."""
+
+    block: Block
+    offset: int
+
+    def view(self, nbytes: int) -> memoryview:
+        """Return the bytes, read-only if they were loaded so."""
+        if self.offset + nbytes > self.block.nbytes:
+            raise InvalidArgument(f"{nbytes} bytes at {self.offset} exceed the block")
+        view = self.block.mapping.view(self.block.offset + self.offset, nbytes)
+        return view.toreadonly() if self.block.mode == "readonly" else view
+
+
+class Codec(Protocol):
+    """Stores one kind of leaf. Instances are shared by threads and hold no state."""
+
+    name: str
+    """What the spec calls it: keep it for ever, or old entries cannot be read."""
+    types: tuple[str, ...]
+    """Qualified names of the classes it stores, such as `"torch.Tensor"`; subclasses of
+    them reach it too, and it refuses those it cannot rebuild."""
+
+    def encode(self, value: Any) -> Leaf:
+        """Describe `value`; raise `UnsupportedValue` for what cannot be stored."""
+        ...
+
+    def decode(self, meta: Meta, parts: Sequence[Part]) -> Any:
+        """Rebuild a value over `parts`, without copying. `meta` may be hostile: check it."""
+        ...
+
+
+# Our own codecs, so that they work from a checkout and need no search of the metadata.
+_BUILT_IN: Final = {
+    "torch": "onecopy.tensors.torch_codec",
+    "numpy": "onecopy.tensors.numpy_codec",
+    "buffer": "onecopy.tensors.buffer_codec",
+    "dlpack": "onecopy.tensors.dlpack_codec",
+}
+_BUILT_IN_TYPES: Final = {
+    "torch.Tensor": "torch",
+    "torch.nn.parameter.Parameter": "torch",
+    "numpy.ndarray": "numpy",
+    "numpy.generic": "numpy",
+    **dict.fromkeys(("bytes", "bytearray", "memoryview", "array.array", "mmap.mmap"), "buffer"),
+}
+
+_by_name: dict[str, Codec] = {}
+_by_type: dict[type, Codec] = {}
+
+
+def register(codec: Codec) -> None:
+    """Make `codec` known to this process; it replaces one of the same name."""
+    if not codec.name or not codec.types:
+        raise InvalidArgument("a codec needs a name and the qualified names of its types")
+    _by_name[codec.name] = codec
+    _by_type.clear()
+
+
+def find(name: str) -> Codec:
+    """Return the codec of that name, importing it if need be."""
+    if name not in _by_name:
+        if name in _BUILT_IN:
+            _by_name[name] = _import_built_in(name)
+        else:
+            _load_entry_points()
+    if name not in _by_name:
+        raise InvalidArgument(
+            f"this entry needs the codec {name!r}; install the package that offers it, "
+            "or call onecopy.register_codec"
+        )
+    return _by_name[name]
+
+
+def _import_built_in(name: str) -> Codec:
+    try:
+        codec: Codec = importlib.import_module(_BUILT_IN[name]).codec
+    except ImportError as error:
+        raise InvalidArgument(
+            f"this value needs {error.name}, which is not installed here; "
+            f"run `pip install onecopy[{name}]`"
+        ) from error
+    return codec
+
+
+def for_type(kind: type) -> Codec:
+    """Return the codec that stores instances of `kind`."""
+    codec = _by_type.get(kind)
+    if codec is None:
+        codec = _by_type[kind] = _search(kind)
+    return codec
+
+
+def _search(kind: type) -> Codec:
+    codec = _claimant(kind)
+    if codec is None:
+        _load_entry_points()
+        codec = _claimant(kind)
+    # The buffer codec comes last: only trying tells whether an object exports a buffer.
+    return codec or find("dlpack" if hasattr(kind, "__dlpack__") else "buffer")
+
+
+def _qualified(kind: type) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _claimant(kind: type) -> Codec | None:
+    """Return the codec that claims `kind` or the nearest of its bases; programs go first."""
+    for base in kind.__mro__:
+        name = _qualified(base)
+        for codec in reversed(_by_name.values()):
+            if name in codec.types:
+                return codec
+        if name in _BUILT_IN_TYPES:
+            return find(_BUILT_IN_TYPES[name])
+    return None
+
+
+def _load_entry_points() -> None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="onecopy.codecs"):
+        if point.name not in _by_name:
+            register(point.load())

@@ -1,0 +1,141 @@
+"""Nested values: dicts, lists and tuples of leaves, with plain scalars beside them.
+
+A tree is encoded as plain msgpack values. A scalar stands for itself; everything else is
+an array whose first item says what it is:
+
+    [0, codec, meta, parts]    a leaf; parts is a flat list: block, offset, block, offset, …
+    [1, item, …]               list
+    [2, item, …]               tuple
+    [3, key, value, …]         dict
+    [4, key, value, …]         OrderedDict
+    [5, "digits"]              an int that does not fit 64 bits
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy.errors import CorruptEntry, InvalidArgument, OnecopyError, UnsupportedValue
+from onecopy.tensors import codec as codecs
+from onecopy.tensors.codec import Block, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onecopy.tensors.codec import Leaf
+
+LEAF: Final = 0
+_LIST: Final = 1
+_TUPLE: Final = 2
+_DICT: Final = 3
+_ORDERED: Final = 4
+_BIG_INT: Final = 5
+
+# Deeper than any sensible value, and shallow enough for every recursion on the way.
+_DEPTH_LIMIT: Final = 100
+
+_SEQUENCES: Final[dict[type, int]] = {list: _LIST, tuple: _TUPLE}
+_MAPPINGS: Final[dict[type, int]] = {dict: _DICT, OrderedDict: _ORDERED}
+_SCALARS: Final = frozenset({type(None), bool, float, str})
+
+Place = "Callable[[str, str, Leaf], list[Any]]"
+
+
+def encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str = "") -> Any:
+    """Turn `value` into its encoded tree; `place(path, codec name, leaf)` encodes each leaf.
+
+    Raises `UnsupportedValue`, naming the path, for what cannot be stored.
+    """
+    return _encode(value, place, path, 0)
+
+
+def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int) -> Any:
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else [_BIG_INT, str(value)]
+    if depth > _DEPTH_LIMIT:
+        raise UnsupportedValue(
+            f"{_at(path)} is nested more than {_DEPTH_LIMIT} deep (does it contain itself?)"
+        )
+    if kind in _SEQUENCES:
+        items = enumerate(value)
+        return [_SEQUENCES[kind], *(_encode(v, place, _join(path, i), depth + 1) for i, v in items)]
+    if kind in _MAPPINGS:
+        return [_MAPPINGS[kind], *_encode_items(value, place, path, depth)]
+    return _encode_leaf(value, place, path)
+
+
+def _encode_items(
+    value: dict[Any, Any], place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int
+) -> list[Any]:
+    items: list[Any] = []
+    for key, item in value.items():
+        if type(key) not in _SCALARS and type(key) is not int:
+            raise UnsupportedValue(
+                f"{_at(path)} has the key {key!r} of type {type(key).__name__}; keys must be "
+                "str, int, float, bool or None"
+            )
+        items.append(_encode(key, place, path, depth + 1))
+        items.append(_encode(item, place, _join(path, key), depth + 1))
+    return items
+
+
+def _encode_leaf(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str) -> list[Any]:
+    codec = codecs.for_type(type(value))
+    try:
+        leaf = codec.encode(value)
+    except UnsupportedValue as error:
+        raise UnsupportedValue(f"{_at(path)}: {error}") from error
+    return place(path, codec.name, leaf)
+
+
+def _at(path: str) -> str:
+    return f"the value at {path!r}" if path else "the value"
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def decode(node: Any, blocks: Sequence[Block]) -> Any:
+    """Rebuild the value of an encoded tree over `blocks`.
+
+    Raises `CorruptEntry` for a tree that onecopy cannot have written.
+    """
+    try:
+        return _decode(node, blocks)
+    except OnecopyError:
+        raise
+    except (ArithmeticError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as e:
+        raise CorruptEntry(f"the entry's spec contradicts its bytes: {e}") from e
+
+
+def _decode(node: Any, blocks: Sequence[Block]) -> Any:
+    if type(node) is not list:
+        return node
+    kind = node[0]
+    if kind == LEAF:
+        return _decode_leaf(node, blocks)
+    if kind == _LIST:
+        return [_decode(item, blocks) for item in node[1:]]
+    if kind == _TUPLE:
+        return tuple(_decode(item, blocks) for item in node[1:])
+    if kind == _DICT or kind == _ORDERED:
+        pairs = zip(node[1::2], node[2::2], strict=True)
+        items = ((_decode(key, blocks), _decode(item, blocks)) for key, item in pairs)
+        return dict(items) if kind == _DICT else OrderedDict(items)
+    if kind == _BIG_INT:
+        return int(node[1])
+    raise CorruptEntry(f"the entry's spec has a node of unknown kind {kind!r}")
+
+
+def _decode_leaf(node: list[Any], blocks: Sequence[Block]) -> Any:
+    _, name, meta, places = node
+    parts = [Part(blocks[places[i]], places[i + 1]) for i in range(0, len(places), 2)]
+    for part in parts:
+        if not 0 <= part.offset < part.block.nbytes:
+            raise InvalidArgument(f"a leaf begins at {part.offset}, outside its block")
+    return codecs.find(name).decode(meta, parts)

@@ -1,0 +1,140 @@
+"""The two ends: a Python value to the bytes of a segment, and a mapped segment to a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onecopy.segments import container, region
+from onecopy.segments.container import Label
+from onecopy.segments.mapping import map_fd, memory_at
+from onecopy.tensors import extents, spec, tree
+from onecopy.tensors.codec import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.segments.mapping import Mapping, Mode
+    from onecopy.tensors.codec import Leaf, Memory
+    from onecopy.tensors.extents import Extent
+    from onecopy.tensors.spec import Spec
+
+
+class Packed:
+    """A value laid out for a segment, its bytes not yet copied: where all of them will go."""
+
+    def __init__(self, value: Any, align: int) -> None:
+        gathered = _Gathered()
+        node = tree.encode(value, gathered.place)
+        self._memories = gathered.memories
+        self._blocks = [_Planned(each, self._memories) for each in extents.merge(self._memories)]
+        sizes = [block.nbytes for block in self._blocks]
+        leads = [block.extent.lead for block in self._blocks]
+        offsets, end = container.place(sizes, leads, align)
+        gathered.settle(self._blocks)
+        self.spec = spec.encode(list(zip(offsets, sizes, strict=True)), node)
+        labels = _unique([block.label(gathered.paths) for block in self._blocks])
+        self._header = container.build_header(labels, offsets, sizes, len(self.spec), align)
+        self._offsets = offsets
+        self.data_start = len(self._header)
+        self.spec_offset = self.data_start + end
+        self.size = self.spec_offset + len(self.spec)
+        self.nbytes = sum(sizes)
+
+    def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
+        """Write everything to the empty memfd `fd`: each byte of the value is copied once."""
+        region.write(fd, [self.spec], self.spec_offset)
+        scattered = [block for block in self._blocks if block.compact]
+        if not scattered and progress is None:
+            views = [block.view() for block in self._blocks]
+            region.write(fd, container.fill(self._header, views, self._offsets))
+            return
+        region.write(fd, [self._header])
+        for block, offset in zip(self._blocks, self._offsets, strict=True):
+            block.write(fd, self.data_start + offset)
+            if progress is not None:
+                progress(block.nbytes)
+
+
+class _Gathered:
+    """Collects the leaves of a tree: their memory, and their nodes to complete later."""
+
+    def __init__(self) -> None:
+        self.memories: list[Memory] = []
+        self.paths: list[str] = []
+        self._nodes: list[tuple[list[Any], int, int]] = []
+
+    def place(self, path: str, codec: str, leaf: Leaf) -> list[Any]:
+        node = [tree.LEAF, codec, leaf.meta, []]
+        self._nodes.append((node, len(self.memories), len(leaf.memory)))
+        self.memories += leaf.memory
+        self.paths += [path or "value"] * len(leaf.memory)
+        return node
+
+    def settle(self, blocks: list[_Planned]) -> None:
+        """Fill in which block every piece of memory ended up in, and where."""
+        where = {}
+        for number, block in enumerate(blocks):
+            for index in block.extent.members:
+                where[index] = number
+        for node, first, count in self._nodes:
+            for index in range(first, first + count):
+                block = blocks[where[index]]
+                node[3] += [where[index], block.offset_of(index)]
+                if block.compact:
+                    node[2] = block.compact.meta
+
+
+class _Planned:
+    """One block of the segment to be."""
+
+    def __init__(self, extent: Extent, memories: list[Memory]) -> None:
+        self.extent = extent
+        self._memories = memories
+        first = memories[extent.members[0]]
+        self.compact = first.compact if len(extent.members) == 1 else None
+        self.nbytes = self.compact.nbytes if self.compact else extent.nbytes
+
+    def offset_of(self, index: int) -> int:
+        return self._memories[index].address - self.extent.start
+
+    def label(self, paths: list[str]) -> Label:
+        """Say how a plain safetensors reader sees it: as the tensor that fills it, if one does."""
+        for index in self.extent.members:
+            memory = self._memories[index]
+            if memory.shape is not None and (self.compact or memory.nbytes == self.nbytes):
+                return Label(paths[index], memory.dtype, memory.shape)
+        return Label(paths[self.extent.members[0]], "U8", (self.nbytes,))
+
+    def view(self) -> memoryview:
+        return memory_at(self.extent.start, self.extent.nbytes)
+
+    def write(self, fd: int, offset: int) -> None:
+        if self.compact is None:
+            region.write(fd, [self.view()], offset)
+            return
+        # Straight into the segment: gathering into a buffer first would copy twice.
+        mapping = map_fd(fd, offset + self.nbytes, "shared")
+        self.compact.write(mapping.view(offset, self.nbytes))
+
+
+def _unique(labels: list[Label]) -> list[Label]:
+    """Rename what would clash with another block or with a name that the format reserves."""
+    taken: set[str] = set()
+    result = []
+    for label in labels:
+        name = label.name
+        if name.startswith(container.RESERVED) or name == container.METADATA:
+            name = f"value.{name}"
+        stem, count = name, 1
+        while name in taken:
+            count += 1
+            name = f"{stem}#{count}"
+        taken.add(name)
+        result.append(Label(name, label.dtype, label.shape))
+    return result
+
+
+def unpack(mapping: Mapping, data_start: int, layout: Spec, mode: Mode) -> Any:
+    """Rebuild the value that `layout` describes, as views of `mapping`."""
+    blocks = [Block(mapping, data_start + offset, nbytes, mode) for offset, nbytes in layout.blocks]
+    return tree.decode(layout.tree, blocks)
