@@ -1,0 +1,43 @@
+"""Fixtures: every test that starts a store gets a runtime directory of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import onecopy
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The runtime directory of this test's stores."""
+    base = tmp_path / "run"
+    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(base))
+    return base
+
+
+@pytest.fixture(params=["direct", "socket"])
+def direct(request: pytest.FixtureRequest) -> bool:
+    """Both ways to open an entry: by /proc, and by a descriptor from the daemon."""
+    return request.param == "direct"
+
+
+@pytest.fixture
+def store(direct: bool):
+    """A store of 256 MiB that belongs to this test."""
+    with onecopy.start("test", capacity="256MiB", direct=direct) as store:
+        yield store
+
+
+@pytest.fixture
+def client(store, direct: bool):
+    """A second handle of the same store."""
+    with onecopy.connect("test", timeout=5, direct=direct) as client:
+        yield client
+
+
+def open_files(pid: int | str = "self") -> int:
+    """Count the open descriptors of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
