@@ -234,9 +234,9 @@ class TestMeasurement:
         measured = _measured(Variant.COPY)
         assert (measured.model_memory, measured.untouched, measured.total) == (90, 0, 90)
 
-    def test_pages_of_the_entry_that_nobody_touched_count_too(self) -> None:
-        measured = _measured(Variant.STORE, entry_nbytes=70)
-        assert (measured.untouched, measured.total) == (20, 110)
+    def test_pages_of_the_entry_that_nobody_touched_count_too_and_so_does_the_daemon(self) -> None:
+        measured = _measured(Variant.STORE, entry_nbytes=70, daemon=Memory(5))
+        assert (measured.untouched, measured.total) == (20, 115)
 
 
 class TestMemory:

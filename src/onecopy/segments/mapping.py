@@ -19,6 +19,8 @@ from onecopy.errors import InvalidArgument, LimitReached
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Unmap = Callable[[int, int], int]
+
 Mode = Literal["private", "readonly", "shared"]
 
 _MAP_NORESERVE: Final = 0x4000
@@ -38,12 +40,16 @@ MODES: Final[tuple[Mode, ...]] = ("private", "readonly", "shared")
 # spans the address space serves all mappings; those who take views of it name their length.
 _SPAN: Final = 1 << 46
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_mmap = _libc.mmap
+# Through PyDLL a call keeps the interpreter's lock: right for what never takes long, since
+# other threads would hold us up for longer than the call itself.
+_mmap = ctypes.PyDLL(None, use_errno=True).mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc = ctypes.CDLL(None)
 _munmap = _libc.munmap
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_munmap_small = ctypes.PyDLL(None).munmap
+_munmap_small.argtypes = _munmap.argtypes
 _madvise = _libc.madvise
 _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
@@ -77,8 +83,9 @@ class Mapping(ctypes.c_ubyte * _SPAN):  # type: ignore[misc]  # the base is comp
         """
         _madvise(self.address, self.nbytes, _MADV_POPULATE_READ)
 
-    def __del__(self, _unmap: Callable[[int, int], int] = _munmap) -> None:
-        _unmap(self.address, self.nbytes)
+    def __del__(self, small: _Unmap = _munmap_small, large: _Unmap = _munmap) -> None:
+        # Defaults, because at the interpreter's exit the module may be empty already.
+        (small if self.nbytes < 1 << 20 else large)(self.address, self.nbytes)
 
     def __repr__(self) -> str:
         return f"<Mapping of {self.nbytes} bytes at {self.address:#x}>"

@@ -20,7 +20,8 @@ from onecopy.segments import region
 from onecopy.store import index, messages, wire
 from onecopy.store.channel import Channel, Disconnected
 from onecopy.store.deadline import Deadline
-from onecopy.store.loader import ABSENT, Busy, Loader
+from onecopy.store.index import Busy
+from onecopy.store.loader import ABSENT, Loader
 from onecopy.store.lock import Lock
 from onecopy.store.names import check_name
 from onecopy.store.ref import Ref
@@ -248,38 +249,35 @@ class Store:
             WaitTimeout: it did not appear in time.
             StoreUnavailable: the store is not running.
         """
-        loader = self._loader
-        if mode != "private" and loader is not None and name.__class__ is str:
-            session = self._session
-            if session is not None and session.usable:
-                value = loader.again(name, mode)  # type: ignore[arg-type]  # it is a str
+        if isinstance(name, str):
+            session, loader = self._session, self._loader
+            if session is not None and loader is not None and session.usable:
+                value = loader.again(name, mode) if mode != "private" else ABSENT
+                if value is ABSENT:
+                    value = self._load_one(loader, name, mode)
                 if value is not ABSENT:
                     return value
-        if isinstance(name, str):
             return self._load_all([name], timeout, mode)[0]
         return self._load_all(list(name), timeout, mode)
 
     def _load_all(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
         deadline = _NOW if timeout == 0 else Deadline(timeout)
-        values = dict.fromkeys(names, ABSENT)
+        values: dict[str, Any] = dict.fromkeys(names, ABSENT)
         missing = names
         while True:
             session = self._live(deadline)
+            loader = self._loader or Loader(session)
             for name in missing:
-                values[name] = self._load_one(name, mode)
+                values[name] = self._load_one(loader, name, mode)
             missing = [name for name in missing if values[name] is ABSENT]
             if not missing:
                 return [values[name] for name in names]
             if session.usable:
                 self._await_names(missing, deadline, timeout)
 
-    def _load_one(self, name: str, mode: Mode | None) -> Any:
-        key = check_name(name)
-        loader = self._loader
-        if loader is None:
-            return ABSENT
+    def _load_one(self, loader: Loader, name: str, mode: Mode | None) -> Any:
         try:
-            return loader.load(name, key, mode)
+            return loader.load(name, mode)
         except Busy:
             # The daemon is in the middle of writing this slot. When it answers, it is through.
             self._ask(messages.Stat([name]))
@@ -337,7 +335,7 @@ class Store:
         self._ask(messages.Remove(names))
 
     @overload
-    def stat(self, name: str) -> EntryStat: ...
+    def stat(self, name: str) -> EntryStat: ...  # type: ignore[overload-overlap]  # str is one
 
     @overload
     def stat(self, name: Sequence[str]) -> list[EntryStat | None]: ...

@@ -95,6 +95,15 @@ class Record(NamedTuple):
         return bool(self.flags & MUTABLE)
 
 
+class Found(NamedTuple):
+    """A name that was looked up."""
+
+    slot: int
+    generation: int
+    """The slot's, when the record was read."""
+    record: Record
+
+
 def spec_room(key: bytes) -> int:
     """Return how many bytes of spec fit the slot of a name."""
     return SLOT_SIZE - _NAME_AT - len(key)
@@ -226,7 +235,7 @@ class IndexWriter:
         os.close(self.fd)
 
 
-_VACANT: Final = Record(*[0] * 11, b"", b"")
+_VACANT: Final = Record(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
 
 
 class IndexReader:
@@ -257,8 +266,8 @@ class IndexReader:
         """LIVE, MOVED or CLOSED; a daemon that was killed leaves LIVE behind."""
         return self.words[STATE_WORD]
 
-    def find(self, key: bytes) -> tuple[int, int, Record] | None:
-        """Return the slot, generation and record of a name, or None.
+    def find(self, key: bytes) -> Found | None:
+        """Return where a name is and what its slot says, or None.
 
         A name that is removed and saved again meanwhile may be missed: it was absent for a
         moment. Raises `Busy` if a slot stays half-written.
@@ -273,7 +282,7 @@ class IndexReader:
                 slot = (word & _SLOT_MASK) - 2
                 generation, record = self.read(slot)
                 if record.key == key:
-                    return slot, generation, record
+                    return Found(slot, generation, record)
         return None
 
     def read(self, slot: int) -> tuple[int, Record]:

@@ -9,26 +9,50 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy.errors import InvalidArgument, StoreUnavailable
 from onecopy.segments.mapping import MODES, map_fd
-from onecopy.store.index import Busy
+from onecopy.store.names import check_name
 from onecopy.tensors import spec as specs
-from onecopy.tensors.values import unpack
+from onecopy.tensors.values import repeater, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onecopy.segments.mapping import Mapping, Mode
-    from onecopy.store.index import Record
+    from onecopy.store.index import Found, Record
     from onecopy.store.session import Session
     from onecopy.tensors.spec import Spec
 
 ABSENT: Final[Any] = object()
-"""What `load` returns for a name that does not exist."""
+"""What is returned for a name that does not exist."""
 
 # A slot that changes under the reader is read again. So many changes in a row are no accident.
 _TRIES: Final = 1000
 _CACHE_LIMIT: Final = 4096
+
+# Stands for the layout of an entry that was found, but not yet mapped.
+_UNREAD: Final = specs.Spec(specs.VERSION, [], None)
+
+
+class _Known(NamedTuple):
+    """What one load learned of an entry; it holds as long as the slot's generation does."""
+
+    found: Found
+    word: int
+    """Where the index has the slot's generation."""
+    mode: Mode
+    layout: Spec
+
+
+class _Live(NamedTuple):
+    """A `readonly` or `shared` result that may still live."""
+
+    known: _Known
+    mapping: weakref.ref[Mapping]
+    repeat: Callable[[], Any] | None
+    """Makes another tensor like the result, if that is a single tensor and lives."""
 
 
 class Loader:
@@ -38,21 +62,22 @@ class Loader:
         self._session = session
         self._index = session.index
         self._words = session.index.words
+        self._open = session.opener.open
+        self._known: dict[tuple[str, Mode | None], _Known] = {}
+        self._live: dict[tuple[str, Mode | None], _Live] = {}
         self._layouts: dict[tuple[bytes, int], Spec] = {}
-        self._live: dict[tuple[str, str], _Live] = {}
 
-    def load(self, name: str, key: bytes, mode: Mode | None) -> Any:
+    def load(self, name: str, mode: Mode | None) -> Any:
         """Return the value of an entry, or ABSENT."""
         for _ in range(_TRIES):
-            found = self._index.find(key)
-            if found is None:
-                return ABSENT
-            slot, generation, record = found
-            chosen = _check_mode(mode, record, name)
-            mapping = self._map(slot, generation, record, chosen)
+            known = self._known.get((name, mode))
+            if known is None or self._words[known.word] != known.found.generation:
+                known = self._find(name, mode)
+                if known is None:
+                    return ABSENT
+            mapping = self._map(known)
             if mapping is not None:
-                self._session.touch(slot)
-                return self._finish(name, slot, generation, record, mapping, chosen)
+                return self._finish(name, mode, known, mapping)
             if not self._session.usable:
                 return ABSENT
         raise StoreUnavailable(
@@ -61,43 +86,58 @@ class Loader:
         )
 
     def again(self, name: str, mode: Mode | None) -> Any:
-        """Return an entry whose earlier result still lives, or ABSENT; no system call."""
-        live = self._live.get((name, mode or "shared"))
+        """Return an entry whose earlier result still lives, or ABSENT; makes no system call."""
+        live = self._live.get((name, mode))
         if live is None:
             return ABSENT
-        mapping = live.mapping()
-        if mapping is None or self._words[live.word] != live.generation:
-            del self._live[(name, mode or "shared")]
+        known, ref, repeat = live
+        mapping = ref()
+        if mapping is None or self._words[known.word] != known.found.generation:
+            self._live.pop((name, mode), None)
             return ABSENT
-        self._session.touch(live.slot)
-        return unpack(mapping, live.data_start, live.layout, live.mode)
+        self._session.touch(known.found.slot)
+        value = None if repeat is None else repeat()
+        return self._build(name, mode, known, mapping) if value is None else value
 
-    def _map(self, slot: int, generation: int, record: Record, mode: Mode) -> Mapping | None:
+    def _find(self, name: str, mode: Mode | None) -> _Known | None:
+        found = self._index.find(check_name(name))
+        if found is None:
+            return None
+        chosen = _choose_mode(mode, found.record, name)
+        return _Known(found, self._index.word_of(found.slot), chosen, _UNREAD)
+
+    def _map(self, known: _Known) -> Mapping | None:
         """Open and map a segment, or return None if the slot has changed meanwhile."""
-        fd = self._session.open(slot, generation, record, mode == "shared")
+        found = known.found
+        fd = self._open(found, known.mode == "shared")
         if fd is None:
             return None
         try:
             # The order matters. Unchanged now means that the daemon had not yet closed its
             # descriptor when we opened it by number, so it was this entry's.
-            unchanged = self._words[self._index.word_of(slot)] == generation
+            unchanged = self._words[known.word] == found.generation
             status = os.fstat(fd)
+            record = found.record
             same = status.st_ino == record.ino and status.st_size == record.size
             if not (unchanged and same and self._index.current):
                 return None
-            return map_fd(fd, record.size, mode)
+            return map_fd(fd, record.size, known.mode)
         finally:
             os.close(fd)
 
-    def _finish(
-        self, name: str, slot: int, generation: int, record: Record, mapping: Mapping, mode: Mode
-    ) -> Any:
-        layout = self._layout(record, mapping)
-        if mode != "private":
-            word = self._index.word_of(slot)
-            live = _Live(slot, word, generation, weakref.ref(mapping), record, layout, mode)
+    def _finish(self, name: str, mode: Mode | None, known: _Known, mapping: Mapping) -> Any:
+        self._session.touch(known.found.slot)
+        if known.layout is _UNREAD:
+            known = known._replace(layout=self._layout(known.found.record, mapping))
+            _keep(self._known, (name, mode), known)
+        return self._build(name, mode, known, mapping)
+
+    def _build(self, name: str, mode: Mode | None, known: _Known, mapping: Mapping) -> Any:
+        value = unpack(mapping, known.found.record.data_start, known.layout, known.mode)
+        if known.mode != "private":
+            live = _Live(known, weakref.ref(mapping), repeater(known.layout, value))
             _keep(self._live, (name, mode), live)
-        return unpack(mapping, record.data_start, layout, mode)
+        return value
 
     def _layout(self, record: Record, mapping: Mapping) -> Spec:
         room = record.spec_offset - record.data_start
@@ -110,30 +150,6 @@ class Loader:
         return known
 
 
-class _Live:
-    """A result that may still live, and what is needed to make another view of it."""
-
-    __slots__ = ("data_start", "generation", "layout", "mapping", "mode", "slot", "word")
-
-    def __init__(
-        self,
-        slot: int,
-        word: int,
-        generation: int,
-        mapping: weakref.ref[Mapping],
-        record: Record,
-        layout: Spec,
-        mode: Mode,
-    ) -> None:
-        self.slot = slot
-        self.word = word
-        self.generation = generation
-        self.mapping = mapping
-        self.data_start = record.data_start
-        self.layout = layout
-        self.mode = mode
-
-
 def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
     # Forgetting all at once is crude, and costs less than keeping order on every hit.
     if len(cache) >= _CACHE_LIMIT:
@@ -141,7 +157,7 @@ def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
     cache[key] = value
 
 
-def _check_mode(mode: Mode | None, record: Record, name: str) -> Mode:
+def _choose_mode(mode: Mode | None, record: Record, name: str) -> Mode:
     if mode is None:
         return "shared" if record.mutable else "private"
     if mode not in MODES:
@@ -152,6 +168,3 @@ def _check_mode(mode: Mode | None, record: Record, name: str) -> Mode:
             "load it private (writes stay your own) or readonly"
         )
     return mode
-
-
-__all__ = ["ABSENT", "Busy", "Loader"]

@@ -22,7 +22,7 @@ class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
 # ---- from clients ----
 
 
-class Hello(Message):
+class Hello(Message, frozen=True, gc=False):
     """The first message: which protocol the client speaks, and which process it is."""
 
     version: int
@@ -30,7 +30,7 @@ class Hello(Message):
     """16 random bytes, drawn anew by every process, also after a fork."""
 
 
-class Reserve(Message):
+class Reserve(Message, frozen=True, gc=False):
     """Asks for room before a large segment is filled."""
 
     name: str
@@ -38,7 +38,7 @@ class Reserve(Message):
     overwrite: bool
 
 
-class Save(Message):
+class Save(Message, frozen=True, gc=False):
     """Publishes the segment whose descriptor comes along."""
 
     name: str
@@ -57,46 +57,46 @@ class Save(Message):
     """Whether this connection's reservation is for this segment."""
 
 
-class Fetch(Message):
+class Fetch(Message, frozen=True, gc=False):
     """Asks for descriptors, for clients that cannot open /proc/<daemon>/fd themselves."""
 
     slots: list[tuple[int, int, bool]]
     """Slot, the generation seen in it, and whether to open it for writing."""
 
 
-class Wait(Message):
+class Wait(Message, frozen=True, gc=False):
     """Asks to be told when all of these names exist."""
 
     names: list[str]
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True, gc=False):
     """Withdraws this connection's wait or lock request, and its reservation."""
 
 
-class Remove(Message):
+class Remove(Message, frozen=True, gc=False):
     """Removes entries; all of them or none."""
 
     names: list[str]
 
 
-class Stat(Message):
+class Stat(Message, frozen=True, gc=False):
     """Asks for facts about entries; in the reply, None stands for what does not exist."""
 
     names: list[str]
 
 
-class GetStats(Message):
+class GetStats(Message, frozen=True, gc=False):
     """Asks for facts about the store."""
 
 
-class Subscribe(Message):
+class Subscribe(Message, frozen=True, gc=False):
     """Turns this connection into a stream of events."""
 
     prefix: str
 
 
-class Acquire(Message):
+class Acquire(Message, frozen=True, gc=False):
     """Asks for a lock, and waits for it."""
 
     name: str | None
@@ -105,7 +105,7 @@ class Acquire(Message):
     thread: int
 
 
-class Release(Message):
+class Release(Message, frozen=True, gc=False):
     """Gives a lock back."""
 
     lock: int
@@ -130,7 +130,7 @@ Request = (
 # ---- from the daemon ----
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True, gc=False):
     """Answers Hello; the descriptors are the index and, for those who may write, the touches."""
 
     version: int
@@ -147,25 +147,25 @@ class Welcome(Message):
     """Whether this client may change anything."""
 
 
-class Done(Message):
+class Done(Message, frozen=True, gc=False):
     """It is done."""
 
 
-class Ready(Message):
+class Ready(Message, frozen=True, gc=False):
     """All names that were waited for exist, or did a moment ago."""
 
 
-class Granted(Message):
+class Granted(Message, frozen=True, gc=False):
     """The lock is yours; `lock` gives it back."""
 
     lock: int
 
 
-class Cancelled(Message):
+class Cancelled(Message, frozen=True, gc=False):
     """Nothing that was asked for will come any more."""
 
 
-class Fetched(Message):
+class Fetched(Message, frozen=True, gc=False):
     """One flag for each slot asked for: whether its descriptor comes along."""
 
     found: list[bool]
@@ -193,7 +193,7 @@ class EntryStat(msgspec.Struct, array_like=True, frozen=True):
     """Seconds since the epoch; advisory."""
 
 
-class StatReply(Message):
+class StatReply(Message, frozen=True, gc=False):
     """Answers Stat, in the order of the names."""
 
     entries: list[EntryStat | None]
@@ -221,13 +221,13 @@ class StoreStats(msgspec.Struct, array_like=True, frozen=True):
     """Seconds since the epoch."""
 
 
-class StatsReply(Message):
+class StatsReply(Message, frozen=True, gc=False):
     """Answers GetStats."""
 
     stats: StoreStats
 
 
-class Event(Message):
+class Event(Message, frozen=True, gc=False):
     """Something happened to an entry: saved, removed, evicted or expired.
 
     `lost` means that this watcher was too slow, and that events before this one are missing.
@@ -237,7 +237,7 @@ class Event(Message):
     name: str
 
 
-class Refused(Message):
+class Refused(Message, frozen=True, gc=False):
     """The request was not carried out: an error class of `onecopy.errors`, and its text."""
 
     error: str

@@ -22,14 +22,14 @@ from onecopy.store.index import IndexReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from onecopy.store.index import Record
+    from onecopy.store.index import Found
 
 
 class Opener(Protocol):
-    """A way to open the segment that a slot names; None if it is no longer what it was."""
+    """A way to open the segment that a slot names, with a file description of its own."""
 
-    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
-        """Open it with a file description of its own."""
+    def open(self, found: Found, write: bool) -> int | None:
+        """Return its descriptor, or None if the slot no longer names it."""
         ...
 
 
@@ -40,26 +40,28 @@ class DirectOpener:
         # A descriptor of the directory, not its path: it stays this process's if the pid is reused.
         self._directory = directory
 
-    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
+    def open(self, found: Found, write: bool) -> int | None:
+        """Open the daemon's descriptor by its number, which the slot tells."""
         flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         while True:
             try:
-                return os.open(str(record.fd), flags, dir_fd=self._directory)
+                return os.open(str(found.record.fd), flags, dir_fd=self._directory)
             except BlockingIOError:
                 # The daemon asks this very moment whether anybody uses it, for a microsecond.
                 time.sleep(0)
             except OSError as error:
-                return _gone_or_raise(error)
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    raise _out_of_files(error) from error
+                return None
 
     def __del__(self) -> None:
         os.close(self._directory)
 
 
-def _gone_or_raise(error: OSError) -> None:
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        raise LimitReached(
-            error.errno, "no file descriptor is left to open the entry; raise `ulimit -n`"
-        ) from error
+def _out_of_files(error: OSError) -> LimitReached:
+    return LimitReached(
+        error.errno, "no file descriptor is left to open the entry; raise `ulimit -n`"
+    )
 
 
 class SocketOpener:
@@ -68,10 +70,12 @@ class SocketOpener:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def __call__(self, slot: int, generation: int, record: Record, write: bool) -> int | None:
+    def open(self, found: Found, write: bool) -> int | None:
+        """Fetch a descriptor that the daemon has opened anew for us."""
+        request = messages.Fetch([(found.slot, found.generation, write)])
         try:
             with self._session.channel() as channel:
-                reply, fds = channel.exchange(messages.Fetch([(slot, generation, write)]))
+                reply, fds = channel.exchange(request)
         except Disconnected:
             return None
         if isinstance(reply, messages.Fetched) and len(fds) == 1:
@@ -104,7 +108,7 @@ class Session:
             memory = memoryview(mmap.mmap(fds[0], welcome.index_size, prot=mmap.PROT_READ))
             self.index = IndexReader(memory, welcome.thread)
             self.touches = _map_touches(welcome, fds)
-            self.open = _opener(self, welcome, fds[0], direct)
+            self.opener = _opener(self, welcome, fds[0], direct)
         finally:
             wire.close_all(fds)
 

@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import UnsupportedValue
-from onecopy.tensors.codec import Leaf, Memory, Meta, Part
+from onecopy.tensors.codec import Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +30,20 @@ class BufferCodec:
         """Describe a buffer; raise `UnsupportedValue` for what has none."""
         view = _view(value)
         item = view.format if view.format in _FORMATS else "B"
-        shape = [view.nbytes] if item != view.format else list(view.shape)
+        shape = [view.nbytes] if item != view.format else list(view.shape or ())
         if view.nbytes == 0:
             return Leaf([item, shape])
         # A copied view keeps the buffer locked until the bytes are written.
         return Leaf([item, shape], [Memory(_address(view), view.nbytes, view, view.itemsize)])
 
-    def decode(self, meta: Meta, parts: Sequence[Part]) -> memoryview:
+    def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> memoryview:
         """Return a memoryview of the bytes, in the format and shape they had."""
         item, shape = meta
         nbytes = math.prod(shape) * struct.calcsize(item)
         if nbytes == 0:
             return memoryview(b"")
-        (part,) = parts
-        view = part.view(nbytes)
+        block, offset = places
+        view = segment.view(block, offset, nbytes)
         return view if item == "B" and len(shape) == 1 else view.cast(item, shape)
 
 

@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from onecopy.errors import InvalidArgument
+from onecopy.errors import CorruptEntry, InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,32 +59,35 @@ class Leaf(NamedTuple):
     memory: Sequence[Memory] = ()
 
 
-class Block:
-    """One run of bytes in a mapped segment; leaves that share memory share a block."""
+class Segment:
+    """A mapped segment, as a codec sees it: blocks of bytes. Leaves that share memory share one.
 
-    __slots__ = ("base", "mapping", "mode", "nbytes", "offset")
+    A leaf's *places* are a flat list with the number of a block, and the offset of the leaf's
+    first byte in it, for each piece of its memory.
+    """
 
-    def __init__(self, mapping: Mapping, offset: int, nbytes: int, mode: Mode) -> None:
+    __slots__ = ("bases", "blocks", "mapping", "mode", "start")
+
+    def __init__(
+        self, mapping: Mapping, start: int, blocks: list[tuple[int, int]], mode: Mode
+    ) -> None:
         self.mapping = mapping
-        self.offset = offset
-        self.nbytes = nbytes
+        self.start = start
+        """Where in the mapping the data begins."""
+        self.blocks = blocks
+        """Offset from there, and number of bytes, of each block."""
         self.mode = mode
-        self.base: Any = None
-        """For the codec's use: what all leaves over this block share, such as a storage."""
+        self.bases: dict[int, Any] = {}
+        """For codecs: what all leaves over a block share, such as a storage."""
 
-
-class Part(NamedTuple):
-    """Where a leaf's memory begins: a block, and the offset in it."""
-
-    block: Block
-    offset: int
-
-    def view(self, nbytes: int) -> memoryview:
-        """Return the bytes, read-only if they were loaded so."""
-        if self.offset + nbytes > self.block.nbytes:
-            raise InvalidArgument(f"{nbytes} bytes at {self.offset} exceed the block")
-        view = self.block.mapping.view(self.block.offset + self.offset, nbytes)
-        return view.toreadonly() if self.block.mode == "readonly" else view
+    def view(self, block: int, offset: int, nbytes: int | None = None) -> memoryview:
+        """Return bytes of a block, to its end if no number is given; read-only if loaded so."""
+        start, size = self.blocks[block]
+        length = size - offset if nbytes is None else nbytes
+        if block < 0 or offset < 0 or length < 0 or offset + length > size:
+            raise CorruptEntry(f"{length} bytes at {offset} exceed a block of {size}")
+        view = self.mapping.view(self.start + start + offset, length)
+        return view.toreadonly() if self.mode == "readonly" else view
 
 
 class Codec(Protocol):
@@ -100,8 +103,11 @@ class Codec(Protocol):
         """Describe `value`; raise `UnsupportedValue` for what cannot be stored."""
         ...
 
-    def decode(self, meta: Meta, parts: Sequence[Part]) -> Any:
-        """Rebuild a value over `parts`, without copying. `meta` may be hostile: check it."""
+    def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
+        """Rebuild a value over its places in a segment, without copying.
+
+        Both `meta` and `places` may be hostile: check them, or use what checks them.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from onecopy.tensors import codec as codecs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onecopy.tensors.codec import Leaf, Meta, Part
+    from onecopy.tensors.codec import Leaf, Meta, Segment
 
 _CPU: Final = 1
 
@@ -38,10 +38,10 @@ class DlpackCodec:
         leaf = codecs.find(library).encode(tensor)
         return leaf._replace(meta=[library, leaf.meta])
 
-    def decode(self, meta: Meta, parts: Sequence[Part]) -> Any:
+    def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild it as the library that read it saw it."""
         library, inner = meta
-        return codecs.find(library).decode(inner, parts)
+        return codecs.find(library).decode(inner, places, segment)
 
 
 codec = DlpackCodec()

@@ -31,22 +31,27 @@ class Extent(NamedTuple):
 
 def merge(memories: Sequence[Memory]) -> list[Extent]:
     """Group `memories` into extents that do not overlap, in the order of first appearance."""
-    groups: list[list[int]] = []
-    end = 0
+    extents = []
+    group: list[int] = []
+    end = -1
     for index in sorted(range(len(memories)), key=lambda i: memories[i].address):
         memory = memories[index]
-        if groups and memory.address < end:
-            groups[-1].append(index)
-            end = max(end, memory.address + memory.nbytes)
-        else:
-            groups.append([index])
-            end = memory.address + memory.nbytes
-    return [_extent(memories, group) for group in sorted(groups, key=min)]
+        if group and memory.address >= end:
+            extents.append(_extent(memories, group, end))
+            group = []
+        group.append(index)
+        end = max(end, memory.address + memory.nbytes)
+    if group:
+        extents.append(_extent(memories, group, end))
+    extents.sort(key=lambda extent: extent.members[0])
+    return extents
 
 
-def _extent(memories: Sequence[Memory], group: list[int]) -> Extent:
-    members = [memories[index] for index in group]
-    start = min(memory.address for memory in members)
-    end = max(memory.address + memory.nbytes for memory in members)
-    uniform = all((each.address - start) % each.itemsize == 0 for each in members)
-    return Extent(start, end - start, tuple(sorted(group)), 0 if uniform else start % _ALIGNMENT)
+def _extent(memories: Sequence[Memory], group: list[int], end: int) -> Extent:
+    """Make an extent of `group`, which is in the order of addresses."""
+    start = memories[group[0]].address
+    uniform = len(group) == 1 or all(
+        (memories[index].address - start) % memories[index].itemsize == 0 for index in group
+    )
+    members = tuple(sorted(group))
+    return Extent(start, end - start, members, 0 if uniform else start % _ALIGNMENT)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from onecopy.errors import UnsupportedValue
-from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Part
+from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,14 +55,14 @@ class NumpyCodec:
             )
         return _encode(array, int(scalar))
 
-    def decode(self, meta: Meta, parts: Sequence[Part]) -> Any:
+    def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild an array over the block; loaded `readonly` it is not writeable."""
         scalar, packed, shape, strides, first = meta
         dtype = _unpack_dtype(packed)
         if math.prod(shape) * dtype.itemsize == 0:
             return np.empty(shape, dtype)
-        (part,) = parts
-        buffer = part.view(part.block.nbytes - part.offset)
+        block, offset = places
+        buffer = segment.view(block, offset)
         array: Array = np.ndarray(shape, dtype, buffer, first, strides)
         return array[()] if scalar else array
 
@@ -106,7 +106,8 @@ def _unpack_dtype(packed: Any) -> np.dtype[Any]:
     if isinstance(packed, str) and packed.startswith(_EXTENDED):
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, packed[len(_EXTENDED) :]))
+        extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, packed[len(_EXTENDED) :]))
+        return extended
     dtype: np.dtype[Any] = np.lib.format.descr_to_dtype(_as_descr(packed))
     if dtype.hasobject:
         raise UnsupportedValue("the entry claims an array of Python objects")

@@ -1,21 +1,24 @@
 """torch tensors: dense ones as views of shared storages, sparse ones by their components.
 
-The meta of a dense tensor is `[dtype, shape, strides or None, flags]`; that of a sparse one
-`[layout, shape, flags, coalesced, component, …]` with the metas of its components.
+The meta of a dense tensor is `[dtype, shape]` or `[dtype, shape, strides or None, flags]`;
+that of a sparse one `[layout, shape, flags, coalesced, component, …]` with the metas of its
+components.
 """
 
 from __future__ import annotations
 
 import math
+import weakref
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from onecopy.errors import CorruptEntry, UnsupportedValue
-from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Part
+from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _PARAMETER: Final = 1
 _REQUIRES_GRAD: Final = 2
@@ -46,10 +49,13 @@ _LABELS: Final[dict[str, tuple[str, int]]] = {
     "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1),
     "float4_e2m1fn_x2": ("F4", 2),
 }
-_DTYPES: Final[dict[str, Any]] = {
-    name: getattr(torch, name) for name in _LABELS if hasattr(torch, name)
+# The dtypes that this torch has, and the bytes of an element.
+_DTYPES: Final[dict[str, tuple[Any, int]]] = {
+    name: (getattr(torch, name), getattr(torch, name).itemsize)
+    for name in _LABELS
+    if hasattr(torch, name)
 }
-_NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
+_NAMES: Final = {dtype: name for name, (dtype, _) in _DTYPES.items()}
 
 # Layouts of sparse tensors, and the methods that give their components.
 _COMPONENTS: Final[dict[Any, tuple[str, ...]]] = {
@@ -70,21 +76,25 @@ class TorchCodec:
 
     def encode(self, value: Any) -> Leaf:
         """Describe a tensor; strides are kept, also for views that share memory."""
-        _refuse_unstorable(value)
-        flags = _PARAMETER * isinstance(value, torch.nn.Parameter)
-        flags |= _REQUIRES_GRAD * (value.requires_grad and value.is_leaf)
-        value = value.detach()
-        if value.layout in _COMPONENTS:
+        kind = type(value)
+        _refuse_unstorable(value, kind)
+        flags = 0
+        if value.requires_grad:
+            flags = _REQUIRES_GRAD * value.is_leaf
+            value = value.detach()
+        if kind is torch.nn.Parameter:
+            flags |= _PARAMETER
+        if value.layout is not torch.strided:
             return _encode_sparse(value, flags)
         return _encode_dense(value.resolve_conj().resolve_neg(), flags)
 
-    def decode(self, meta: Meta, parts: Sequence[Part]) -> Any:
+    def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild a tensor; those that share a block share one torch storage."""
-        remaining = iter(parts)
         if meta[0] in _LAYOUTS:
-            tensor, flags = _decode_sparse(meta, remaining), meta[2]
+            tensor, flags = _decode_sparse(meta, iter(places), segment), meta[2]
         else:
-            tensor, flags = _decode_dense(meta, remaining), meta[3]
+            tensor = _decode_dense(meta, places, segment)
+            flags = meta[3] if len(meta) > 2 else 0
         if not flags:
             return tensor
         requires_grad = bool(flags & _REQUIRES_GRAD)
@@ -92,14 +102,42 @@ class TorchCodec:
             return torch.nn.Parameter(tensor, requires_grad)
         return tensor.requires_grad_(requires_grad)
 
+    def repeat(self, value: Any) -> Callable[[], Any] | None:
+        """Return a function that makes new tensors like `value`, over the same memory.
 
-def _refuse_unstorable(value: Any) -> None:
-    if type(value) not in (torch.Tensor, torch.nn.Parameter):
+        It holds nothing alive: it returns None once `value`, and the last tensor that it made,
+        are gone or were pointed elsewhere.
+        """
+        if type(value) is not torch.Tensor or value.layout != torch.strided:
+            return None
+        first = latest = weakref.ref(value)
+        look = (value.data_ptr(), value.shape, value.stride(), value.requires_grad)
+
+        def again() -> Any:
+            nonlocal latest
+            for ref in (first, latest):
+                tensor = ref()
+                if tensor is not None and look == (
+                    tensor.data_ptr(),
+                    tensor.shape,
+                    tensor.stride(),
+                    tensor.requires_grad,
+                ):
+                    alias = tensor.detach()
+                    latest = weakref.ref(alias)
+                    return alias
+            return None
+
+        return None if value.requires_grad else again
+
+
+def _refuse_unstorable(value: Any, kind: type) -> None:
+    if kind is not torch.Tensor and kind is not torch.nn.Parameter:
         raise UnsupportedValue(
-            f"tensors of the subclass {type(value).__qualname__} cannot be stored; save the "
+            f"tensors of the subclass {kind.__qualname__} cannot be stored; save the "
             "plain tensors it is made of, or register a codec for it (docs/codecs.md)"
         )
-    if value.device.type != "cpu":
+    if not value.is_cpu:
         raise UnsupportedValue(_REMEDIES.get(value.device.type, _NOT_YET).format(value.device))
     if value.layout not in (torch.strided, *_COMPONENTS) or value.is_quantized or value.is_nested:
         raise UnsupportedValue(
@@ -116,22 +154,27 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 def _encode_dense(value: Any, flags: int) -> Leaf:
     name, shape, itemsize = _NAMES[value.dtype], list(value.shape), value.element_size()
     if value.numel() == 0:
-        return Leaf([name, shape, None, flags])
+        return Leaf(_meta(name, shape, None, flags))
     contiguous = value.is_contiguous()
     strides = None if contiguous else list(value.stride())
-    meta = [name, shape, strides, flags]
+    meta = _meta(name, shape, strides, flags)
     nbytes = value.numel() * itemsize
     extent = nbytes if contiguous else _span(shape, strides) * itemsize
-    plain = Compact([name, shape, None, flags], nbytes, lambda buffer: _gather(value, buffer))
+    plain = Compact(_meta(name, shape, None, flags), nbytes, lambda buffer: _gather(value, buffer))
     compact = plain if extent > nbytes else None
     label, seen = _label(name, tuple(shape), contiguous or compact is not None)
     address = value.data_ptr()
     return Leaf(meta, [Memory(address, extent, value, itemsize, label, seen, compact)])
 
 
+def _meta(name: str, shape: list[int], strides: list[int] | None, flags: int) -> Meta:
+    return [name, shape, strides, flags] if strides is not None or flags else [name, shape]
+
+
 def _span(shape: list[int], strides: Any) -> int:
     """Return the number of elements from the first one of a strided view to its last."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    spans: list[int] = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+    return 1 + sum(spans)
 
 
 def _label(
@@ -152,38 +195,46 @@ def _gather(value: Any, buffer: memoryview) -> None:
     flat.view(value.dtype).view(value.shape).copy_(value)
 
 
-def _decode_dense(meta: Meta, parts: Iterator[Part]) -> Any:
-    name, shape, strides, _ = meta
-    dtype = _DTYPES.get(name)
-    if dtype is None:
+def _decode_dense(meta: Meta, places: Sequence[int], segment: Segment) -> Any:
+    name, shape = meta[0], meta[1]
+    if name not in _DTYPES:
         raise CorruptEntry(f"torch {torch.__version__} has no dtype {name!r}; upgrade torch")
-    numel = math.prod(shape)
-    if numel == 0:
-        return torch.empty(shape, dtype=dtype)
-    block, offset = next(parts)
-    first, misaligned = divmod(offset, dtype.itemsize)
-    if misaligned:
-        raise CorruptEntry(f"a {name} tensor begins at byte {offset} of its block")
-    base = _base(block, dtype)
-    if strides is not None or numel != base.numel():
-        return base.as_strided(shape, strides or _contiguous(shape), first)
-    return base.view(shape)
-
-
-def _base(block: Any, dtype: Any) -> Any:
-    """Return the whole block as a flat tensor; all of its tensors share one storage."""
-    count = block.nbytes // dtype.itemsize
-    if block.base is None:
-        if count * dtype.itemsize == block.nbytes:
-            base = torch.frombuffer(block.mapping, dtype=dtype, count=count, offset=block.offset)
-            block.base = base
-            return base
-        block.base = torch.frombuffer(
-            block.mapping, dtype=torch.uint8, count=block.nbytes, offset=block.offset
+    dtype, itemsize = _DTYPES[name]
+    if not places:
+        return _empty(shape, dtype)
+    block, offset = places
+    if block not in segment.bases:
+        start, nbytes = segment.blocks[block]
+        start += segment.start
+        if len(meta) == 2 and math.prod(shape) * itemsize == nbytes and offset == 0:
+            # Nearly all tensors: contiguous, with a block for themselves. resize_ gives the
+            # shape at less cost than a view, and the result is no view of another tensor.
+            count = nbytes // itemsize
+            flat = torch.frombuffer(segment.mapping, dtype=dtype, count=count, offset=start)
+            segment.bases[block] = tensor = flat.resize_(shape)
+            return tensor
+        segment.bases[block] = torch.frombuffer(
+            segment.mapping, dtype=torch.uint8, count=nbytes, offset=start
         )
-    if block.base.dtype == dtype:
-        return block.base
-    return block.base.view(torch.uint8)[: count * dtype.itemsize].view(dtype)
+    strides = meta[2] if len(meta) > 2 else None
+    return _view(segment.bases[block], offset, dtype, shape, strides or _contiguous(shape))
+
+
+def _empty(shape: list[int], dtype: Any) -> Any:
+    if math.prod(shape):
+        raise CorruptEntry(f"a tensor of shape {shape} has no bytes")
+    return torch.empty(shape, dtype=dtype)
+
+
+def _view(base: Any, offset: int, dtype: Any, shape: list[int], strides: list[int]) -> Any:
+    """Return a tensor over the storage of `base`, which is all of a block."""
+    first, misaligned = divmod(offset, dtype.itemsize)
+    if misaligned or min(strides, default=0) < 0:
+        raise CorruptEntry(f"a {dtype} tensor begins at byte {offset}, with strides {strides}")
+    if base.dtype != dtype:
+        flat = base.detach().reshape(-1).view(torch.uint8)
+        base = flat[: len(flat) // dtype.itemsize * dtype.itemsize].view(dtype)
+    return base.as_strided(shape, strides, first)
 
 
 def _contiguous(shape: list[int]) -> list[int]:
@@ -205,9 +256,13 @@ def _encode_sparse(value: Any, flags: int) -> Leaf:
     return Leaf(meta, memory)
 
 
-def _decode_sparse(meta: Meta, parts: Iterator[Part]) -> Any:
+def _decode_sparse(meta: Meta, places: Iterator[int], segment: Segment) -> Any:
     layout, shape, _, coalesced, *components = meta
-    tensors = [_decode_dense(component, parts) for component in components]
+    # A component without elements has no place.
+    tensors = [
+        _decode_dense(each, list(islice(places, 2 if math.prod(each[1]) else 0)), segment)
+        for each in components
+    ]
     # The components come from outside: indices that point elsewhere would be followed.
     if layout == "coo":
         return torch.sparse_coo_tensor(

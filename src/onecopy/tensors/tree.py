@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import CorruptEntry, InvalidArgument, OnecopyError, UnsupportedValue
+from onecopy.errors import CorruptEntry, OnecopyError, UnsupportedValue
 from onecopy.tensors import codec as codecs
-from onecopy.tensors.codec import Block, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from onecopy.tensors.codec import Leaf
+    from onecopy.tensors.codec import Leaf, Segment
 
 LEAF: Final = 0
 _LIST: Final = 1
@@ -38,8 +37,6 @@ _DEPTH_LIMIT: Final = 100
 _SEQUENCES: Final[dict[type, int]] = {list: _LIST, tuple: _TUPLE}
 _MAPPINGS: Final[dict[type, int]] = {dict: _DICT, OrderedDict: _ORDERED}
 _SCALARS: Final = frozenset({type(None), bool, float, str})
-
-Place = "Callable[[str, str, Leaf], list[Any]]"
 
 
 def encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str = "") -> Any:
@@ -100,42 +97,35 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def decode(node: Any, blocks: Sequence[Block]) -> Any:
-    """Rebuild the value of an encoded tree over `blocks`.
+def decode(node: Any, segment: Segment) -> Any:
+    """Rebuild the value of an encoded tree over a mapped segment.
 
     Raises `CorruptEntry` for a tree that onecopy cannot have written.
     """
     try:
-        return _decode(node, blocks)
+        return _decode(node, segment)
     except OnecopyError:
         raise
     except (ArithmeticError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as e:
         raise CorruptEntry(f"the entry's spec contradicts its bytes: {e}") from e
 
 
-def _decode(node: Any, blocks: Sequence[Block]) -> Any:
+def _decode(node: Any, segment: Segment) -> Any:
     if type(node) is not list:
         return node
     kind = node[0]
     if kind == LEAF:
-        return _decode_leaf(node, blocks)
-    if kind == _LIST:
-        return [_decode(item, blocks) for item in node[1:]]
-    if kind == _TUPLE:
-        return tuple(_decode(item, blocks) for item in node[1:])
-    if kind == _DICT or kind == _ORDERED:
-        pairs = zip(node[1::2], node[2::2], strict=True)
-        items = ((_decode(key, blocks), _decode(item, blocks)) for key, item in pairs)
+        _, name, meta, places = node
+        return codecs.find(name).decode(meta, places, segment)
+    if kind in (_DICT, _ORDERED):
+        keys = [_decode(key, segment) for key in node[1::2]]
+        values = [_decode(item, segment) for item in node[2::2]]
+        items = zip(keys, values, strict=True)
         return dict(items) if kind == _DICT else OrderedDict(items)
+    if kind == _LIST:
+        return [_decode(item, segment) for item in node[1:]]
+    if kind == _TUPLE:
+        return tuple(_decode(item, segment) for item in node[1:])
     if kind == _BIG_INT:
         return int(node[1])
     raise CorruptEntry(f"the entry's spec has a node of unknown kind {kind!r}")
-
-
-def _decode_leaf(node: list[Any], blocks: Sequence[Block]) -> Any:
-    _, name, meta, places = node
-    parts = [Part(blocks[places[i]], places[i + 1]) for i in range(0, len(places), 2)]
-    for part in parts:
-        if not 0 <= part.offset < part.block.nbytes:
-            raise InvalidArgument(f"a leaf begins at {part.offset}, outside its block")
-    return codecs.find(name).decode(meta, parts)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from onecopy.segments import container, region
 from onecopy.segments.container import Label
 from onecopy.segments.mapping import map_fd, memory_at
+from onecopy.tensors import codec as codecs
 from onecopy.tensors import extents, spec, tree
-from onecopy.tensors.codec import Block
+from onecopy.tensors.codec import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,5 +137,17 @@ def _unique(labels: list[Label]) -> list[Label]:
 
 def unpack(mapping: Mapping, data_start: int, layout: Spec, mode: Mode) -> Any:
     """Rebuild the value that `layout` describes, as views of `mapping`."""
-    blocks = [Block(mapping, data_start + offset, nbytes, mode) for offset, nbytes in layout.blocks]
-    return tree.decode(layout.tree, blocks)
+    return tree.decode(layout.tree, Segment(mapping, data_start, layout.blocks, mode))
+
+
+def repeater(layout: Spec, value: Any) -> Callable[[], Any] | None:
+    """Return what makes another view like `value`, or None if its codec cannot.
+
+    Calling it gives None once `value` is gone: then unpack again.
+    """
+    node = layout.tree
+    if type(node) is not list or node[0] != tree.LEAF:
+        return None
+    repeat = getattr(codecs.find(node[1]), "repeat", None)
+    made: Callable[[], Any] | None = None if repeat is None else repeat(value)
+    return made
