@@ -119,7 +119,9 @@ def check(fd: int, nbytes: int, *, mutable: bool) -> os.stat_result:
 
 def resident(status: os.stat_result, *, mutable: bool) -> int:
     """Return the bytes of memory that a segment takes: its pages, or all it may grow to."""
-    return status.st_size if mutable else max(PAGE, status.st_blocks * 512)
+    if mutable:
+        return -(-status.st_size // PAGE) * PAGE
+    return max(PAGE, status.st_blocks * 512)
 
 
 def reopen(fd: int, flags: int = os.O_RDONLY) -> int:

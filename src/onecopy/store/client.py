@@ -296,6 +296,24 @@ class Store:
                     f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
                 )
 
+    def _open_segment(self, name: str) -> tuple[int, int]:
+        """Open an entry's segment, which is a safetensors file (I5), to copy it elsewhere.
+
+        Returns a descriptor, which the caller closes, and the number of bytes. Until it is
+        closed the entry is in use.
+        """
+        while True:
+            session = self._live(_NOW)
+            try:
+                opened = (self._loader or Loader(session)).open(name)
+            except Busy:
+                self._ask(messages.Stat([name]))
+                continue
+            if opened is not None:
+                return opened
+            if session.usable:
+                raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+
     # ---- what there is ----
 
     def contains(self, name: str) -> bool:

@@ -80,10 +80,7 @@ class Loader:
                 return self._finish(name, mode, known, mapping)
             if not self._session.usable:
                 return ABSENT
-        raise StoreUnavailable(
-            f"the segment of {name!r} cannot be opened though its store lives; connect with "
-            "direct=False, or restart the store"
-        )
+        raise _cannot_open(name)
 
     def again(self, name: str, mode: Mode | None) -> Any:
         """Return an entry whose earlier result still lives, or ABSENT; makes no system call."""
@@ -98,6 +95,27 @@ class Loader:
         self._session.touch(known.found.slot)
         value = None if repeat is None else repeat()
         return self._build(name, mode, known, mapping) if value is None else value
+
+    def open(self, name: str) -> tuple[int, int] | None:
+        """Open an entry's segment to read; return its descriptor and size, or None."""
+        for _ in range(_TRIES):
+            known = self._find(name, "private")
+            if known is None or not self._session.usable:
+                return None
+            fd = self._open(known.found, False)
+            if fd is None:
+                continue
+            if self._shows(fd, known):
+                self._session.touch(known.found.slot)
+                return fd, known.found.record.size
+            os.close(fd)
+        raise _cannot_open(name)
+
+    def _shows(self, fd: int, known: _Known) -> bool:
+        """Say whether `fd` is the segment that was looked up; `_map` says why in this order."""
+        unchanged = self._words[known.word] == known.found.generation
+        same = os.fstat(fd).st_ino == known.found.record.ino
+        return unchanged and same and self._index.current
 
     def _find(self, name: str, mode: Mode | None) -> _Known | None:
         found = self._index.find(check_name(name))
@@ -168,3 +186,10 @@ def _choose_mode(mode: Mode | None, record: Record, name: str) -> Mode:
             "load it private (writes stay your own) or readonly"
         )
     return mode
+
+
+def _cannot_open(name: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the segment of {name!r} cannot be opened though its store lives; connect with "
+        "direct=False, or restart the store"
+    )
