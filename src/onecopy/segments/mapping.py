@@ -83,6 +83,10 @@ class Mapping(ctypes.c_ubyte * _SPAN):  # type: ignore[misc]  # the base is comp
         """
         _madvise(self.address, self.nbytes, _MADV_POPULATE_READ)
 
+    def keep_from_children(self) -> None:
+        """Leave this mapping out of forked children: theirs would keep a segment unsealed."""
+        _madvise(self.address, self.nbytes, mmap.MADV_DONTFORK)
+
     def __del__(self, small: _Unmap = _munmap_small, large: _Unmap = _munmap) -> None:
         # Defaults, because at the interpreter's exit the module may be empty already.
         (small if self.nbytes < 1 << 20 else large)(self.address, self.nbytes)

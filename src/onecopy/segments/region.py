@@ -44,7 +44,7 @@ def create(label: str, nbytes: int = 0) -> int:
         fd = os.memfd_create(label, _flags)
     except OSError as error:
         if error.errno != errno.EINVAL or not _flags & _MFD_NOEXEC_SEAL:
-            raise _as_limit(error) from error
+            raise as_limit(error) from error
         _flags &= ~_MFD_NOEXEC_SEAL
         fd = os.memfd_create(label, _flags)
     if nbytes:
@@ -52,11 +52,12 @@ def create(label: str, nbytes: int = 0) -> int:
     return fd
 
 
-def _as_limit(error: OSError) -> OSError:
+def as_limit(error: OSError) -> OSError:
+    """Return what to raise for an error that may be about the limit on open files."""
     if error.errno not in (errno.EMFILE, errno.ENFILE):
         return error
     return LimitReached(
-        error.errno, "no file descriptor is left for a new segment; raise `ulimit -n`"
+        error.errno, "this process has no file descriptor left; raise `ulimit -n`"
     )
 
 

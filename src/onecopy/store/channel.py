@@ -11,7 +11,7 @@ import select
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import StoreUnavailable, WaitTimeout
+from onecopy.errors import InvalidArgument, StoreUnavailable, WaitTimeout
 from onecopy.store import messages, wire
 
 if TYPE_CHECKING:
@@ -67,9 +67,15 @@ class Channel:
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send a request whose reply may take its time."""
+        data = wire.encode(message)
+        if len(data) > wire.MESSAGE_LIMIT:
+            raise InvalidArgument(
+                f"the request has {len(data)} bytes, and a message holds {wire.MESSAGE_LIMIT}; "
+                "give fewer names at a time"
+            )
         self.idle = False
         try:
-            wire.send(self._sock, wire.encode(message), fds)
+            wire.send(self._sock, data, fds)
         except TimeoutError as error:
             raise _stuck() from error
         except (BrokenPipeError, ConnectionResetError) as error:
@@ -102,9 +108,15 @@ class Channel:
     def _readable(self, deadline: Deadline) -> bool:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
-        remaining = deadline.remaining
-        # poll counts in whole milliseconds: round up, or the last one is spent spinning.
-        return bool(poll.poll(None if remaining is None else int(remaining * 1000) + 1))
+        while True:
+            remaining = deadline.remaining
+            # poll counts in whole milliseconds: round up, or the last one is spent spinning. And
+            # in an int, which ends at 25 days.
+            wait = None if remaining is None else int(min(remaining, 86400) * 1000) + 1
+            if poll.poll(wait):
+                return True
+            if deadline.passed:
+                return False
 
     def await_or_withdraw(self, message: Message, deadline: Deadline) -> Any:
         """Send a request that waits; if its time passes, withdraw it and return None.

@@ -503,5 +503,9 @@ def _publish(
         packed.write(fd, progress)
         region.seal(fd, mutable=message.mutable)
         channel.request(message, (fd,))
+    except BaseException:
+        # Whatever went wrong, the room is given up by closing the channel.
+        channel.idle = channel.idle and not message.reserved
+        raise
     finally:
         os.close(fd)

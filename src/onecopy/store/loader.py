@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from onecopy.errors import InvalidArgument, StoreUnavailable
+from onecopy.errors import AccessDenied, InvalidArgument, StoreUnavailable
 from onecopy.segments.mapping import MODES, map_fd
 from onecopy.store.names import check_name
 from onecopy.tensors import spec as specs
@@ -121,7 +121,7 @@ class Loader:
         found = self._index.find(check_name(name))
         if found is None:
             return None
-        chosen = _choose_mode(mode, found.record, name)
+        chosen = _choose_mode(mode, found.record, name, self._session.writable)
         return _Known(found, self._index.word_of(found.slot), chosen, _UNREAD)
 
     def _map(self, known: _Known) -> Mapping | None:
@@ -175,9 +175,11 @@ def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
     cache[key] = value
 
 
-def _choose_mode(mode: Mode | None, record: Record, name: str) -> Mode:
+def _choose_mode(mode: Mode | None, record: Record, name: str, writable: bool) -> Mode:
     if mode is None:
-        return "shared" if record.mutable else "private"
+        if not record.mutable:
+            return "private"
+        return "shared" if writable else "readonly"
     if mode not in MODES:
         raise InvalidArgument(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if mode == "shared" and not record.mutable:
@@ -185,6 +187,8 @@ def _choose_mode(mode: Mode | None, record: Record, name: str) -> Mode:
             f"{name!r} is immutable, so it cannot be loaded shared; save it with mutable=True, or "
             "load it private (writes stay your own) or readonly"
         )
+    if mode == "shared" and not writable:
+        raise AccessDenied(f"this client may only read {name!r}; load it readonly")
     return mode
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from onecopy.errors import InvalidArgument, LockLost, WaitTimeout
+from onecopy.errors import InvalidArgument, LockLost, StoreUnavailable, WaitTimeout
 from onecopy.store import messages
 from onecopy.store.deadline import Deadline
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from onecopy.store.channel import Channel
     from onecopy.store.client import Store
 
 
@@ -63,11 +64,19 @@ class Lock:
         grant, self._grant = self._grant, None
         if grant is None:
             raise InvalidArgument("the lock is not held, so it cannot be released")
-        if self._store._incarnation() != self._incarnation:
-            raise LockLost(
-                "the store died while this lock was held; check what it protected before going on"
-            )
-        self._store._ask(messages.Release(grant))
+        try:
+            current = self._store._with_channel(lambda channel: self._give_back(channel, grant))
+        except StoreUnavailable as error:
+            raise _lost() from error
+        if not current:
+            raise _lost()
+
+    def _give_back(self, channel: Channel, grant: int) -> bool:
+        # With a channel at hand we know whether the daemon that lives is the one that granted it.
+        current = self._store._incarnation() == self._incarnation
+        if current:
+            channel.request(messages.Release(grant))
+        return current
 
     def __enter__(self) -> Lock:
         self.acquire()
@@ -80,3 +89,9 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _lost() -> LockLost:
+    return LockLost(
+        "the store died while this lock was held; check what it protected before going on"
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from onecopy.errors import AccessDenied, StoreRunning
+from onecopy.segments.region import as_limit
 from onecopy.store.names import check_store_name
 
 ENVIRONMENT: Final = "ONECOPY_RUNTIME_DIR"
@@ -117,11 +118,20 @@ class Place:
 
     def connect(self, timeout: float | None = None) -> socket.socket:
         """Return a socket connected to the daemon; raises OSError if none listens."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise as_limit(error) from error
         try:
             sock.settimeout(timeout)
             with _Address(self.folder) as address:
                 sock.connect(address)
+        except PermissionError as error:
+            sock.close()
+            raise AccessDenied(
+                f"{self.folder} is closed to this user; the store's owner can start it with a "
+                "group of readers (--group)"
+            ) from error
         except BaseException:
             sock.close()
             raise

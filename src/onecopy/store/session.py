@@ -11,7 +11,7 @@ import mmap
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from onecopy.errors import LimitReached
 from onecopy.segments.region import reopen
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from onecopy.store.index import Found
+
+
+# The count of loads is a u64 that any client may have set: it must not overflow.
+_MAX_HITS: Final = (1 << 64) - 1
 
 
 class Opener(Protocol):
@@ -76,7 +80,7 @@ class SocketOpener:
         try:
             with self._session.channel() as channel:
                 reply, fds = channel.exchange(request)
-        except Disconnected:
+        except (Disconnected, FileNotFoundError, ConnectionRefusedError):
             return None
         if isinstance(reply, messages.Fetched) and len(fds) == 1:
             return fds[0]
@@ -147,7 +151,7 @@ class Session:
         touches = self.touches
         if touches is not None:
             touches[2 * slot] = time.monotonic_ns()
-            touches[2 * slot + 1] += 1
+            touches[2 * slot + 1] = (touches[2 * slot + 1] + 1) & _MAX_HITS
 
     def close(self) -> None:
         """Close the idle channels, and those that are given back later."""

@@ -10,7 +10,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import UnsupportedValue
+from onecopy.errors import CorruptEntry, UnsupportedValue
 from onecopy.tensors.codec import Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class BufferCodec:
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> memoryview:
         """Return a memoryview of the bytes, in the format and shape they had."""
         item, shape = meta
+        if item not in _FORMATS:
+            raise CorruptEntry(f"a buffer cannot have the format {item!r}")
         nbytes = math.prod(shape) * struct.calcsize(item)
         if nbytes == 0:
             return memoryview(b"")

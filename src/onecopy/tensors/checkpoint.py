@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 # torch has nothing for the six-bit ones.
 _DTYPES: Final[dict[str, str]] = {
     "BOOL": "bool",
-    **{f"{code}{bits}": f"{name}{bits}" for code, name in (("U", "uint"), ("I", "int"))
-       for bits in (8, 16, 32, 64)},
+    **{
+        f"{code}{bits}": f"{name}{bits}"
+        for code, name in (("U", "uint"), ("I", "int"))
+        for bits in (8, 16, 32, 64)
+    },
     **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
     "BF16": "bfloat16",
     "C64": "complex64",

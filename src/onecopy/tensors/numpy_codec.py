@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from onecopy.errors import UnsupportedValue
+from onecopy.errors import CorruptEntry, UnsupportedValue
 from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
@@ -59,10 +59,11 @@ class NumpyCodec:
         """Rebuild an array over the block; loaded `readonly` it is not writeable."""
         scalar, packed, shape, strides, first = meta
         dtype = _unpack_dtype(packed)
-        if math.prod(shape) * dtype.itemsize == 0:
-            return np.empty(shape, dtype)
+        if math.prod(shape) == 0 or dtype.itemsize == 0:
+            return _empty(shape, dtype)
         block, offset = places
         buffer = segment.view(block, offset)
+        _check_bounds(shape, dtype.itemsize, strides, first, len(buffer))
         array: Array = np.ndarray(shape, dtype, buffer, first, strides)
         return array[()] if scalar else array
 
@@ -82,6 +83,33 @@ def _encode(array: Array, scalar: int) -> Leaf:
     align = array.dtype.alignment
     memory = Memory(start + low, high - low, array, align, label, seen, compact)
     return Leaf([scalar, packed, shape, strides, -low], [memory])
+
+
+def _empty(shape: list[int], dtype: np.dtype[Any]) -> Array:
+    """Return an array without bytes."""
+    if dtype.itemsize == 0 and dtype.names is None:
+        # numpy would allocate a byte for each element of an unsized string.
+        raise CorruptEntry(f"an array of shape {shape} has elements of no size")
+    return np.empty(shape, dtype)
+
+
+def _check_bounds(
+    shape: list[int], itemsize: int, strides: list[int] | None, first: int, nbytes: int
+) -> None:
+    """Raise `CorruptEntry` unless every element lies within `nbytes`.
+
+    numpy's own check takes a negative offset, and its sums wrap around at 64 bits.
+    """
+    if min(shape, default=0) < 0:
+        raise CorruptEntry(f"an array of shape {shape}")
+    if strides is None:
+        low, high = first, first + math.prod(shape) * itemsize
+    else:
+        spans = [(n - 1) * stride for n, stride in zip(shape, strides, strict=True)]
+        low = first + sum(span for span in spans if span < 0)
+        high = first + sum(span for span in spans if span > 0) + itemsize
+    if low < 0 or high > nbytes:
+        raise CorruptEntry(f"an array claims bytes {low} to {high} of {nbytes}")
 
 
 def _bounds(array: Array) -> tuple[int, int]:

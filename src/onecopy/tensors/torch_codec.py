@@ -258,6 +258,9 @@ def _encode_sparse(value: Any, flags: int) -> Leaf:
 
 def _decode_sparse(meta: Meta, places: Iterator[int], segment: Segment) -> Any:
     layout, shape, _, coalesced, *components = meta
+    if any(len(component) != 2 for component in components):
+        # Checking an index tensor that repeats one element 2⁴⁰ times would take for ever.
+        raise CorruptEntry("a component of a sparse tensor is not contiguous")
     # A component without elements has no place.
     tensors = [
         _decode_dense(each, list(islice(places, 2 if math.prod(each[1]) else 0)), segment)

@@ -115,6 +115,7 @@ class _Planned:
             return
         # Straight into the segment: gathering into a buffer first would copy twice.
         mapping = map_fd(fd, offset + self.nbytes, "shared")
+        mapping.keep_from_children()
         self.compact.write(mapping.view(offset, self.nbytes))
 
 

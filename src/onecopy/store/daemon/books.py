@@ -10,14 +10,17 @@ import heapq
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import StoreFull
+from onecopy.errors import InvalidArgument, StoreFull
 from onecopy.segments import lease
 from onecopy.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+
+_SMALL_HEAP: Final = 1024
 
 
 class Entry:
@@ -26,6 +29,7 @@ class Entry:
     __slots__ = (
         "digest",
         "fd",
+        "ino",
         "last_used",
         "name",
         "nbytes",
@@ -41,6 +45,7 @@ class Entry:
         self.fd = fd
         self.resident = resident
         self.nbytes = nbytes
+        self.ino = 0
         self.slot = -1
         self.digest = 0
         self.pinned = False
@@ -64,9 +69,11 @@ class Books:
         self._held = 0
         self._lingering: list[Entry] = []
         self._reserved: dict[object, int] = {}
+        self._inodes: set[int] = set()
         # Entries by last use, oldest first; those with a ttl apart, for they go first. Times in
         # the heaps may be too old: they are corrected when they come up, which is exact LRU.
         self._heaps: tuple[list[tuple[int, int, Entry]], ...] = ([], [])
+        self._heap_limit = _SMALL_HEAP
         self._sequence = itertools.count()
 
     @property
@@ -92,14 +99,28 @@ class Books:
         """Give up a reservation, if there is one."""
         self._reserved.pop(owner, None)
 
+    def check_new(self, ino: int) -> None:
+        """Raise `InvalidArgument` if this segment is held already.
+
+        Held twice, each of our two descriptions would make the other look like a user, for ever.
+        """
+        if ino in self._inodes:
+            raise InvalidArgument("this segment is, or was, another entry; save a new one")
+
     def hold(self, entry: Entry) -> None:
         """Count a new entry."""
         self._held += entry.resident
+        self._inodes.add(entry.ino)
         if not entry.pinned:
             self._push(entry)
 
     def _push(self, entry: Entry) -> None:
         heap = self._heaps[entry.ttl is None]
+        if len(heap) >= self._heap_limit:
+            # What is gone leaves a heap when it comes up, which in a roomy store is never.
+            heap[:] = [item for item in heap if item[2].present]
+            heapq.heapify(heap)
+            self._heap_limit = max(_SMALL_HEAP, 2 * len(heap))
         heapq.heappush(heap, (entry.last_used, next(self._sequence), entry))
 
     def drop(self, entry: Entry) -> None:
@@ -117,6 +138,7 @@ class Books:
         for entry in [each for each in entries if not each.in_use]:
             self._lingering.remove(entry)
             self._held -= entry.resident
+            self._inodes.discard(entry.ino)
             os.close(entry.fd)
 
     def victims(self, nbytes: int, keep: Entry | None = None) -> list[Entry]:
@@ -129,7 +151,8 @@ class Books:
         missing = self.used + nbytes - self.capacity
         chosen: list[Entry] = []
         busy: list[Entry] = []
-        while missing > 0 and (entry := self._oldest()):
+        now = time.monotonic_ns()
+        while missing > 0 and (entry := self._oldest(now)):
             if entry is keep or entry.in_use:
                 busy.append(entry)
             else:
@@ -141,12 +164,16 @@ class Books:
             raise self._full(nbytes, sum(entry.resident for entry in busy))
         return chosen
 
-    def _oldest(self) -> Entry | None:
-        """Take the least recently used entry off the heaps, or None if both are empty."""
+    def _oldest(self, now: int) -> Entry | None:
+        """Take the least recently used entry off the heaps, or None if both are empty.
+
+        A load later than `now` counts as one at `now`: a client that goes on loading, or writes
+        nonsense into the touches, does not keep us here.
+        """
         for heap in self._heaps:
             while heap:
                 last_used, _, entry = heapq.heappop(heap)
-                entry.last_used = max(entry.last_used, self._touched(entry))
+                entry.last_used = max(entry.last_used, min(self._touched(entry), now))
                 if entry.present and last_used == entry.last_used:
                     return entry
                 if entry.present:

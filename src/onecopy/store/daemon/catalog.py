@@ -65,16 +65,25 @@ class Catalog:
 
     def save(self, message: Save, fd: int, owner: object) -> Entry:
         """Publish the segment `fd`. On any error nothing has changed; `fd` stays the caller's."""
+        if message.reserved:
+            self.books.unreserve(owner)
         key = check_name(message.name)
         _check_fields(message, key)
         old = self._replaceable(message.name, message.overwrite)
         status = region.check(fd, message.size, mutable=message.mutable)
+        self.books.check_new(status.st_ino)
         resident = region.resident(status, mutable=message.mutable)
-        if message.reserved:
-            self.books.unreserve(owner)
-        self._make_room(resident, old)
-        entry = Entry(message.name, self._adopt(fd), resident, message.nbytes)
-        entry.pinned, entry.ttl = message.pin, message.ttl
+        # What can fail comes first: at the limit on descriptors nothing is evicted in vain.
+        if old is None:
+            self._prepare_slot()
+        adopted = self._adopt(fd)
+        try:
+            self._make_room(resident, old)
+        except BaseException:
+            os.close(adopted)
+            raise
+        entry = Entry(message.name, adopted, resident, message.nbytes)
+        entry.pinned, entry.ttl, entry.ino = message.pin, message.ttl, status.st_ino
         self._publish(entry, old, _record(message, key, status, entry.fd, self.index.hash(key)))
         self.books.hold(entry)
         self._notify("saved", entry.name)
@@ -107,20 +116,20 @@ class Catalog:
 
     def _publish(self, entry: Entry, old: Entry | None, record: Record) -> None:
         entry.digest = record.hash
-        self._entries[entry.name] = entry
         if old is not None:
             entry.slot = old.slot
             self.index.update(entry.slot, record)
             self.books.drop(old)
         else:
-            entry.slot = self._take_slot()
+            entry.slot = self._free.pop() if self._free else len(self._entries)
             self.index.insert(entry.slot, record)
+        self._entries[entry.name] = entry
         self.touches.reset(entry.slot)
 
-    def _take_slot(self) -> int:
-        if self.index.crowded or (not self._free and len(self._entries) > self.index.slots):
+    def _prepare_slot(self) -> None:
+        """Make sure that the index has room for one more."""
+        if self.index.crowded or (not self._free and len(self._entries) >= self.index.slots):
             self._grow()
-        return self._free.pop() if self._free else len(self._entries) - 1
 
     def _grow(self) -> None:
         # When only tombstones crowd it, the same size will do.

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# epoll counts in milliseconds, in an int: it refuses to sleep for 25 days.
+_LONGEST_SLEEP: Final = 86400.0
+
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 
@@ -71,15 +74,20 @@ class Loop:
             self._round()
 
     def _round(self) -> None:
-        timeout = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
-        for fd, events in self._epoll.poll(timeout):
-            # An earlier callback of this round may have removed it.
-            callback = self._callbacks.get(fd)
-            if callback is not None:
+        polled = self._epoll.poll(self._sleep())
+        for fd, events, callback in [(fd, seen, self._callbacks.get(fd)) for fd, seen in polled]:
+            # An earlier callback of this round may have removed it, and its number be another's.
+            if callback is not None and self._callbacks.get(fd) is callback:
                 callback(events)
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
+
+    def _sleep(self) -> float | None:
+        """Return how long to sleep at most; None is for ever."""
+        if not self._timers:
+            return None
+        return min(max(0.0, self._timers[0][0] - time.monotonic()), _LONGEST_SLEEP)
 
 
 def _drain(reader: socket.socket) -> None:

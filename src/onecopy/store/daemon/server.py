@@ -114,6 +114,8 @@ class Server:
 
     def _check(self, peer: Peer, request: messages.Request) -> None:
         if isinstance(request, messages.Hello):
+            if peer.greeted:
+                raise ProtocolError("Hello was said already; a connection is one process's")
             return
         if not peer.greeted:
             raise ProtocolError("say Hello first")
