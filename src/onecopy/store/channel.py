@@ -137,12 +137,12 @@ class Channel:
         self._reply()  # The Cancelled that follows.
         return reply
 
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._sock.fileno()
-
     def close(self) -> None:
         """Close the connection."""
+        self._sock.close()
+
+    def __del__(self) -> None:
+        # A handle or a watch that its user forgot to close is no reason for a warning.
         self._sock.close()
 
 

@@ -159,11 +159,16 @@ class Store:
             "handle will find it"
         )
 
-    def _await(self, message: Message, deadline: Deadline) -> tuple[Any, bytes]:
-        """Carry out a request that waits; the reply is None if its time passed."""
+    def _await(
+        self, message: Message, deadline: Deadline, reconnect: Deadline = _NOW
+    ) -> tuple[Any, bytes]:
+        """Carry out a request that waits; the reply is None if its time passed.
+
+        If the daemon dies, a next one is waited for until `reconnect`.
+        """
         return self._with_channel(
             lambda channel: (channel.await_or_withdraw(message, deadline), self._incarnation()),
-            deadline,
+            reconnect,
         )
 
     def _incarnation(self) -> bytes:
@@ -291,7 +296,7 @@ class Store:
             )
         for start in range(0, len(names), wire.BATCH):
             wait = messages.Wait(names[start : start + wire.BATCH])
-            if self._await(wait, deadline)[0] is None:
+            if self._await(wait, deadline, deadline)[0] is None:
                 raise WaitTimeout(
                     f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
                 )
