@@ -18,14 +18,18 @@ SIZE: Final = 64
 _PROCESS_SHARED: Final = 1
 _ROBUST: Final = 1
 
+_held: list[object] = []
+
 
 class Pulse:
     """The daemon's side: held from creation until `stop()` or the end of the thread."""
 
     def __init__(self, memory: memoryview) -> None:
         self._libc = ctypes.CDLL(None)
-        # The mutex sits in the kernel's list of this thread: the memory must stay while it does.
         self._memory = (ctypes.c_char * SIZE).from_buffer(memory)
+        # The C library links the mutexes that a thread holds: this memory must stay mapped
+        # until `stop`, also if everybody else has forgotten it.
+        _held.append(self._memory)
         attributes = ctypes.create_string_buffer(SIZE)
         self._call("pthread_mutexattr_init", attributes)
         self._call("pthread_mutexattr_setpshared", attributes, _PROCESS_SHARED)
@@ -37,6 +41,7 @@ class Pulse:
     def stop(self) -> None:
         """Let go of the memory, which says "dead" from now on."""
         self._call("pthread_mutex_unlock", self._memory)
+        _held[:] = [memory for memory in _held if memory is not self._memory]
         del self._memory
 
     def _call(self, function: str, *arguments: object) -> None:

@@ -1,0 +1,1 @@
+"""One file, one question. Each has ``ask(stage)``, which returns an ``Answer``."""
