@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import shutil
 import signal
@@ -27,8 +28,9 @@ from onecopy.demo.errors import DemoError
 from onecopy.demo.forkserver import fork_server
 from onecopy.demo.measurement import Measurement
 from onecopy.demo.memory import Memory, memory_of, parse_rollup
+from onecopy.demo.report import show_report
 from onecopy.demo.sentences import SENTENCES
-from onecopy.demo.shm import abandoned, own_files
+from onecopy.demo.shm import named_after, shm_files, used_by
 from onecopy.demo.story import Outcome, Story
 from onecopy.demo.variant import Variant
 from onecopy.demo.worker import Job, Order
@@ -91,11 +93,10 @@ def _run(model: Path | None, workers: int = 2) -> tuple[int, str]:
 
 @contextmanager
 def _nothing_left() -> Iterator[None]:
-    """Fail if the block leaves child processes or files in /dev/shm behind."""
-    processes, files = _children(), own_files()
+    """Fail if the block leaves child processes behind."""
+    before = _children()
     yield
-    assert soon(lambda: _children() <= processes)
-    assert not abandoned(files)
+    assert soon(lambda: _children() <= before)
 
 
 def _children() -> set[str]:
@@ -239,6 +240,14 @@ class TestMeasurement:
         assert (measured.untouched, measured.total) == (20, 115)
 
 
+def test_a_worker_that_computed_something_else_stands_out_in_the_report() -> None:
+    odd = _measured(Variant.FILE, vectors=[b"same", b"other"])
+    measurements = [_measured(Variant.COPY), odd, _measured(Variant.STORE)]
+    output = io.StringIO()
+    show_report(Console(file=output, width=120), Outcome(measurements=measurements), 2)
+    assert (output.getvalue().count("identical"), output.getvalue().count("DIFFERENT")) == (2, 1)
+
+
 class TestMemory:
     def test_a_rollup_is_read_in_bytes(self) -> None:
         text = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 9 kB\nPss:  8 kB\nPss_Shmem:  4 kB\n"
@@ -254,19 +263,30 @@ class TestMemory:
         assert Memory(5, 2) + Memory(1, 1) - Memory(2, 0) == Memory(4, 3)
 
 
-class TestAbandonedFiles:
-    def test_a_new_file_that_nobody_has_open_is_found(self, tmp_path: Path) -> None:
-        before = own_files(tmp_path)
-        (tmp_path / "orphan").write_text("x")
-        assert abandoned(before, tmp_path, patience=0) == {str(tmp_path / "orphan")}
-
-    def test_a_file_in_use_is_somebody_elses(self, tmp_path: Path) -> None:
+class TestSharedMemoryFiles:
+    def test_a_file_that_a_process_has_open_is_its_own(self, tmp_path: Path) -> None:
         with (tmp_path / "busy").open("w"):
-            assert not abandoned(set(), tmp_path, patience=0)
+            assert used_by([os.getpid()], tmp_path) == {str(tmp_path / "busy")}
 
-    def test_what_was_there_before_does_not_count(self, tmp_path: Path) -> None:
-        (tmp_path / "old").write_text("x")
-        assert not abandoned(own_files(tmp_path), tmp_path, patience=0)
+    def test_a_file_that_a_process_has_mapped_is_its_own(self, tmp_path: Path) -> None:
+        path = tmp_path / "mapped"
+        path.write_bytes(b"x" * 4096)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+            file.close()
+            assert used_by([os.getpid()], tmp_path) == {str(path)}
+
+    def test_a_file_with_a_pid_in_its_name_is_that_process_s(self, tmp_path: Path) -> None:
+        for name in ("torch_123_9", "torch_1234_9", "other"):
+            (tmp_path / name).write_text("x")
+        assert named_after([123], tmp_path) == {str(tmp_path / "torch_123_9")}
+
+    def test_what_others_leave_there_is_not_ours(self, tmp_path: Path) -> None:
+        (tmp_path / "theirs").write_text("x")
+        assert shm_files(tmp_path) == {str(tmp_path / "theirs")}
+        assert not used_by([os.getpid()], tmp_path)
+
+    def test_a_process_that_is_gone_uses_nothing(self, tmp_path: Path) -> None:
+        assert not used_by([0], tmp_path)
 
 
 def test_a_model_in_shards_is_read_as_one(tiny_model: Path, tmp_path: Path) -> None:
@@ -311,10 +331,10 @@ class TestBuilders:
         assert all(found[name].equal(expected[name]) for name in expected)
 
     def test_a_checkpoint_with_a_head_gives_the_same_hidden_states(self, tmp_path: Path) -> None:
+        _save_tokenizer(tmp_path)
         from onecopy.demo import builders
         from onecopy.demo.embedder import Embedder
 
-        _save_tokenizer(tmp_path)
         _bert("BertForMaskedLM").save_pretrained(tmp_path)
         weights = Checkpoint.find(tmp_path).tensors()
         adopted = builders.adopt(builders.skeleton(tmp_path), weights)

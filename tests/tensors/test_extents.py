@@ -8,7 +8,9 @@ from onecopy.tensors.extents import merge
 
 MEMORIES = st.lists(
     st.builds(
-        lambda address, count, itemsize: Memory(address * itemsize, count * itemsize, None, itemsize),
+        lambda address, count, itemsize: Memory(
+            address * itemsize, count * itemsize, None, itemsize
+        ),
         st.integers(1, 60),
         st.integers(1, 20),
         st.sampled_from([1, 2, 4, 8, 16]),

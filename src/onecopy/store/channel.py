@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, StoreUnavailable, WaitTimeout
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from onecopy.store.messages import Message
 
 # A daemon answers in microseconds. One that takes this long is stopped or stuck.
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 60
+_TIMEVAL: Final = struct.pack("ll", _PATIENCE, 0)
 
 # The token by which the daemon tells this process from others; a forked child draws its own.
 _token = os.urandom(16)
@@ -42,7 +44,9 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        sock.settimeout(_PATIENCE)
+        # The kernel keeps the time: a Python time-out would poll before every call.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
         self.idle = True
         """False while a reply is due: then the channel is of no use to anybody else."""
 
@@ -76,7 +80,7 @@ class Channel:
         self.idle = False
         try:
             wire.send(self._sock, data, fds)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise _stuck() from error
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Disconnected(str(error)) from error
@@ -84,7 +88,7 @@ class Channel:
     def _reply(self) -> tuple[Any, list[int]]:
         try:
             data, fds = wire.receive(self._sock)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise _stuck() from error
         except ConnectionResetError as error:
             raise Disconnected(str(error)) from error
@@ -148,6 +152,6 @@ class Channel:
 
 def _stuck() -> StoreUnavailable:
     return StoreUnavailable(
-        f"the store did not answer for {_PATIENCE:.0f} s; is its daemon stopped? "
+        f"the store did not answer for {_PATIENCE} s; is its daemon stopped? "
         "(`onecopy doctor` shows its state)"
     )

@@ -51,9 +51,9 @@ CLOSED: Final = 2
 SLOT_SIZE: Final = 512
 _SLOT_WORDS: Final = SLOT_SIZE // 8
 # generation; hash, dev, inode, descriptor; flags, name length, spec length; size, data start,
-# spec offset, spec bytes, payload bytes, created (ns since the epoch)
-_FIELDS: Final = struct.Struct("<Q QQQQ IHH QQQQQQ")
-_NAME_AT: Final = 112
+# spec offset, spec bytes, payload bytes, created (ns since the epoch); room for two more
+_FIELDS: Final = struct.Struct("<Q QQQQ IHH QQQQQQ 16x")
+_NAME_AT: Final = _FIELDS.size
 
 MUTABLE: Final = 1
 
@@ -181,9 +181,9 @@ class IndexWriter:
         generation = self._words[word] | 1
         self._words[word] = generation
         key, spec = record.key, record.spec
-        packed = _FIELDS.pack(generation, *record[:5], len(key), len(spec), *record[5:11])
-        self._bytes[start + 8 : start + _NAME_AT] = packed[8:].ljust(_NAME_AT - 8, b"\0")
-        self._bytes[start + _NAME_AT : start + _NAME_AT + len(key) + len(spec)] = key + spec
+        fields = _FIELDS.pack(generation, *record[:5], len(key), len(spec), *record[5:11])
+        packed = fields[8:] + key + spec
+        self._bytes[start + 8 : start + 8 + len(packed)] = packed
         self._words[word] = generation + 1
 
     def remove(self, slot: int, digest: int) -> None:

@@ -116,14 +116,13 @@ class Place:
         listener.listen(512)
         return listener
 
-    def connect(self, timeout: float | None = None) -> socket.socket:
+    def connect(self) -> socket.socket:
         """Return a socket connected to the daemon; raises OSError if none listens."""
         try:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError as error:
             raise as_limit(error) from error
         try:
-            sock.settimeout(timeout)
             with _Address(self.folder) as address:
                 sock.connect(address)
         except PermissionError as error:

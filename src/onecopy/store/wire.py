@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import array
+import mmap
 import os
 import socket
+import threading
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +27,22 @@ _replies = msgspec.msgpack.Decoder(Reply)
 
 _INT: Final = array.array("i").itemsize
 _FD_SPACE: Final = socket.CMSG_SPACE(FDS_LIMIT * _INT)
-_FLAGS: Final = socket.MSG_CMSG_CLOEXEC
+# Plain ints: arithmetic on the socket module's enums costs microseconds.
+_RECEIVE: Final = int(socket.MSG_CMSG_CLOEXEC)
+_SEND: Final = int(socket.MSG_NOSIGNAL)
+_TOO_LONG: Final = int(socket.MSG_TRUNC)
+_INCOMPLETE: Final = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
+
+
+class _Local(threading.local):
+    """Where a thread receives. To allocate room for the longest message each time would cost
+    more than all the rest: so much memory comes from the kernel, and goes back to it."""
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(mmap.mmap(-1, MESSAGE_LIMIT))
+
+
+_local = _Local()
 
 
 def encode(message: Message) -> bytes:
@@ -36,10 +53,10 @@ def encode(message: Message) -> bytes:
 def send(sock: socket.socket, data: bytes, fds: tuple[int, ...] = ()) -> None:
     """Send one datagram, with descriptors beside it."""
     if not fds:
-        sock.send(data, socket.MSG_NOSIGNAL)
+        sock.send(data, _SEND)
         return
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-    sock.sendmsg([data], [rights], socket.MSG_NOSIGNAL)
+    sock.sendmsg([data], [rights], _SEND)
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
@@ -48,14 +65,15 @@ def receive(sock: socket.socket) -> tuple[bytes, list[int]]:
     Raises `LimitReached` if descriptors were dropped because this process may open no more,
     and `ProtocolError` for a datagram over the limit. Nothing that arrived stays open then.
     """
-    data, ancillary, flags, _ = sock.recvmsg(MESSAGE_LIMIT, _FD_SPACE, _FLAGS)
+    buffer = _local.buffer
+    count, ancillary, flags, _ = sock.recvmsg_into([buffer], _FD_SPACE, _RECEIVE)
     fds = _descriptors(ancillary) if ancillary else []
-    if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+    if flags & _INCOMPLETE:
         close_all(fds)
-        if flags & socket.MSG_TRUNC:
+        if flags & _TOO_LONG:
             raise ProtocolError(f"a message over {MESSAGE_LIMIT} bytes arrived")
         raise LimitReached("descriptors were lost: too many open files; raise `ulimit -n`")
-    return data, fds
+    return bytes(buffer[:count]), fds
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

@@ -153,18 +153,21 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 
 def _encode_dense(value: Any, flags: int) -> Leaf:
     name, shape, itemsize = _NAMES[value.dtype], list(value.shape), value.element_size()
-    if value.numel() == 0:
-        return Leaf(_meta(name, shape, None, flags))
-    contiguous = value.is_contiguous()
-    strides = None if contiguous else list(value.stride())
-    meta = _meta(name, shape, strides, flags)
     nbytes = value.numel() * itemsize
-    extent = nbytes if contiguous else _span(shape, strides) * itemsize
-    plain = Compact(_meta(name, shape, None, flags), nbytes, lambda buffer: _gather(value, buffer))
-    compact = plain if extent > nbytes else None
-    label, seen = _label(name, tuple(shape), contiguous or compact is not None)
-    address = value.data_ptr()
-    return Leaf(meta, [Memory(address, extent, value, itemsize, label, seen, compact)])
+    if nbytes == 0:
+        return Leaf(_meta(name, shape, None, flags))
+    plain = _meta(name, shape, None, flags)
+    if value.is_contiguous():
+        label, seen = _label(name, shape)
+        return Leaf(plain, [Memory(value.data_ptr(), nbytes, value, itemsize, label, seen)])
+    strides = list(value.stride())
+    extent = _span(shape, strides) * itemsize
+    memory = Memory(value.data_ptr(), extent, value, itemsize)
+    if extent > nbytes:
+        label, seen = _label(name, shape)
+        compact = Compact(plain, nbytes, lambda buffer: _gather(value, buffer))
+        memory = memory._replace(dtype=label, shape=seen, compact=compact)
+    return Leaf(_meta(name, shape, strides, flags), [memory])
 
 
 def _meta(name: str, shape: list[int], strides: list[int] | None, flags: int) -> Meta:
@@ -177,14 +180,11 @@ def _span(shape: list[int], strides: Any) -> int:
     return 1 + sum(spans)
 
 
-def _label(
-    name: str, shape: tuple[int, ...], contiguous: bool
-) -> tuple[str, tuple[int, ...] | None]:
+def _label(name: str, shape: list[int]) -> tuple[str, tuple[int, ...] | None]:
+    """Return dtype and shape as a plain safetensors reader sees them."""
     label, pairs = _LABELS[name]
-    if not contiguous:
-        return label, None
     if pairs == 1:
-        return label, shape
+        return label, tuple(shape)
     if label == "F4":
         return label, (*shape[:-1], shape[-1] * 2) if shape else (2,)
     return label, (*shape, pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.segments import container, region
 from onecopy.segments.container import Label
@@ -12,12 +12,28 @@ from onecopy.tensors import extents, spec, tree
 from onecopy.tensors.codec import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from onecopy.segments.mapping import Mapping, Mode
     from onecopy.tensors.codec import Leaf, Memory
     from onecopy.tensors.extents import Extent
     from onecopy.tensors.spec import Spec
+
+# So much is written between two reports of progress.
+_STEP: Final = 64 << 20
+
+
+# Streams of values of one form are common, and the spec says all that the header does.
+_headers: dict[tuple[bytes, int], bytes] = {}
+_HEADERS_LIMIT: Final = 256
+_LONGEST_KEPT: Final = 1024
+
+
+def _keep_header(packed: bytes, align: int, header: bytes) -> None:
+    if len(packed) <= _LONGEST_KEPT:
+        if len(_headers) >= _HEADERS_LIMIT:
+            _headers.clear()
+        _headers[packed, align] = header
 
 
 class Packed:
@@ -33,8 +49,11 @@ class Packed:
         offsets, end = container.place(sizes, leads, align)
         gathered.settle(self._blocks)
         self.spec = spec.encode(list(zip(offsets, sizes, strict=True)), node)
-        labels = _unique([block.label(gathered.paths) for block in self._blocks])
-        self._header = container.build_header(labels, offsets, sizes, len(self.spec), align)
+        self._header = _headers.get((self.spec, align), b"")
+        if not self._header:
+            labels = _unique([block.label(gathered.paths) for block in self._blocks])
+            self._header = container.build_header(labels, offsets, sizes, len(self.spec), align)
+            _keep_header(self.spec, align, self._header)
         self._offsets = offsets
         self.data_start = len(self._header)
         self.spec_offset = self.data_start + end
@@ -43,17 +62,17 @@ class Packed:
 
     def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
         """Write everything to the empty memfd `fd`: each byte of the value is copied once."""
-        region.write(fd, [self.spec], self.spec_offset)
-        scattered = [block for block in self._blocks if block.compact]
-        if not scattered and progress is None:
+        if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
-            region.write(fd, container.fill(self._header, views, self._offsets))
+            region.write(fd, [*container.fill(self._header, views, self._offsets), self.spec])
             return
+        # The end first: the blocks that are gathered in place need the file to be there.
+        region.write(fd, [self.spec], self.spec_offset)
         region.write(fd, [self._header])
         for block, offset in zip(self._blocks, self._offsets, strict=True):
-            block.write(fd, self.data_start + offset)
-            if progress is not None:
-                progress(block.nbytes)
+            for count in block.write(fd, self.data_start + offset):
+                if progress is not None:
+                    progress(count)
 
 
 class _Gathered:
@@ -109,14 +128,20 @@ class _Planned:
     def view(self) -> memoryview:
         return memory_at(self.extent.start, self.extent.nbytes)
 
-    def write(self, fd: int, offset: int) -> None:
+    def write(self, fd: int, offset: int) -> Iterator[int]:
+        """Write the block, and yield now and then how many bytes were written."""
         if self.compact is None:
-            region.write(fd, [self.view()], offset)
+            view = self.view()
+            for start in range(0, self.nbytes, _STEP):
+                piece = view[start : start + _STEP]
+                region.write(fd, [piece], offset + start)
+                yield len(piece)
             return
         # Straight into the segment: gathering into a buffer first would copy twice.
         mapping = map_fd(fd, offset + self.nbytes, "shared")
         mapping.keep_from_children()
         self.compact.write(mapping.view(offset, self.nbytes))
+        yield self.nbytes
 
 
 def _unique(labels: list[Label]) -> list[Label]:

@@ -146,8 +146,9 @@ class Books:
 
         Nothing changes here: if no choice makes enough room, raises `StoreFull`, and all stay.
         """
-        if self.used + nbytes > self.capacity:
-            self.sweep()
+        if self.used + nbytes <= self.capacity:
+            return []
+        self.sweep()
         missing = self.used + nbytes - self.capacity
         chosen: list[Entry] = []
         busy: list[Entry] = []

@@ -1,0 +1,48 @@
+# The two commands: `make demo` and `make test`. Both set up what they need in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint types check bench bench-smallest clean
+
+demo: $(VENV)/demo.ok
+	$(BIN)/onecopy demo
+
+test: $(VENV)/dev.ok
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/dev.ok
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.ok
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/dev.ok
+	$(BIN)/python -m benchmarks.peers.setup
+	$(BIN)/python -m benchmarks
+
+bench-smallest: $(VENV)/dev.ok
+	$(BIN)/python -m benchmarks --size smallest --peers none
+
+clean:
+	rm -rf $(VENV) .peers build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# ---- set-up; each file says that its set is installed ----
+
+$(VENV)/base.ok: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[torch]'
+	touch $@
+
+$(VENV)/demo.ok: $(VENV)/base.ok
+	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/dev.ok: $(VENV)/base.ok requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	touch $@

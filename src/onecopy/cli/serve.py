@@ -1,0 +1,145 @@
+"""`serve` and `stop`: daemons of their own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from onecopy.cli.arguments import StoreName, duration, group_id, size
+from onecopy.cli.output import stdout
+from onecopy.errors import StoreUnavailable, WaitTimeout
+from onecopy.units import format_size
+
+if TYPE_CHECKING:
+    from onecopy.store.daemon.config import Config
+
+
+def serve(
+    name: Annotated[
+        str, typer.Argument(metavar="STORE", help="What to call the store.", show_default=False)
+    ],
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="How much memory it may take, such as 8GiB; half of this machine's if not given.",
+        ),
+    ] = None,
+    foreground: Annotated[
+        bool,
+        typer.Option("--foreground", help="Stay, and log here; for service managers and ^C."),
+    ] = False,
+    idle_exit: Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="DURATION",
+            help="End when nobody has been connected for so long, such as 10m.",
+        ),
+    ] = None,
+    group: Annotated[
+        int | None,
+        typer.Option(
+            parser=group_id, metavar="GROUP", help="A group whose members may connect, and load."
+        ),
+    ] = None,
+) -> None:
+    """Run a store: in the background, until `onecopy stop` or the next boot.
+
+    With --foreground it takes a socket from its service manager
+    (LISTEN_FDS), and says when it is ready (NOTIFY_SOCKET, Type=notify).
+    """
+    config = _config(name, capacity, idle_exit, group)
+    if foreground:
+        _become(config)
+    _spawn(config)
+
+
+def _config(name: str, capacity: int | None, idle_exit: float | None, group: int | None) -> Config:
+    from onecopy.store.daemon.config import Config
+    from onecopy.store.launch import default_capacity
+    from onecopy.store.runtime import Place
+
+    return Config(
+        name=name,
+        base=str(Place(name).base.absolute()),
+        capacity=default_capacity() if capacity is None else capacity,
+        idle_exit=idle_exit,
+        group=group,
+    )
+
+
+def _become(config: Config) -> NoReturn:
+    """Turn this process into the daemon: who watches it has the right process."""
+    from onecopy.store.launch import command
+
+    line = command(config)
+    os.execv(line[0], line)
+
+
+def _spawn(config: Config) -> None:
+    from onecopy.store.launch import spawn
+    from onecopy.store.runtime import Place
+
+    process = spawn(config)
+    place = Place(config.name, Path(config.base))
+    console = stdout()
+    console.print(
+        f"store {config.name!r} serves {format_size(config.capacity)} (process {process.pid})"
+    )
+    console.print(f"  log   {place.log}\n  pid   {place.pid}\n  stop  onecopy stop {config.name}")
+    # It is to outlive this process, so nobody here will wait for it; say so to `Popen`.
+    process.returncode = 0
+
+
+def stop(
+    store: StoreName,
+    timeout: Annotated[
+        float,
+        typer.Option(parser=duration, metavar="DURATION", help="How long to wait for its end."),
+    ] = 10,
+) -> None:
+    """Stop a store, and wait until it has gone. Those who hold its tensors keep them."""
+    from onecopy.cli.stores import probe
+
+    pidfd = _open_daemon(store, probe(store).pid)
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        if not _ended(pidfd, timeout):
+            raise WaitTimeout(
+                f"the store {store!r} has not ended within {timeout:g} s; give a longer --timeout"
+            )
+    finally:
+        os.close(pidfd)
+    stdout().print(f"store {store!r} stopped")
+
+
+def _open_daemon(store: str, pid: int) -> int:
+    """Return a pidfd of a daemon; it tells its pid itself, as its own pid namespace counts."""
+    from onecopy.store.daemon.config import MODULE
+
+    pidfd = -1
+    try:
+        pidfd = os.pidfd_open(pid)
+        if MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            return pidfd
+    except OSError:
+        pass
+    if pidfd >= 0:
+        os.close(pidfd)
+    raise StoreUnavailable(
+        f"the daemon of {store!r} says that it is process {pid}, which it is not here: it lives in "
+        "another container; stop it there"
+    )
+
+
+def _ended(pidfd: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
