@@ -6,7 +6,7 @@
     output       tables and JSON
     serve        serve, stop
     entries      ls, stat, rm
-    transfer     put, get; `source` reads the files that put saves
+    put, get     files into a store and out of it; `source` is what a file holds, `progress` a bar
     top          the live view; `sample` is what it shows
     doctor       runs `checks`
     bench        a quick measurement of this machine

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from onecopy._version import __version__
-from onecopy.cli import bench, demo, doctor, entries, serve, top, transfer
+from onecopy.cli import bench, demo, doctor, entries, get, put, serve, top
 from onecopy.cli.output import complain
 from onecopy.errors import OnecopyError
 
@@ -46,11 +46,11 @@ _MACHINE = "This machine"
 
 for _panel, _commands in {
     _STORES: (serve.serve, serve.stop, top.top),
-    _ENTRIES: (entries.ls, entries.stat, entries.rm, transfer.put, transfer.get),
+    _ENTRIES: (entries.ls, entries.stat, entries.rm, put.put, get.get),
     _MACHINE: (doctor.doctor, bench.bench, demo.demo),
 }.items():
     for _command in _commands:
-        _class = transfer.PutCommand if _command is transfer.put else None
+        _class = put.PutCommand if _command is put.put else None
         app.command(cls=_class, rich_help_panel=_panel)(_command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import statistics
 import time
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from onecopy.store.client import Store
 
 _SIZES: Final = (1 << 10, 1 << 20, 256 << 20)
-
 Work = Callable[[], Any]
 
 
@@ -84,7 +82,6 @@ def _works(store: Store, nbytes: int) -> Iterator[dict[str, Work]]:
 def _median(work: Work, seconds: float) -> float:
     """Return the median duration of `work`, done at least three times after a first one."""
     work()
-    gc.collect()
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:

@@ -44,18 +44,17 @@ def ls(
 def _list_stores(json: bool) -> None:
     from onecopy.cli.stores import answers
 
-    found = []
-    for name, stats in answers():
+    all_stores = list(answers())
+    found = [stats for _, stats in all_stores if stats is not None]
+    for name, stats in all_stores:
         if stats is None:
             complain(f"the store {name!r} does not answer; `onecopy doctor` says more")
-        else:
-            found.append(stats)
     if json:
         show_json([facts_of(each) for each in found])
     elif found:
         columns = ("name", "entries", "used", "capacity", "clients", "pid", "age")
         show_table(columns, map(_store_row, found), numbers=columns[1:])
-    else:
+    elif not all_stores:
         hint("no store is running; start one with `onecopy serve NAME`")
 
 

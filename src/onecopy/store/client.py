@@ -255,11 +255,12 @@ class Store:
             StoreUnavailable: the store is not running.
         """
         if isinstance(name, str):
-            session, loader = self._session, self._loader
-            if session is not None and loader is not None and session.usable:
-                value = loader.again(name, mode) if mode != "private" else ABSENT
-                if value is ABSENT:
-                    value = self._load_one(loader, name, mode)
+            loader = self._loader
+            if loader is not None:
+                try:
+                    value = loader.load(name, mode)
+                except Busy:
+                    value = ABSENT
                 if value is not ABSENT:
                     return value
             return self._load_all([name], timeout, mode)[0]

@@ -50,6 +50,7 @@ CLOSED: Final = 2
 
 SLOT_SIZE: Final = 512
 _SLOT_WORDS: Final = SLOT_SIZE // 8
+_BUCKETS_WORD_AT: Final = _HEADER_SIZE // 8
 # generation; hash, dev, inode, descriptor; flags, name length, spec length; size, data start,
 # spec offset, spec bytes, payload bytes, created (ns since the epoch); room for two more
 _FIELDS: Final = struct.Struct("<Q QQQQ IHH QQQQQQ 16x")
@@ -95,13 +96,32 @@ class Record(NamedTuple):
         return bool(self.flags & MUTABLE)
 
 
-class Found(NamedTuple):
-    """A name that was looked up."""
+class Found:
+    """A name that was looked up: what a load needs of its slot, ready to use."""
 
-    slot: int
-    generation: int
-    """The slot's, when the record was read."""
-    record: Record
+    __slots__ = (
+        "data_start",
+        "fd",
+        "generation",
+        "ino",
+        "mutable",
+        "size",
+        "slot",
+        "spec",
+        "spec_nbytes",
+        "spec_offset",
+        "word",
+    )
+
+    def __init__(self, slot: int, word: int, fields: tuple[int, ...], spec: bytes) -> None:
+        self.slot = slot
+        self.word = word
+        """Where the index has the slot's generation."""
+        self.generation, _, _, self.ino, fd, flags, _, _, self.size = fields[:9]
+        self.data_start, self.spec_offset, self.spec_nbytes = fields[9:12]
+        self.fd = str(fd)
+        self.mutable = bool(flags & MUTABLE)
+        self.spec = spec
 
 
 def spec_room(key: bytes) -> int:
@@ -171,7 +191,7 @@ class IndexWriter:
 
     def _bucket(self, number: int) -> int:
         """Return the word number of a bucket, wrapping around."""
-        return _HEADER_SIZE // 8 + (number & self._mask)
+        return _BUCKETS_WORD_AT + (number & self._mask)
 
     def update(self, slot: int, record: Record) -> None:
         """Write a slot: readers see the old record or the new one, never a mixture."""
@@ -267,7 +287,7 @@ class IndexReader:
         return self.words[STATE_WORD]
 
     def find(self, key: bytes) -> Found | None:
-        """Return where a name is and what its slot says, or None.
+        """Return what the slot of a name says, or None.
 
         A name that is removed and saved again meanwhile may be missed: it was absent for a
         moment. Raises `Busy` if a slot stays half-written.
@@ -275,18 +295,21 @@ class IndexReader:
         digest = _hash(key, self._seed)
         mask, words = self._mask, self.words
         for number in range(digest, digest + mask + 1):
-            word = words[_HEADER_SIZE // 8 + (number & mask)]
+            word = words[_BUCKETS_WORD_AT + (number & mask)]
             if word == _EMPTY:
                 return None
             if (word ^ digest) >> _SLOT_BITS == 0:
                 slot = (word & _SLOT_MASK) - 2
-                generation, record = self.read(slot)
-                if record.key == key:
-                    return Found(slot, generation, record)
+                raw = self._read(slot)
+                fields = _FIELDS.unpack_from(raw)
+                middle = _NAME_AT + fields[6]
+                if raw[_NAME_AT:middle] == key:
+                    spec = raw[middle : middle + fields[7]]
+                    return Found(slot, self._first_word + slot * _SLOT_WORDS, fields, spec)
         return None
 
-    def read(self, slot: int) -> tuple[int, Record]:
-        """Return a slot's generation and its record, which belong together."""
+    def _read(self, slot: int) -> bytes:
+        """Return the bytes of a slot, as they were at one moment, its generation first."""
         word = self._first_word + slot * _SLOT_WORDS
         start = self._first + slot * SLOT_SIZE
         words = self.words
@@ -295,19 +318,15 @@ class IndexReader:
             if not generation & 1:
                 raw = bytes(self._bytes[start : start + SLOT_SIZE])
                 if words[word] == generation:
-                    return generation, _parse(raw)
+                    return raw
             if spin > 10:
                 time.sleep(0)
         raise Busy
 
-    def word_of(self, slot: int) -> int:
-        """Return the number of the word that holds a slot's generation."""
-        return self._first_word + slot * _SLOT_WORDS
-
     def records(self) -> Iterator[Record]:
         """Yield the records of all entries, each as it is at some moment of the scan."""
         for slot in range(self.words[USED_WORD]):
-            record = self.read(slot)[1]
+            record = _parse(self._read(slot))
             if record.key:
                 yield record
 
@@ -315,4 +334,5 @@ class IndexReader:
 def _parse(raw: bytes) -> Record:
     fields = _FIELDS.unpack_from(raw)
     middle = _NAME_AT + fields[6]
-    return Record(*fields[1:6], *fields[8:], raw[_NAME_AT:middle], raw[middle : middle + fields[7]])
+    key, spec = raw[_NAME_AT:middle], raw[middle : middle + fields[7]]
+    return Record._make((*fields[1:6], *fields[8:], key, spec))

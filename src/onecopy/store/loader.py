@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import AccessDenied, InvalidArgument, StoreUnavailable
 from onecopy.segments.mapping import MODES, map_fd
 from onecopy.store.names import check_name
 from onecopy.tensors import spec as specs
-from onecopy.tensors.values import repeater, unpack
+from onecopy.tensors.values import builder, repeater, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from onecopy.segments.mapping import Mapping, Mode
-    from onecopy.store.index import Found, Record
+    from onecopy.store.index import Found
     from onecopy.store.session import Session
     from onecopy.tensors.spec import Spec
 
@@ -32,27 +32,24 @@ ABSENT: Final[Any] = object()
 _TRIES: Final = 1000
 _CACHE_LIMIT: Final = 4096
 
-# Stands for the layout of an entry that was found, but not yet mapped.
-_UNREAD: Final = specs.Spec(specs.VERSION, [], None)
 
+class _Plan:
+    """How to load an entry again; it holds as long as the slot's generation does."""
 
-class _Known(NamedTuple):
-    """What one load learned of an entry; it holds as long as the slot's generation does."""
+    __slots__ = ("alive", "build", "found", "generation", "layout", "mode", "repeat", "word")
 
-    found: Found
-    word: int
-    """Where the index has the slot's generation."""
-    mode: Mode
-    layout: Spec
-
-
-class _Live(NamedTuple):
-    """A `readonly` or `shared` result that may still live."""
-
-    known: _Known
-    mapping: weakref.ref[Mapping]
-    repeat: Callable[[], Any] | None
-    """Makes another tensor like the result, if that is a single tensor and lives."""
+    def __init__(self, found: Found, mode: Mode, layout: Spec) -> None:
+        self.found = found
+        self.word = found.word
+        self.generation = found.generation
+        self.mode = mode
+        self.layout = layout
+        self.build: Callable[[Mapping], Any] | None = None
+        """Set at the second load: the quickest way from a mapping to the value."""
+        self.alive: weakref.ref[Mapping] | None = None
+        """What a `readonly` or `shared` result maps, as long as one lives."""
+        self.repeat: Callable[[], Any] | None = None
+        """Makes another tensor like that result, if it is a single tensor."""
 
 
 class Loader:
@@ -63,108 +60,110 @@ class Loader:
         self._index = session.index
         self._words = session.index.words
         self._open = session.opener.open
-        self._known: dict[tuple[str, Mode | None], _Known] = {}
-        self._live: dict[tuple[str, Mode | None], _Live] = {}
+        self._plans: dict[tuple[str, Mode | None], _Plan] = {}
         self._layouts: dict[tuple[bytes, int], Spec] = {}
 
     def load(self, name: str, mode: Mode | None) -> Any:
-        """Return the value of an entry, or ABSENT."""
-        for _ in range(_TRIES):
-            known = self._known.get((name, mode))
-            if known is None or self._words[known.word] != known.found.generation:
-                known = self._find(name, mode)
-                if known is None:
-                    return ABSENT
-            mapping = self._map(known)
-            if mapping is not None:
-                return self._finish(name, mode, known, mapping)
-            if not self._session.usable:
-                return ABSENT
-        raise _cannot_open(name)
+        """Return the value of an entry, or ABSENT: also if the daemon has died meanwhile.
 
-    def again(self, name: str, mode: Mode | None) -> Any:
-        """Return an entry whose earlier result still lives, or ABSENT; makes no system call."""
-        live = self._live.get((name, mode))
-        if live is None:
-            return ABSENT
-        known, ref, repeat = live
-        mapping = ref()
-        if mapping is None or self._words[known.word] != known.found.generation:
-            self._live.pop((name, mode), None)
-            return ABSENT
-        self._session.touch(known.found.slot)
-        value = None if repeat is None else repeat()
-        return self._build(name, mode, known, mapping) if value is None else value
+        Raises `Busy` if its slot stays half-written.
+        """
+        plan = self._plans.get((name, mode))
+        if plan is None or self._words[plan.word] != plan.generation:
+            return self._load_anew(name, mode)
+        if plan.alive is not None and self._index.current:
+            mapping = plan.alive()
+            if mapping is not None:
+                self._session.touch(plan.found.slot)
+                value = None if plan.repeat is None else plan.repeat()
+                return self._build(plan, mapping) if value is None else value
+        mapping = self._map(plan.found, plan.mode)
+        if mapping is None:
+            return self._load_anew(name, mode)
+        self._session.touch(plan.found.slot)
+        return self._build(plan, mapping)
+
+    def _load_anew(self, name: str, mode: Mode | None) -> Any:
+        """Look an entry up and load it."""
+        for found in self._look_up(name):
+            chosen = _choose_mode(mode, found, name, self._session.writable)
+            mapping = self._map(found, chosen)
+            if mapping is not None:
+                plan = _Plan(found, chosen, self._layout(found, mapping))
+                value = unpack(mapping, found.data_start, plan.layout, chosen)
+                self._session.touch(found.slot)
+                self._remember(plan, mapping, value)
+                _keep(self._plans, (name, mode), plan)
+                return value
+        return ABSENT
+
+    def _look_up(self, name: str) -> Iterator[Found]:
+        """Yield what the slot of a name says, again and again while it changes under us."""
+        key = check_name(name)
+        for _ in range(_TRIES):
+            found = self._index.find(key)
+            if found is None or not self._session.usable:
+                return
+            yield found
+        raise StoreUnavailable(
+            f"the segment of {name!r} cannot be opened though its store lives; connect with "
+            "direct=False, or restart the store"
+        )
 
     def open(self, name: str) -> tuple[int, int] | None:
         """Open an entry's segment to read; return its descriptor and size, or None."""
-        for _ in range(_TRIES):
-            known = self._find(name, "private")
-            if known is None or not self._session.usable:
-                return None
-            fd = self._open(known.found, False)
-            if fd is None:
-                continue
-            if self._shows(fd, known):
-                self._session.touch(known.found.slot)
-                return fd, known.found.record.size
-            os.close(fd)
-        raise _cannot_open(name)
+        for found in self._look_up(name):
+            fd = self._open_found(found, write=False)
+            if fd is not None:
+                self._session.touch(found.slot)
+                return fd, found.size
+        return None
 
-    def _shows(self, fd: int, known: _Known) -> bool:
-        """Say whether `fd` is the segment that was looked up; `_map` says why in this order."""
-        unchanged = self._words[known.word] == known.found.generation
-        same = os.fstat(fd).st_ino == known.found.record.ino
-        return unchanged and same and self._index.current
+    def _build(self, plan: _Plan, mapping: Mapping) -> Any:
+        if plan.build is None:
+            plan.build = builder(plan.found.data_start, plan.layout, plan.mode)
+        value = plan.build(mapping)
+        self._remember(plan, mapping, value)
+        return value
 
-    def _find(self, name: str, mode: Mode | None) -> _Known | None:
-        found = self._index.find(check_name(name))
-        if found is None:
-            return None
-        chosen = _choose_mode(mode, found.record, name, self._session.writable)
-        return _Known(found, self._index.word_of(found.slot), chosen, _UNREAD)
+    def _remember(self, plan: _Plan, mapping: Mapping, value: Any) -> None:
+        """Keep the way back to a result that later ones may alias; it is not kept alive."""
+        if plan.mode != "private":
+            plan.alive = weakref.ref(mapping)
+            plan.repeat = repeater(plan.layout, value)
 
-    def _map(self, known: _Known) -> Mapping | None:
+    def _map(self, found: Found, mode: Mode) -> Mapping | None:
         """Open and map a segment, or return None if the slot has changed meanwhile."""
-        found = known.found
-        fd = self._open(found, known.mode == "shared")
+        fd = self._open_found(found, mode == "shared")
         if fd is None:
             return None
         try:
-            # The order matters. Unchanged now means that the daemon had not yet closed its
-            # descriptor when we opened it by number, so it was this entry's.
-            unchanged = self._words[known.word] == found.generation
-            status = os.fstat(fd)
-            record = found.record
-            same = status.st_ino == record.ino and status.st_size == record.size
-            if not (unchanged and same and self._index.current):
-                return None
-            return map_fd(fd, record.size, known.mode)
+            return map_fd(fd, found.size, mode)
         finally:
             os.close(fd)
 
-    def _finish(self, name: str, mode: Mode | None, known: _Known, mapping: Mapping) -> Any:
-        self._session.touch(known.found.slot)
-        if known.layout is _UNREAD:
-            known = known._replace(layout=self._layout(known.found.record, mapping))
-            _keep(self._known, (name, mode), known)
-        return self._build(name, mode, known, mapping)
+    def _open_found(self, found: Found, write: bool) -> int | None:
+        """Open a segment, or return None if the slot has changed meanwhile."""
+        fd = self._open(found, write)
+        if fd is None:
+            return None
+        # The order matters. Unchanged now means that the daemon had not yet closed its
+        # descriptor when we opened it by number, so it was this entry's.
+        if self._words[found.word] == found.generation and self._index.current:
+            status = os.fstat(fd)
+            if status.st_ino == found.ino and status.st_size == found.size:
+                return fd
+        os.close(fd)
+        return None
 
-    def _build(self, name: str, mode: Mode | None, known: _Known, mapping: Mapping) -> Any:
-        value = unpack(mapping, known.found.record.data_start, known.layout, known.mode)
-        if known.mode != "private":
-            live = _Live(known, weakref.ref(mapping), repeater(known.layout, value))
-            _keep(self._live, (name, mode), live)
-        return value
-
-    def _layout(self, record: Record, mapping: Mapping) -> Spec:
-        room = record.spec_offset - record.data_start
-        if not record.spec:
-            return specs.decode(mapping.view(record.spec_offset, record.spec_nbytes), room)
-        known = self._layouts.get((record.spec, room))
+    def _layout(self, found: Found, mapping: Mapping) -> Spec:
+        room = found.spec_offset - found.data_start
+        if not found.spec:
+            return specs.decode(mapping.view(found.spec_offset, found.spec_nbytes), room)
+        known = self._layouts.get((found.spec, room))
         if known is None:
-            known = specs.decode(record.spec, room)
-            _keep(self._layouts, (record.spec, room), known)
+            known = specs.decode(found.spec, room)
+            _keep(self._layouts, (found.spec, room), known)
         return known
 
 
@@ -175,14 +174,14 @@ def _keep(cache: dict[Any, Any], key: object, value: object) -> None:
     cache[key] = value
 
 
-def _choose_mode(mode: Mode | None, record: Record, name: str, writable: bool) -> Mode:
+def _choose_mode(mode: Mode | None, found: Found, name: str, writable: bool) -> Mode:
     if mode is None:
-        if not record.mutable:
+        if not found.mutable:
             return "private"
         return "shared" if writable else "readonly"
     if mode not in MODES:
         raise InvalidArgument(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    if mode == "shared" and not record.mutable:
+    if mode == "shared" and not found.mutable:
         raise InvalidArgument(
             f"{name!r} is immutable, so it cannot be loaded shared; save it with mutable=True, or "
             "load it private (writes stay your own) or readonly"
@@ -190,10 +189,3 @@ def _choose_mode(mode: Mode | None, record: Record, name: str, writable: bool) -
     if mode == "shared" and not writable:
         raise AccessDenied(f"this client may only read {name!r}; load it readonly")
     return mode
-
-
-def _cannot_open(name: str) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"the segment of {name!r} cannot be opened though its store lives; connect with "
-        "direct=False, or restart the store"
-    )

@@ -49,7 +49,7 @@ class DirectOpener:
         flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         while True:
             try:
-                return os.open(str(found.record.fd), flags, dir_fd=self._directory)
+                return os.open(found.fd, flags, dir_fd=self._directory)
             except BlockingIOError:
                 # The daemon asks this very moment whether anybody uses it, for a microsecond.
                 time.sleep(0)

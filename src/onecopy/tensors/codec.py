@@ -140,11 +140,13 @@ def register(codec: Codec) -> None:
 
 def find(name: str) -> Codec:
     """Return the codec of that name, importing it if need be."""
-    if name not in _by_name:
-        if name in _BUILT_IN:
-            _by_name[name] = _import_built_in(name)
-        else:
-            _load_entry_points()
+    codec = _by_name.get(name)
+    if codec is not None:
+        return codec
+    if name in _BUILT_IN:
+        _by_name[name] = _import_built_in(name)
+    else:
+        _load_entry_points()
     if name not in _by_name:
         raise InvalidArgument(
             f"this entry needs the codec {name!r}; install the package that offers it, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from onecopy.segments.mapping import Mapping
 
 _PARAMETER: Final = 1
 _REQUIRES_GRAD: Final = 2
@@ -90,17 +93,35 @@ class TorchCodec:
 
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild a tensor; those that share a block share one torch storage."""
+        if len(meta) == 2:
+            return _decode_dense(meta, places, segment)
         if meta[0] in _LAYOUTS:
             tensor, flags = _decode_sparse(meta, iter(places), segment), meta[2]
         else:
-            tensor = _decode_dense(meta, places, segment)
-            flags = meta[3] if len(meta) > 2 else 0
+            tensor, flags = _decode_dense(meta, places, segment), meta[3]
         if not flags:
             return tensor
         requires_grad = bool(flags & _REQUIRES_GRAD)
         if flags & _PARAMETER:
             return torch.nn.Parameter(tensor, requires_grad)
         return tensor.requires_grad_(requires_grad)
+
+    def builder(
+        self, meta: Meta, places: Sequence[int], blocks: list[tuple[int, int]]
+    ) -> Callable[[Mapping], Any] | None:
+        """Return a quicker `decode` for a contiguous tensor that fills its block, else None.
+
+        `blocks` has offsets in the mapping; all arguments have been decoded once.
+        """
+        if len(meta) != 2 or not places or places[1]:
+            return None
+        (dtype, itemsize), shape = _DTYPES[meta[0]], meta[1]
+        start, nbytes = blocks[places[0]]
+        count = nbytes // itemsize
+        if math.prod(shape) != count or count * itemsize != nbytes:
+            return None
+        flat = partial(torch.frombuffer, dtype=dtype, count=count, offset=start)
+        return flat if len(shape) == 1 else lambda mapping: flat(mapping).resize_(shape)
 
     def repeat(self, value: Any) -> Callable[[], Any] | None:
         """Return a function that makes new tensors like `value`, over the same memory.
@@ -111,22 +132,19 @@ class TorchCodec:
         if type(value) is not torch.Tensor or value.layout != torch.strided:
             return None
         first = latest = weakref.ref(value)
-        look = (value.data_ptr(), value.shape, value.stride(), value.requires_grad)
+        look = (value.data_ptr(), value.shape, value.stride())
 
         def again() -> Any:
             nonlocal latest
-            for ref in (first, latest):
-                tensor = ref()
-                if tensor is not None and look == (
-                    tensor.data_ptr(),
-                    tensor.shape,
-                    tensor.stride(),
-                    tensor.requires_grad,
-                ):
-                    alias = tensor.detach()
-                    latest = weakref.ref(alias)
-                    return alias
-            return None
+            tensor = first()
+            if tensor is not None and look == (tensor.data_ptr(), tensor.shape, tensor.stride()):
+                return tensor.detach()
+            tensor = latest()
+            if tensor is None or look != (tensor.data_ptr(), tensor.shape, tensor.stride()):
+                return None
+            alias = tensor.detach()
+            latest = weakref.ref(alias)
+            return alias
 
         return None if value.requires_grad else again
 
@@ -211,7 +229,7 @@ def _decode_dense(meta: Meta, places: Sequence[int], segment: Segment) -> Any:
             # shape at less cost than a view, and the result is no view of another tensor.
             count = nbytes // itemsize
             flat = torch.frombuffer(segment.mapping, dtype=dtype, count=count, offset=start)
-            segment.bases[block] = tensor = flat.resize_(shape)
+            segment.bases[block] = tensor = flat if len(shape) == 1 else flat.resize_(shape)
             return tensor
         segment.bases[block] = torch.frombuffer(
             segment.mapping, dtype=torch.uint8, count=nbytes, offset=start

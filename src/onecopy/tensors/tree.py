@@ -118,7 +118,7 @@ def _decode(node: Any, segment: Segment) -> Any:
         _, name, meta, places = node
         return codecs.find(name).decode(meta, places, segment)
     if kind in (_DICT, _ORDERED):
-        keys = [_decode(key, segment) for key in node[1::2]]
+        keys = [_decode(key, segment) if type(key) is list else key for key in node[1::2]]
         values = [_decode(item, segment) for item in node[2::2]]
         items = zip(keys, values, strict=True)
         return dict(items) if kind == _DICT else OrderedDict(items)

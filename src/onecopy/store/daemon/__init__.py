@@ -9,6 +9,7 @@ one epoll loop, no call that a client can make block.
     catalog    names to entries, and the index that clients read
     books      capacity: what counts, what is evicted, who still uses what was removed
     expiry     ttl
+    agenda     entries in the order of a time
     locks      FIFO locks
     waits      who waits for which names, who watches
     loop       epoll and timers

@@ -6,21 +6,17 @@ descriptor is kept, and asked about, until its last reader has gone.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument, StoreFull
 from onecopy.segments import lease
+from onecopy.store.daemon.agenda import Agenda
 from onecopy.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-
-_SMALL_HEAP: Final = 1024
 
 
 class Entry:
@@ -71,10 +67,9 @@ class Books:
         self._reserved: dict[object, int] = {}
         self._inodes: set[int] = set()
         # Entries by last use, oldest first; those with a ttl apart, for they go first. Times in
-        # the heaps may be too old: they are corrected when they come up, which is exact LRU.
-        self._heaps: tuple[list[tuple[int, int, Entry]], ...] = ([], [])
-        self._heap_limit = _SMALL_HEAP
-        self._sequence = itertools.count()
+        # them may be too old: they are corrected when they come up, which is exact LRU.
+        self._mortal = Agenda()
+        self._lasting = Agenda()
 
     @property
     def used(self) -> int:
@@ -115,13 +110,8 @@ class Books:
             self._push(entry)
 
     def _push(self, entry: Entry) -> None:
-        heap = self._heaps[entry.ttl is None]
-        if len(heap) >= self._heap_limit:
-            # What is gone leaves a heap when it comes up, which in a roomy store is never.
-            heap[:] = [item for item in heap if item[2].present]
-            heapq.heapify(heap)
-            self._heap_limit = max(_SMALL_HEAP, 2 * len(heap))
-        heapq.heappush(heap, (entry.last_used, next(self._sequence), entry))
+        agenda = self._lasting if entry.ttl is None else self._mortal
+        agenda.push(entry.last_used, entry)
 
     def drop(self, entry: Entry) -> None:
         """Let go of an entry that has been unpublished: now, or when its last user has gone."""
@@ -166,19 +156,18 @@ class Books:
         return chosen
 
     def _oldest(self, now: int) -> Entry | None:
-        """Take the least recently used entry off the heaps, or None if both are empty.
+        """Take the least recently used entry off, or None if there is none.
 
         A load later than `now` counts as one at `now`: a client that goes on loading, or writes
         nonsense into the touches, does not keep us here.
         """
-        for heap in self._heaps:
-            while heap:
-                last_used, _, entry = heapq.heappop(heap)
+        for agenda in (self._mortal, self._lasting):
+            while (item := agenda.pop()) is not None:
+                last_used, entry, _ = item
                 entry.last_used = max(entry.last_used, min(self._touched(entry), now))
-                if entry.present and last_used == entry.last_used:
+                if last_used == entry.last_used:
                     return entry
-                if entry.present:
-                    self._push(entry)
+                self._push(entry)
         return None
 
     def _full(self, nbytes: int, busy: int) -> StoreFull:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from onecopy.store.daemon.agenda import Agenda
+
 if TYPE_CHECKING:
     from onecopy.store.daemon.books import Entry
     from onecopy.store.daemon.catalog import Catalog
@@ -25,6 +27,8 @@ class Expiry:
     def __init__(self, catalog: Catalog, loop: Loop) -> None:
         self._catalog = catalog
         self._loop = loop
+        self._agenda = Agenda()
+        self._waking = float("inf")
         self.expired = 0
 
     def watch(self, entry: Entry) -> None:
@@ -33,12 +37,28 @@ class Expiry:
             self._look_in(entry, entry.ttl, time.monotonic_ns())
 
     def _look_in(self, entry: Entry, seconds: float, free_since: int | None) -> None:
-        self._loop.after(seconds, lambda: self._look(entry, free_since))
+        self._agenda.push(time.monotonic() + seconds, entry, free_since)
+        self._wake_in_time()
+
+    def _wake_in_time(self) -> None:
+        # One timer, not one for each entry: entries are overwritten, and timers cannot be undone.
+        due = self._agenda.soonest
+        if due is not None and due < self._waking:
+            self._waking = due
+            self._loop.after(max(0.0, due - time.monotonic()), lambda: self._wake(due))
+
+    def _wake(self, due: float) -> None:
+        if due != self._waking:
+            return  # Another timer was set for an earlier time, and has looked after the rest.
+        self._waking = float("inf")
+        now = time.monotonic()
+        while (item := self._agenda.pop(now)) is not None:
+            _, entry, free_since = item
+            self._look(entry, free_since)
+        self._wake_in_time()
 
     def _look(self, entry: Entry, free_since: int | None) -> None:
         """Look whether the time has come; `free_since` is None if it was in use last time."""
-        if not entry.present:
-            return
         ttl = entry.ttl or 0.0
         now = time.monotonic_ns()
         if entry.in_use:

@@ -1,0 +1,32 @@
+"""`demo`, which only passes on what it was told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import onecopy.demo
+from tests.cli.commands import run
+
+
+def test_arguments_and_exit_code_are_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[object] = []
+
+    def play(model: Path | None, workers: int, console: object) -> int:
+        seen.extend((model, workers))
+        return 1
+
+    monkeypatch.setattr(onecopy.demo, "run", play)
+    run("demo", "--model", tmp_path, "--workers", "2", code=1)
+    assert seen == [tmp_path, 2]
+
+
+def test_a_model_must_be_a_folder(tmp_path: Path) -> None:
+    assert "--model" in run("demo", "--model", tmp_path / "none", code=2).stderr
+
+
+def test_there_is_at_least_one_worker() -> None:
+    assert "--workers" in run("demo", "--workers", "0", code=2).stderr
