@@ -16,7 +16,7 @@ from onecopy.segments.container import Label
 def built(sizes: list[int], leads: list[int], align: int, spec: bytes = b"spec") -> bytes:
     labels = [Label(f"t{i}", "U8", (size,)) for i, size in enumerate(sizes)]
     offsets, _ = container.place(sizes, leads, align)
-    header = container.build_header(labels, offsets, sizes, len(spec), align)
+    header = container.build_header(zip(labels, offsets, sizes, strict=True), len(spec), align)
     blocks = [memoryview(bytes([i % 256]) * size) for i, size in enumerate(sizes)]
     return b"".join(map(bytes, container.fill(header, blocks, offsets))) + spec
 

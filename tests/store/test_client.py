@@ -184,7 +184,12 @@ class TestWaiting:
     def test_several_names_are_loaded_in_order(self, store: Store) -> None:
         for name in "abc":
             store.save(name, name.encode())
-        assert [bytes(each) for each in store.load(["b", "c", "a", "b"])] == [b"b", b"c", b"a", b"b"]
+        assert [bytes(each) for each in store.load(["b", "c", "a", "b"])] == [
+            b"b",
+            b"c",
+            b"a",
+            b"b",
+        ]
         assert store.load([]) == []
 
     def test_several_names_share_one_deadline(self, store: Store, client: Store) -> None:

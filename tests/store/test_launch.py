@@ -35,7 +35,7 @@ def test_a_started_store_is_gone_without_a_trace_when_it_is_closed(runtime: Path
     store = onecopy.start("test", capacity="1MiB")
     pid = store.pid
     store.close()
-    assert not runtime.exists()
+    assert list(runtime.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -107,7 +107,7 @@ def test_sigterm_ends_a_store_cleanly(serve, runtime: Path) -> None:
     process = serve(keep_log=False)
     process.terminate()
     assert process.wait(30) == 0
-    assert not runtime.exists()
+    assert list(runtime.iterdir()) == []
 
 
 def test_the_folder_has_the_pid_and_the_log(serve, runtime: Path) -> None:
@@ -128,6 +128,25 @@ def test_a_directory_that_others_may_write_is_refused(runtime: Path) -> None:
     runtime.chmod(0o777)
     with pytest.raises(AccessDenied, match="chmod"):
         onecopy.start("test", capacity="1MiB")
+
+
+def test_the_default_directory_goes_when_its_last_store_does(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ONECOPY_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with onecopy.start("test", capacity="1MiB"):
+        assert (tmp_path / "onecopy" / "test" / "socket").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_default_directory_of_somebody_elses_making_is_not_trusted(
+    monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("ONECOPY_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "onecopy").mkdir()
+    (tmp_path / "onecopy").chmod(0o777)
+    with pytest.raises(AccessDenied):
+        onecopy.connect("test", timeout=0)
 
 
 def test_a_directory_with_a_long_path_works(monkeypatch, tmp_path: Path) -> None:

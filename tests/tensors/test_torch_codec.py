@@ -56,6 +56,15 @@ def test_safetensors_sees_complex128_as_pairs() -> None:
     assert torch.equal(loaded, torch.view_as_real(tensor))
 
 
+def test_safetensors_sees_empty_tensors_too() -> None:
+    tree = {"a": torch.empty(0, 3), "b": torch.ones(2), "c": torch.empty(0, dtype=torch.int8)}
+    loaded = safetensors.torch.load(file_bytes(tree))
+    assert loaded["a"].shape == (0, 3)
+    assert loaded["c"].dtype == torch.int8
+    assert torch.equal(loaded["b"], tree["b"])
+    assert roundtrip(tree)["a"].shape == (0, 3)
+
+
 def test_the_names_of_a_state_dict_are_those_in_the_file() -> None:
     state = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).state_dict()
     loaded = safetensors.torch.load(file_bytes(state))

@@ -88,13 +88,14 @@ def place(sizes: Sequence[int], leads: Sequence[int], align: int) -> tuple[list[
     return offsets, end
 
 
-def build_header(
-    labels: Sequence[Label], offsets: Sequence[int], sizes: Sequence[int], spec: int, align: int
-) -> bytes:
-    """Return the header, its length included, for placed blocks followed by `spec` bytes."""
+def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int) -> bytes:
+    """Return the header, its length included.
+
+    `placed` are blocks in the order of their bytes: label, offset and size; `spec` bytes follow.
+    """
     fields: dict[str, Any] = {METADATA: {"format": "pt", "onecopy": FORMAT}}
     end = 0
-    for label, start, size in zip(labels, offsets, sizes, strict=True):
+    for label, start, size in placed:
         if start > end:
             fields[f"{RESERVED}_pad_{end}__"] = _bytes_from(end, start)
         fields[label.name] = TensorInfo(label.dtype, label.shape, (start, start + size))

@@ -26,6 +26,7 @@ _SEAL_SEAL: Final = 0x0001
 _SEAL_SHRINK: Final = 0x0002
 _SEAL_GROW: Final = 0x0004
 _SEAL_WRITE: Final = 0x0008
+_SEAL_FUTURE_WRITE: Final = 0x0010
 
 SIZE_SEALS: Final = _SEAL_SHRINK | _SEAL_GROW
 IMMUTABLE_SEALS: Final = SIZE_SEALS | _SEAL_WRITE
@@ -56,9 +57,7 @@ def as_limit(error: OSError) -> OSError:
     """Return what to raise for an error that may be about the limit on open files."""
     if error.errno not in (errno.EMFILE, errno.ENFILE):
         return error
-    return LimitReached(
-        error.errno, "this process has no file descriptor left; raise `ulimit -n`"
-    )
+    return LimitReached(error.errno, "this process has no file descriptor left; raise `ulimit -n`")
 
 
 def write(fd: int, buffers: Iterable[memoryview | bytes], offset: int = 0) -> int:
@@ -108,7 +107,7 @@ def check(fd: int, nbytes: int, *, mutable: bool) -> os.stat_result:
     except OSError as error:
         raise InvalidArgument("the descriptor is not a memfd that can be sealed") from error
     wanted = SIZE_SEALS if mutable else IMMUTABLE_SEALS
-    if seals & IMMUTABLE_SEALS != wanted:
+    if seals & IMMUTABLE_SEALS != wanted or (mutable and seals & _SEAL_FUTURE_WRITE):
         raise InvalidArgument(
             f"the segment has seals {seals:#x}; seal it with {wanted:#x} before it is saved"
         )

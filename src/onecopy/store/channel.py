@@ -9,19 +9,15 @@ from __future__ import annotations
 import os
 import select
 import socket
-import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import InvalidArgument, StoreUnavailable, WaitTimeout
 from onecopy.store import messages, wire
+from onecopy.store.runtime import PATIENCE
 
 if TYPE_CHECKING:
     from onecopy.store.deadline import Deadline
     from onecopy.store.messages import Message
-
-# A daemon answers in microseconds. One that takes this long is stopped or stuck.
-_PATIENCE: Final = 60
-_TIMEVAL: Final = struct.pack("ll", _PATIENCE, 0)
 
 # The token by which the daemon tells this process from others; a forked child draws its own.
 _token = os.urandom(16)
@@ -44,9 +40,6 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        # The kernel keeps the time: a Python time-out would poll before every call.
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
         self.idle = True
         """False while a reply is due: then the channel is of no use to anybody else."""
 
@@ -81,7 +74,7 @@ class Channel:
         try:
             wire.send(self._sock, data, fds)
         except BlockingIOError as error:
-            raise _stuck() from error
+            raise stuck() from error
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Disconnected(str(error)) from error
 
@@ -89,7 +82,7 @@ class Channel:
         try:
             data, fds = wire.receive(self._sock)
         except BlockingIOError as error:
-            raise _stuck() from error
+            raise stuck() from error
         except ConnectionResetError as error:
             raise Disconnected(str(error)) from error
         if not data:
@@ -150,8 +143,9 @@ class Channel:
         self._sock.close()
 
 
-def _stuck() -> StoreUnavailable:
+def stuck() -> StoreUnavailable:
+    """Return the error to raise when the daemon does not answer."""
     return StoreUnavailable(
-        f"the store did not answer for {_PATIENCE} s; is its daemon stopped? "
+        f"the store did not answer for {PATIENCE} s; is its daemon stopped? "
         "(`onecopy doctor` shows its state)"
     )

@@ -18,7 +18,7 @@ from onecopy.errors import (
 )
 from onecopy.segments import region
 from onecopy.store import index, messages, wire
-from onecopy.store.channel import Channel, Disconnected
+from onecopy.store.channel import Channel, Disconnected, stuck
 from onecopy.store.deadline import Deadline
 from onecopy.store.index import Busy
 from onecopy.store.loader import ABSENT, Loader
@@ -128,7 +128,13 @@ class Store:
             return session
 
     def _new_session(self) -> Session:
-        return Session(lambda: Channel(self._place.connect()), self._direct)
+        return Session(self._new_channel, self._direct)
+
+    def _new_channel(self) -> Channel:
+        try:
+            return Channel(self._place.connect())
+        except BlockingIOError as error:
+            raise stuck() from error
 
     def _ask(self, message: Message, fds: tuple[int, ...] = ()) -> Any:
         """Carry out one request. A daemon that died before it answered took its state along,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from onecopy.errors import OnecopyError, StoreUnavailable
+from onecopy.store import memory
 from onecopy.store.client import Store
 from onecopy.store.daemon.config import MODULE, Config
 from onecopy.store.messages import Refused
@@ -75,8 +76,8 @@ def connect(name: str, *, timeout: float = 30, direct: bool | None = None) -> St
 
 
 def default_capacity() -> int:
-    """Return half of the machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    """Return half of the memory that this machine, or its control group, has."""
+    return memory.total() // 2
 
 
 def command(config: Config) -> list[str]:

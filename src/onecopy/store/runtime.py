@@ -11,6 +11,7 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,10 @@ from onecopy.segments.region import as_limit
 from onecopy.store.names import check_store_name
 
 ENVIRONMENT: Final = "ONECOPY_RUNTIME_DIR"
+
+# A daemon answers in microseconds. One that takes this many seconds is stopped or stuck.
+PATIENCE: Final = 60
+_TIMEVAL: Final = struct.pack("ll", PATIENCE, 0)
 
 # sun_path of a Unix socket's address, its final NUL not counted.
 _PATH_LIMIT: Final = 107
@@ -100,7 +105,8 @@ class Place:
         for path in (self.socket, self.pid, self.log, self.lock):
             if path not in kept:
                 path.unlink(missing_ok=True)
-        for folder in (self.folder, self.base):
+        # A runtime directory that somebody chose is theirs, also when it is empty.
+        for folder in (self.folder, *[self.base] * (ENVIRONMENT not in os.environ)):
             try:
                 folder.rmdir()
             except OSError:
@@ -117,11 +123,19 @@ class Place:
         return listener
 
     def connect(self) -> socket.socket:
-        """Return a socket connected to the daemon; raises OSError if none listens."""
+        """Return a socket connected to the daemon; raises OSError if none listens.
+
+        It gives up after `PATIENCE` seconds without an answer, then and later: BlockingIOError.
+        """
+        if ENVIRONMENT not in os.environ and self.base.exists():
+            self.check()
         try:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError as error:
             raise as_limit(error) from error
+        # The kernel keeps the time: a Python time-out would poll before every call.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
         try:
             with _Address(self.folder) as address:
                 sock.connect(address)

@@ -39,7 +39,7 @@ class Memory(NamedTuple):
 
     address: int
     nbytes: int
-    """At least one: a leaf without bytes lists no memory."""
+    """0 for an empty tensor, which gets no place: its shape says so to `decode`."""
     owner: object
     """Whatever keeps the bytes alive until they are written."""
     itemsize: int = 1

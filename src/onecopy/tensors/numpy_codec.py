@@ -60,7 +60,7 @@ class NumpyCodec:
         scalar, packed, shape, strides, first = meta
         dtype = _unpack_dtype(packed)
         if math.prod(shape) == 0 or dtype.itemsize == 0:
-            return _empty(shape, dtype)
+            return _without_bytes(shape, dtype)
         block, offset = places
         buffer = segment.view(block, offset)
         _check_bounds(shape, dtype.itemsize, strides, first, len(buffer))
@@ -71,7 +71,7 @@ class NumpyCodec:
 def _encode(array: Array, scalar: int) -> Leaf:
     packed, shape = _pack_dtype(array.dtype), list(array.shape)
     if array.nbytes == 0:
-        return Leaf([scalar, packed, shape, None, 0])
+        return Leaf([scalar, packed, shape, None, 0], [_no_bytes(array)])
     contiguous = array.flags.c_contiguous
     strides = None if contiguous else list(array.strides)
     low, high = _bounds(array)
@@ -85,7 +85,7 @@ def _encode(array: Array, scalar: int) -> Leaf:
     return Leaf([scalar, packed, shape, strides, -low], [memory])
 
 
-def _empty(shape: list[int], dtype: np.dtype[Any]) -> Array:
+def _without_bytes(shape: list[int], dtype: np.dtype[Any]) -> Array:
     """Return an array without bytes."""
     if dtype.itemsize == 0 and dtype.names is None:
         # numpy would allocate a byte for each element of an unsized string.
@@ -110,6 +110,11 @@ def _check_bounds(
         high = first + sum(span for span in spans if span > 0) + itemsize
     if low < 0 or high > nbytes:
         raise CorruptEntry(f"an array claims bytes {low} to {high} of {nbytes}")
+
+
+def _no_bytes(array: Array) -> Memory:
+    label, extra = _LABELS.get(array.dtype.str, ("U8", (0,)))
+    return Memory(0, 0, array, dtype=label, shape=(*array.shape, *extra))
 
 
 def _bounds(array: Array) -> tuple[int, int]:

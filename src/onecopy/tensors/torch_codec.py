@@ -136,15 +136,17 @@ class TorchCodec:
 
         def again() -> Any:
             nonlocal latest
-            tensor = first()
-            if tensor is not None and look == (tensor.data_ptr(), tensor.shape, tensor.stride()):
-                return tensor.detach()
-            tensor = latest()
-            if tensor is None or look != (tensor.data_ptr(), tensor.shape, tensor.stride()):
-                return None
-            alias = tensor.detach()
-            latest = weakref.ref(alias)
-            return alias
+            for ref in (first, latest):
+                tensor = ref()
+                if tensor is not None and look == (
+                    tensor.data_ptr(),
+                    tensor.shape,
+                    tensor.stride(),
+                ):
+                    alias = tensor.detach()
+                    latest = weakref.ref(alias)
+                    return alias
+            return None
 
         return None if value.requires_grad else again
 
@@ -172,10 +174,8 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 def _encode_dense(value: Any, flags: int) -> Leaf:
     name, shape, itemsize = _NAMES[value.dtype], list(value.shape), value.element_size()
     nbytes = value.numel() * itemsize
-    if nbytes == 0:
-        return Leaf(_meta(name, shape, None, flags))
     plain = _meta(name, shape, None, flags)
-    if value.is_contiguous():
+    if value.is_contiguous() or nbytes == 0:
         label, seen = _label(name, shape)
         return Leaf(plain, [Memory(value.data_ptr(), nbytes, value, itemsize, label, seen)])
     strides = list(value.stride())
@@ -224,7 +224,8 @@ def _decode_dense(meta: Meta, places: Sequence[int], segment: Segment) -> Any:
     if block not in segment.bases:
         start, nbytes = segment.blocks[block]
         start += segment.start
-        if len(meta) == 2 and math.prod(shape) * itemsize == nbytes and offset == 0:
+        alone = math.prod(shape) * itemsize == nbytes and offset == 0
+        if len(meta) == 2 and alone and start % itemsize == 0:
             # Nearly all tensors: contiguous, with a block for themselves. resize_ gives the
             # shape at less cost than a view, and the result is no view of another tensor.
             count = nbytes // itemsize
@@ -247,6 +248,8 @@ def _empty(shape: list[int], dtype: Any) -> Any:
 def _view(base: Any, offset: int, dtype: Any, shape: list[int], strides: list[int]) -> Any:
     """Return a tensor over the storage of `base`, which is all of a block."""
     first, misaligned = divmod(offset, dtype.itemsize)
+    # Compiled code relies on alignment: torch crashes on a complex128 at an odd address.
+    misaligned = misaligned or base.data_ptr() % dtype.itemsize
     if misaligned or min(strides, default=0) < 0:
         raise CorruptEntry(f"a {dtype} tensor begins at byte {offset}, with strides {strides}")
     if base.dtype != dtype:

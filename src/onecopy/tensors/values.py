@@ -23,17 +23,10 @@ if TYPE_CHECKING:
 _STEP: Final = 64 << 20
 
 
-# Streams of values of one form are common, and the spec says all that the header does.
-_headers: dict[tuple[bytes, int], bytes] = {}
+# Streams of values of one form are common: their headers are kept.
+_headers: dict[tuple[object, ...], bytes] = {}
 _HEADERS_LIMIT: Final = 256
-_LONGEST_KEPT: Final = 1024
-
-
-def _keep_header(packed: bytes, align: int, header: bytes) -> None:
-    if len(packed) <= _LONGEST_KEPT:
-        if len(_headers) >= _HEADERS_LIMIT:
-            _headers.clear()
-        _headers[packed, align] = header
+_FEW: Final = 4
 
 
 class Packed:
@@ -49,11 +42,9 @@ class Packed:
         offsets, end = container.place(sizes, leads, align)
         gathered.settle(self._blocks)
         self.spec = spec.encode(list(zip(offsets, sizes, strict=True)), node)
-        self._header = _headers.get((self.spec, align), b"")
-        if not self._header:
-            labels = _unique([block.label(gathered.paths) for block in self._blocks])
-            self._header = container.build_header(labels, offsets, sizes, len(self.spec), align)
-            _keep_header(self.spec, align, self._header)
+        labels = [block.label(gathered.paths) for block in self._blocks]
+        placed = list(zip(labels, offsets, sizes, strict=True))
+        self._header = _header(placed, gathered.empty, len(self.spec), align)
         self._offsets = offsets
         self.data_start = len(self._header)
         self.spec_offset = self.data_start + end
@@ -75,19 +66,50 @@ class Packed:
                     progress(count)
 
 
+def _header(
+    placed: list[tuple[Label, int, int]], empty: list[Label], spec_nbytes: int, align: int
+) -> bytes:
+    if len(placed) > _FEW or empty:
+        return _new_header(placed, empty, spec_nbytes, align)
+    key = (spec_nbytes, align, *placed)
+    header = _headers.get(key)
+    if header is None:
+        if len(_headers) >= _HEADERS_LIMIT:
+            _headers.clear()
+        header = _headers[key] = _new_header(placed, empty, spec_nbytes, align)
+    return header
+
+
+def _new_header(
+    placed: list[tuple[Label, int, int]], empty: list[Label], spec_nbytes: int, align: int
+) -> bytes:
+    # Empty tensors have no bytes and no block, but a plain reader expects to find them.
+    everything = [(label, 0, 0) for label in empty] + placed
+    labels = _unique([label for label, _, _ in everything])
+    offsets = [offset for _, offset, _ in everything]
+    sizes = [size for _, _, size in everything]
+    return container.build_header(zip(labels, offsets, sizes, strict=True), spec_nbytes, align)
+
+
 class _Gathered:
     """Collects the leaves of a tree: their memory, and their nodes to complete later."""
 
     def __init__(self) -> None:
         self.memories: list[Memory] = []
         self.paths: list[str] = []
+        self.empty: list[Label] = []
         self._nodes: list[tuple[list[Any], int, int]] = []
 
     def place(self, path: str, codec: str, leaf: Leaf) -> list[Any]:
         node = [tree.LEAF, codec, leaf.meta, []]
-        self._nodes.append((node, len(self.memories), len(leaf.memory)))
-        self.memories += leaf.memory
-        self.paths += [path or "value"] * len(leaf.memory)
+        first, path = len(self.memories), path or "value"
+        for memory in leaf.memory:
+            if memory.nbytes:
+                self.memories.append(memory)
+                self.paths.append(path)
+            else:
+                self.empty.append(Label(path, memory.dtype, memory.shape or (0,)))
+        self._nodes.append((node, first, len(self.memories) - first))
         return node
 
     def settle(self, blocks: list[_Planned]) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from onecopy.cli.checks.check import Check, judge
 from onecopy.store.launch import default_capacity
+from onecopy.store.memory import NO_LIMIT, limits
 from onecopy.units import format_size
 
 _MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/proc/self/cgroup")
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-
-# Version 1 writes a huge number for "no limit".
-_NO_LIMIT = 1 << 60
 
 
 def free() -> Check:
@@ -39,34 +34,11 @@ def available_memory() -> int:
 
 def control_group() -> Check:
     """Check the limit on memory of the control group that a daemon started here would be in."""
-    limit, capacity = min(limits(), default=_NO_LIMIT), default_capacity()
-    found = "no limit on memory" if limit >= _NO_LIMIT else f"limit {format_size(limit)}"
+    limit, capacity = min(limits(), default=NO_LIMIT), default_capacity()
+    found = "no limit on memory" if limit >= NO_LIMIT else f"limit {format_size(limit)}"
     return judge(
         "control group",
         limit >= capacity,
         found,
         f"give a `--capacity` well below {format_size(limit)}: who goes over it is killed",
     )
-
-
-def limits() -> Iterator[int]:
-    """Yield the limits of this process's control group and of those that contain it."""
-    for line in _CGROUP.read_text().splitlines():
-        _, controllers, name = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        root = _CGROUP_ROOT / controllers
-        file = "memory.limit_in_bytes" if controllers else "memory.max"
-        folder = root / name.lstrip("/")
-        for each in (folder, *folder.parents):
-            if each.is_relative_to(root):
-                yield from _limit(each / file)
-
-
-def _limit(file: Path) -> Iterator[int]:
-    try:
-        text = file.read_text().strip()
-    except OSError:  # The root has no limit; in a container parents may not be visible.
-        return
-    if text != "max":
-        yield int(text)

@@ -31,7 +31,7 @@ class Loop:
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = itertools.count()
-        self._running = False
+        self._running = True
 
     def add(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call `callback(events)` whenever `fd` is ready."""
@@ -64,12 +64,11 @@ class Loop:
         self.add(reader.fileno(), lambda _: _drain(reader))
 
     def stop(self) -> None:
-        """Return from `run` after the current round."""
+        """Return from `run` after the current round, or at once if it has not begun."""
         self._running = False
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._running = True
         while self._running:
             self._round()
 
