@@ -105,7 +105,7 @@ class TestInTheForeground:
             output, _ = process.communicate(timeout=20)
         assert process.returncode == 0
         assert "stopped with 0 entries" in output
-        assert not runtime.exists()
+        assert list(runtime.iterdir()) == []
 
     @pytest.mark.usefixtures("store")
     def test_a_name_that_is_taken_is_refused(self) -> None:

@@ -43,9 +43,8 @@ def test_a_lock_that_its_owner_removes_meanwhile_is_taken_anew(place: Place) -> 
     def take_and_remove() -> None:
         for _ in range(200):
             try:
-                place.create()
-                lock = place.take()
-            except (StoreRunning, FileNotFoundError):
+                lock = place.claim()
+            except StoreRunning:
                 continue
             holders.append(lock)
             most.append(len(holders))

@@ -144,8 +144,7 @@ class Store:
     def _with_channel(self, use: Callable[[Channel], _T], deadline: Deadline = _NOW) -> _T:
         for attempt in range(2):
             try:
-                with self._live(deadline).channel() as channel:
-                    return use(channel)
+                return self._live(deadline).use(use)
             except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
                 if isinstance(error, OSError) and not _is_plain(error):
                     raise

@@ -52,9 +52,9 @@ class Place:
 
     def create(self, gid: int | None = None) -> None:
         """Make the folder for us alone or, given `gid`, for that group to enter."""
-        self.base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _ensure(self.base)
         self.check()
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        _ensure(self.folder)
         if gid is not None:
             for folder in (self.base, self.folder):
                 os.chown(folder, -1, gid)
@@ -71,6 +71,15 @@ class Place:
                 f"{stat.S_IMODE(status.st_mode):o}; it must be ours and closed to the writes of "
                 f"others: chmod it to 700, or set {ENVIRONMENT} to another directory"
             )
+
+    def claim(self, gid: int | None = None) -> int:
+        """Create the folder and take the name; whoever ends meanwhile may remove the folder."""
+        while True:
+            try:
+                self.create(gid)
+                return self.take()
+            except FileNotFoundError:
+                continue
 
     def take(self) -> int:
         """Lock the store's name for this process and return the lock's descriptor.
@@ -149,6 +158,16 @@ class Place:
             sock.close()
             raise
         return sock
+
+
+def _ensure(folder: Path) -> None:
+    """Make a folder unless it is there, whoever else makes or removes it meanwhile."""
+    while not folder.is_dir():
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            if folder.exists() and not folder.is_dir():
+                raise
 
 
 class _Address:

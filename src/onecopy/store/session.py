@@ -10,20 +10,21 @@ import errno
 import mmap
 import os
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from onecopy.errors import LimitReached
-from onecopy.segments.region import reopen
+from onecopy.segments.region import as_limit, reopen
 from onecopy.store import messages, wire
 from onecopy.store.channel import Channel, Disconnected
 from onecopy.store.index import IndexReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from onecopy.store.index import Found
 
+
+_T = TypeVar("_T")
 
 # The count of loads is a u64 that any client may have set: it must not overflow.
 _MAX_HITS: Final = (1 << 64) - 1
@@ -78,8 +79,7 @@ class SocketOpener:
         """Fetch a descriptor that the daemon has opened anew for us."""
         request = messages.Fetch([(found.slot, found.generation, write)])
         try:
-            with self._session.channel() as channel:
-                reply, fds = channel.exchange(request)
+            reply, fds = self._session.use(lambda channel: channel.exchange(request))
         except (Disconnected, FileNotFoundError, ConnectionRefusedError):
             return None
         if isinstance(reply, messages.Fetched) and len(fds) == 1:
@@ -113,6 +113,8 @@ class Session:
             self.index = IndexReader(memory, welcome.thread)
             self.touches = _map_touches(welcome, fds)
             self.opener = _opener(self, welcome, fds[0], direct)
+        except OSError as error:
+            raise as_limit(error) from error
         finally:
             wire.close_all(fds)
 
@@ -121,16 +123,16 @@ class Session:
         """Whether its daemon lives and its index is the current one."""
         return self.index.current and not self.closed
 
-    @contextmanager
-    def channel(self) -> Iterator[Channel]:
-        """Lend an idle channel or a new one, for one thread."""
+    def use(self, function: Callable[[Channel], _T]) -> _T:
+        """Call `function` with an idle channel or a new one, which is this thread's meanwhile."""
         try:
             channel = self._idle.pop()
         except IndexError:
             channel = self.new_channel()
         try:
-            yield channel
+            return function(channel)
         finally:
+            # With a reply still due on it, it would answer the next one's request.
             if channel.idle and not self.closed:
                 self._idle.append(channel)
             else:
@@ -156,8 +158,11 @@ class Session:
     def close(self) -> None:
         """Close the idle channels, and those that are given back later."""
         self.closed = True
-        while self._idle:
-            self._idle.pop().close()
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return  # Not asked first whether there is one: another thread may take it.
 
 
 def _map_touches(welcome: messages.Welcome, fds: list[int]) -> memoryview | None:

@@ -34,12 +34,16 @@ _TOO_LONG: Final = int(socket.MSG_TRUNC)
 _INCOMPLETE: Final = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
 
 
+_OWN_MEMORY: Final = int(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 class _Local(threading.local):
     """Where a thread receives. To allocate room for the longest message each time would cost
     more than all the rest: so much memory comes from the kernel, and goes back to it."""
 
     def __init__(self) -> None:
-        self.buffer = memoryview(mmap.mmap(-1, MESSAGE_LIMIT))
+        # Private: the default is shared, and a forked child would write into ours.
+        self.buffer = memoryview(mmap.mmap(-1, MESSAGE_LIMIT, flags=_OWN_MEMORY))
 
 
 _local = _Local()

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument, StoreFull
-from onecopy.segments import lease
+from onecopy.segments import lease, region
 from onecopy.store.daemon.agenda import Agenda
 from onecopy.units import format_size
 
@@ -29,6 +29,7 @@ class Entry:
         "last_used",
         "name",
         "nbytes",
+        "opened",
         "pinned",
         "present",
         "resident",
@@ -39,6 +40,7 @@ class Entry:
     def __init__(self, name: str, fd: int, resident: int, nbytes: int) -> None:
         self.name = name
         self.fd = fd
+        self.opened = False
         self.resident = resident
         self.nbytes = nbytes
         self.ino = 0
@@ -53,7 +55,23 @@ class Entry:
     @property
     def in_use(self) -> bool:
         """Whether any process has it open or mapped; asks the kernel."""
+        if not self.opened:
+            try:
+                self._open()
+            except OSError:
+                return True  # At the limit on open files nobody can tell: ask again later.
         return lease.in_use(self.fd)
+
+    def _open(self) -> None:
+        """Put a description that was opened behind our descriptor: only such a one can ask.
+
+        Left until the first question, because it would double the work of a small save. The
+        number stays, and at no moment is it closed: readers open the segment by it.
+        """
+        opened = region.reopen(self.fd)
+        os.dup2(opened, self.fd, inheritable=False)
+        os.close(opened)
+        self.opened = True
 
 
 class Books:

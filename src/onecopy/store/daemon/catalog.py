@@ -64,7 +64,8 @@ class Catalog:
         self.books.reserve(owner, nbytes)
 
     def save(self, message: Save, fd: int, owner: object) -> Entry:
-        """Publish the segment `fd`. On any error nothing has changed; `fd` stays the caller's."""
+        """Publish the segment `fd` and keep it. On any error it stays the caller's, and nothing
+        has changed."""
         if message.reserved:
             self.books.unreserve(owner)
         key = check_name(message.name)
@@ -74,17 +75,15 @@ class Catalog:
         self.books.check_new(status.st_ino)
         resident = region.resident(status, mutable=message.mutable)
         # What can fail comes first: at the limit on descriptors nothing is evicted in vain.
+        self._check_descriptor(fd)
         if old is None:
             self._prepare_slot()
-        adopted = self._adopt(fd)
-        try:
-            self._make_room(resident, old)
-        except BaseException:
-            os.close(adopted)
-            raise
-        entry = Entry(message.name, adopted, resident, message.nbytes)
+        if self._group:
+            os.fchmod(fd, 0o644)
+        self._make_room(resident, old)
+        entry = Entry(message.name, fd, resident, message.nbytes)
         entry.pinned, entry.ttl, entry.ino = message.pin, message.ttl, status.st_ino
-        self._publish(entry, old, _record(message, key, status, entry.fd, self.index.hash(key)))
+        self._publish(entry, old, _record(message, key, status, fd, self.index.hash(key)))
         self.books.hold(entry)
         self._notify("saved", entry.name)
         return entry
@@ -102,17 +101,13 @@ class Catalog:
             self.evicted += 1
             self._forget(victim, "evicted")
 
-    def _adopt(self, fd: int) -> int:
-        """Open the segment anew: only an opened description can ask who else uses it."""
+    def _check_descriptor(self, fd: int) -> None:
         if fd >= self._fd_limit:
             raise LimitReached(
                 f"the store holds {len(self)} entries and has no file descriptor left for more; "
                 "remove entries, save several tensors as one entry (a dict), or start the store "
                 "with a higher `ulimit -n`"
             )
-        if self._group:
-            os.fchmod(fd, 0o644)
-        return region.reopen(fd)
 
     def _publish(self, entry: Entry, old: Entry | None, record: Record) -> None:
         entry.digest = record.hash

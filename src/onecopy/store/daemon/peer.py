@@ -25,8 +25,6 @@ _SO_PEERPIDFD: Final = 77
 
 # A watcher that does not read loses events beyond these many, and is told so.
 _OUTBOX_LIMIT: Final = 1000
-# Requests served in a row before the others get their turn.
-_BURST: Final = 32
 
 
 class Peer:
@@ -91,19 +89,14 @@ class Peer:
             self._read()
 
     def _read(self) -> None:
-        for _ in range(_BURST):
-            if not self._read_one() or self._outbox or not self.open:
-                return
-
-    def _read_one(self) -> bool:
-        """Serve one datagram; say whether there was one."""
+        """Serve one datagram. If there are more, we are called again, after the other peers."""
         try:
             data, fds = wire.receive(self._sock)
         except BlockingIOError:
-            return False
+            return
         except OnecopyError as error:
             self.reply(Refused.of(error))
-            return True
+            return
         except OSError:
             data, fds = b"", []
         if data:
@@ -111,7 +104,6 @@ class Peer:
         else:
             wire.close_all(fds)
             self.close()
-        return bool(data)
 
     def reply(self, message: Message, fds: list[int] | None = None) -> None:
         """Send a message; descriptors go at once or, if the peer's buffer is full, not at all."""

@@ -35,8 +35,7 @@ def main(config: Config) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     place = Place(config.name, Path(config.base))
     try:
-        place.create(config.group)
-        lock = place.take()
+        lock = place.claim(config.group)
     except (OnecopyError, OSError) as error:
         _log.error("%s", error)
         _say(config.ready, error)

@@ -202,7 +202,9 @@ class Server:
     def _save(self, peer: Peer, request: messages.Save, fds: list[int]) -> None:
         if len(fds) != 1:
             raise InvalidArgument(f"a save comes with one descriptor, not {len(fds)}")
-        self._expiry.watch(self.catalog.save(request, fds[0], peer))
+        entry = self.catalog.save(request, fds[0], peer)
+        fds.clear()  # The catalog's now.
+        self._expiry.watch(entry)
         peer.reply(messages.Done())
 
     def _fetch(self, peer: Peer, slots: list[tuple[int, int, bool]]) -> None:
