@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -170,3 +171,40 @@ def test_a_process_that_exits_normally_gives_its_locks_back(store: Store) -> Non
 def test_a_bad_name_is_refused(store: Store, name) -> None:
     with pytest.raises(InvalidArgument):
         store.lock(name)
+
+
+def test_a_refusal_that_crosses_a_withdrawal_leaves_the_handle_good(store: Store) -> None:
+    with store.lock("a"):
+        os.kill(store.pid, signal.SIGSTOP)
+        try:
+            # The daemon answers the request and the withdrawal after it only when it goes on.
+            waker = threading.Timer(0.2, os.kill, (store.pid, signal.SIGCONT))
+            waker.start()
+            with pytest.raises(LockHeld):
+                store.lock("a", timeout=0.01).acquire()
+        finally:
+            os.kill(store.pid, signal.SIGCONT)
+            waker.join()
+        assert store.stats().entries == 0
+
+
+def test_an_interrupted_waiter_holds_nothing(store: Store) -> None:
+    code = """
+        import sys
+        import onecopy
+        store = onecopy.connect("test")
+        print("waiting", flush=True)
+        try:
+            store.lock("a").acquire()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        sys.stdin.read()
+    """
+    with store.lock("a"), script(code) as waiter:
+        assert waiter.stdout.readline() == "waiting\n"
+        while store.stats().clients < 2:
+            pass
+        waiter.send_signal(signal.SIGINT)
+        assert waiter.stdout.readline() == "interrupted\n"
+        waiter.stdin.close()
+    assert is_free(store, "a")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import Any
 
+import numpy as np
 import pytest
 
 from onecopy.errors import InvalidArgument, UnsupportedValue
@@ -60,6 +61,21 @@ def test_a_codec_of_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(EntryPoint, "load", lambda self: WordsCodec())
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
     assert roundtrip(Words(["a"])).words == ["a"]
+
+
+def test_a_codec_of_an_installed_package_goes_before_ours_for_a_base(monkeypatch) -> None:
+    class Labelled(np.ndarray):
+        pass
+
+    class LabelledCodec(WordsCodec):
+        name = "labelled"
+        types = (f"{__name__}.{Labelled.__qualname__}",)
+
+    monkeypatch.setattr(EntryPoint, "load", lambda self: LabelledCodec())
+    point = EntryPoint("labelled", "anywhere", "onecopy.codecs")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    assert codecs.for_type(Labelled).name == "labelled"
+    assert codecs.for_type(np.ndarray).name == "numpy"
 
 
 def test_an_entry_of_a_codec_that_is_not_installed_says_which() -> None:

@@ -65,6 +65,15 @@ def test_safetensors_sees_empty_tensors_too() -> None:
     assert roundtrip(tree)["a"].shape == (0, 3)
 
 
+def test_safetensors_reads_a_file_of_strided_views_that_share_memory() -> None:
+    base = torch.arange(9.0)
+    for tree in ({"x": base[::2], "y": base[::2]}, {"x": base[::2], "y": base}):
+        assert len(safetensors.torch.load(file_bytes(tree))) >= 2
+        loaded = roundtrip(tree)
+        assert torch.equal(loaded["x"], base[::2])
+        assert torch.equal(loaded["y"], tree["y"])
+
+
 def test_the_names_of_a_state_dict_are_those_in_the_file() -> None:
     state = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).state_dict()
     loaded = safetensors.torch.load(file_bytes(state))

@@ -11,7 +11,7 @@ import select
 import socket
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InvalidArgument, StoreUnavailable, WaitTimeout
+from onecopy.errors import InvalidArgument, OnecopyError, StoreUnavailable, WaitTimeout
 from onecopy.store import messages, wire
 from onecopy.store.runtime import PATIENCE
 
@@ -126,13 +126,33 @@ class Channel:
             return self.await_reply(deadline)
         except WaitTimeout:
             return self._withdraw()
+        except KeyboardInterrupt:
+            self._leave()
+            raise
 
     def _withdraw(self) -> Any:
-        reply = self.request(messages.Cancel())
+        self.send(messages.Cancel())
+        try:
+            reply = self._reply()[0]
+        except OnecopyError:
+            # A refusal crossed the withdrawal, whose answer is still to come.
+            if self.idle:
+                self._skip_reply()
+            raise
         if isinstance(reply, messages.Cancelled):
             return None
-        self._reply()  # The Cancelled that follows.
+        self._skip_reply()
         return reply
+
+    def _skip_reply(self) -> None:
+        self.idle = False
+        self._reply()
+
+    def _leave(self) -> None:
+        """Withdraw a request, and give back what it was granted."""
+        granted = self._withdraw()
+        if isinstance(granted, messages.Granted):
+            self.request(messages.Release(granted.lock))
 
     def close(self) -> None:
         """Close the connection."""

@@ -298,7 +298,7 @@ class IndexReader:
             word = words[_BUCKETS_WORD_AT + (number & mask)]
             if word == _EMPTY:
                 return None
-            if (word ^ digest) >> _SLOT_BITS == 0:
+            if (word ^ digest) >> _SLOT_BITS == 0 and word != _TOMBSTONE:
                 slot = (word & _SLOT_MASK) - 2
                 raw = self._read(slot)
                 fields = _FIELDS.unpack_from(raw)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import sys
 import threading
 from typing import Final
 
@@ -37,6 +38,11 @@ class Pulse:
         self._call("pthread_mutex_init", self._memory, attributes)
         self._call("pthread_mutex_lock", self._memory)
         self.thread = threading.get_native_id()
+        if int.from_bytes(memory[:4], sys.byteorder) != self.thread:
+            self.stop()
+            raise OSError(
+                "the mutexes of this C library do not begin with their holder (not glibc?)"
+            )
 
     def stop(self) -> None:
         """Let go of the memory, which says "dead" from now on."""

@@ -35,7 +35,7 @@ def runtime_dir() -> Path:
         return Path(chosen)
     if base := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(base) / "onecopy"
-    return Path(f"/tmp/onecopy-{os.getuid()}")
+    return Path(f"/tmp/onecopy-{os.geteuid()}")
 
 
 class Place:

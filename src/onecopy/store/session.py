@@ -142,7 +142,10 @@ class Session:
         """Return a channel of its own, which the caller closes."""
         channel = self._connect()
         try:
-            wire.close_all(channel.greet()[1])
+            welcome, fds = channel.greet()
+            wire.close_all(fds)
+            if welcome.incarnation != self.incarnation:
+                raise Disconnected("another daemon has taken the place of this session's")
         except BaseException:
             channel.close()
             raise

@@ -175,10 +175,11 @@ def for_type(kind: type) -> Codec:
 
 
 def _search(kind: type) -> Codec:
-    codec = _claimant(kind)
+    codec = _claimant([kind])
     if codec is None:
+        # A codec for this very class goes before ours for a base of it.
         _load_entry_points()
-        codec = _claimant(kind)
+        codec = _claimant(kind.__mro__)
     # The buffer codec comes last: only trying tells whether an object exports a buffer.
     return codec or find("dlpack" if hasattr(kind, "__dlpack__") else "buffer")
 
@@ -188,9 +189,9 @@ def _qualified(kind: type) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def _claimant(kind: type) -> Codec | None:
-    """Return the codec that claims `kind` or the nearest of its bases; programs go first."""
-    for base in kind.__mro__:
+def _claimant(bases: Sequence[type]) -> Codec | None:
+    """Return the codec that claims the first of `bases` that is claimed; programs go first."""
+    for base in bases:
         name = _qualified(base)
         for codec in reversed(_by_name.values()):
             if name in codec.types:

@@ -143,7 +143,8 @@ class _Planned:
         """Say how a plain safetensors reader sees it: as the tensor that fills it, if one does."""
         for index in self.extent.members:
             memory = self._memories[index]
-            if memory.shape is not None and (self.compact or memory.nbytes == self.nbytes):
+            fills = self.compact or (memory.compact is None and memory.nbytes == self.nbytes)
+            if memory.shape is not None and fills:
                 return Label(paths[index], memory.dtype, memory.shape)
         return Label(paths[self.extent.members[0]], "U8", (self.nbytes,))
 

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 # How often to ask whether removed entries still have users.
 _SWEEP_SECONDS: Final = 0.25
+_TOKEN_SIZE: Final = 16
 
 
 class Server:
@@ -122,7 +123,9 @@ class Server:
         if peer.withdraw is not None and not isinstance(request, messages.Cancel):
             raise ProtocolError("this connection waits for something; only Cancel may follow")
         if not peer.writable and isinstance(request, _WRITES):
-            raise AccessDenied("clients of the reader group may load, and nothing else")
+            raise AccessDenied(
+                "clients of the reader group may load, list and watch, but change nothing"
+            )
 
     def _carry_out(self, peer: Peer, request: messages.Request, fds: list[int]) -> None:
         catalog = self.catalog
@@ -171,6 +174,8 @@ class Server:
                 f"the store speaks protocol version {messages.VERSION}, the client "
                 f"{hello.version}; restart the store with the onecopy that the client uses"
             )
+        if len(hello.process) != _TOKEN_SIZE:
+            raise ProtocolError(f"a process's token has {_TOKEN_SIZE} bytes")
         own = peer.uid == os.geteuid()
         if not own and not self._group:
             raise AccessDenied(
