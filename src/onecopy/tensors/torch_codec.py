@@ -129,26 +129,28 @@ class TorchCodec:
         It holds nothing alive: it returns None once `value`, and the last tensor that it made,
         are gone or were pointed elsewhere.
         """
-        if type(value) is not torch.Tensor or value.layout != torch.strided:
+        plain = type(value) is torch.Tensor and value.layout is torch.strided
+        if not plain or value.requires_grad or not value.is_contiguous():
             return None
         first = latest = weakref.ref(value)
-        look = (value.data_ptr(), value.shape, value.stride())
+        pointer, shape = value.data_ptr(), value.shape
 
         def again() -> Any:
             nonlocal latest
             for ref in (first, latest):
                 tensor = ref()
-                if tensor is not None and look == (
-                    tensor.data_ptr(),
-                    tensor.shape,
-                    tensor.stride(),
+                if (
+                    tensor is not None
+                    and tensor.data_ptr() == pointer
+                    and tensor.shape == shape
+                    and tensor.is_contiguous()
                 ):
                     alias = tensor.detach()
                     latest = weakref.ref(alias)
                     return alias
             return None
 
-        return None if value.requires_grad else again
+        return again
 
 
 def _refuse_unstorable(value: Any, kind: type) -> None:
