@@ -48,9 +48,14 @@ _NOW: Final = Deadline(0)
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
+# Segments that threads of this process are filling right now.
+_filling: set[int] = set()
+
 
 def _forget_sessions() -> None:
-    """In a forked child: connections, caches and locks are the parent's."""
+    """In a forked child: connections, caches, locks and unfinished saves are the parent's."""
+    while _filling:
+        os.close(_filling.pop())  # Else the child would keep its memory when the entry is gone.
     for store in list(_stores):
         store._after_fork()
 
@@ -510,6 +515,7 @@ def _publish(
         channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
         channel.idle = False  # If filling fails, the channel is closed, and the room is free.
     fd = region.create(f"onecopy:{message.name[:60]}")
+    _filling.add(fd)
     try:
         packed.write(fd, progress)
         region.seal(fd, mutable=message.mutable)
@@ -519,4 +525,5 @@ def _publish(
         channel.idle = channel.idle and not message.reserved
         raise
     finally:
+        _filling.discard(fd)
         os.close(fd)

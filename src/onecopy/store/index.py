@@ -182,12 +182,12 @@ class IndexWriter:
         self._link(slot, record.hash)
 
     def _link(self, slot: int, digest: int) -> None:
-        bucket = self._bucket(digest & self._mask)
-        while self._words[bucket] > _TOMBSTONE:
-            bucket = self._bucket(bucket - self._bucket(0) + 1)
-        if self._words[bucket] == _EMPTY:
-            self._filled += 1
-        self._words[bucket] = (digest >> _SLOT_BITS << _SLOT_BITS) | (slot + 2)
+        number, mask, words = digest, self._mask, self._words
+        while words[_BUCKETS_WORD_AT + (number & mask)] > _TOMBSTONE:
+            number += 1
+        bucket = _BUCKETS_WORD_AT + (number & mask)
+        self._filled += words[bucket] == _EMPTY
+        words[bucket] = (digest >> _SLOT_BITS << _SLOT_BITS) | (slot + 2)
 
     def _bucket(self, number: int) -> int:
         """Return the word number of a bucket, wrapping around."""
@@ -279,12 +279,8 @@ class IndexReader:
     @property
     def current(self) -> bool:
         """Whether this is the index of a living daemon, and not an older one of it."""
-        return self._pulse[0] == self._thread and self.words[STATE_WORD] == LIVE
-
-    @property
-    def state(self) -> int:
-        """LIVE, MOVED or CLOSED; a daemon that was killed leaves LIVE behind."""
-        return self.words[STATE_WORD]
+        # The pulse stops too when the index moves or is closed, so this says it all.
+        return self._pulse[0] == self._thread
 
     def find(self, key: bytes) -> Found | None:
         """Return what the slot of a name says, or None.

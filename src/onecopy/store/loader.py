@@ -15,7 +15,7 @@ from onecopy.errors import AccessDenied, InvalidArgument, StoreUnavailable
 from onecopy.segments.mapping import MODES, map_fd
 from onecopy.store.names import check_name
 from onecopy.tensors import spec as specs
-from onecopy.tensors.values import builder, repeater, unpack
+from onecopy.tensors.values import builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,20 +36,21 @@ _CACHE_LIMIT: Final = 4096
 class _Plan:
     """How to load an entry again; it holds as long as the slot's generation does."""
 
-    __slots__ = ("alive", "build", "found", "generation", "layout", "mode", "repeat", "word")
+    __slots__ = ("alive", "build", "found", "generation", "mode", "word")
 
-    def __init__(self, found: Found, mode: Mode, layout: Spec) -> None:
+    def __init__(self, found: Found, mode: Mode) -> None:
         self.found = found
         self.word = found.word
         self.generation = found.generation
         self.mode = mode
-        self.layout = layout
-        self.build: Callable[[Mapping], Any] | None = None
-        """Set at the second load: the quickest way from a mapping to the value."""
+        self.build: Callable[[Mapping], Any] = _unbuilt
+        """The quickest way from a mapping to the value."""
         self.alive: weakref.ref[Mapping] | None = None
         """What a `readonly` or `shared` result maps, as long as one lives."""
-        self.repeat: Callable[[], Any] | None = None
-        """Makes another tensor like that result, if it is a single tensor."""
+
+
+def _unbuilt(mapping: Mapping) -> Any:
+    raise AssertionError(f"{mapping} has no layout yet")
 
 
 class Loader:
@@ -74,14 +75,12 @@ class Loader:
         if plan.alive is not None and self._index.current:
             mapping = plan.alive()
             if mapping is not None:
-                self._session.touch(plan.found.slot)
-                value = None if plan.repeat is None else plan.repeat()
-                return self._build(plan, mapping) if value is None else value
+                self._session.count(plan.found.slot)
+                return plan.build(mapping)
         mapping = self._map(plan.found, plan.mode)
         if mapping is None:
             return self._load_anew(name, mode)
-        self._session.touch(plan.found.slot)
-        return self._build(plan, mapping)
+        return self._finish(plan, mapping)
 
     def _load_anew(self, name: str, mode: Mode | None) -> Any:
         """Look an entry up and load it."""
@@ -89,10 +88,9 @@ class Loader:
             chosen = _choose_mode(mode, found, name, self._session.writable)
             mapping = self._map(found, chosen)
             if mapping is not None:
-                plan = _Plan(found, chosen, self._layout(found, mapping))
-                value = unpack(mapping, found.data_start, plan.layout, chosen)
-                self._session.touch(found.slot)
-                self._remember(plan, mapping, value)
+                plan = _Plan(found, chosen)
+                plan.build = builder(found.data_start, self._layout(found, mapping), chosen)
+                value = self._finish(plan, mapping)
                 _keep(self._plans, (name, mode), plan)
                 return value
         return ABSENT
@@ -110,50 +108,41 @@ class Loader:
             "direct=False, or restart the store"
         )
 
-    def open(self, name: str) -> tuple[int, int] | None:
-        """Open an entry's segment to read; return its descriptor and size, or None."""
-        for found in self._look_up(name):
-            fd = self._open_found(found, write=False)
-            if fd is not None:
-                self._session.touch(found.slot)
-                return fd, found.size
-        return None
-
-    def _build(self, plan: _Plan, mapping: Mapping) -> Any:
-        if plan.build is None:
-            plan.build = builder(plan.found.data_start, plan.layout, plan.mode)
-        value = plan.build(mapping)
-        self._remember(plan, mapping, value)
-        return value
-
-    def _remember(self, plan: _Plan, mapping: Mapping, value: Any) -> None:
-        """Keep the way back to a result that later ones may alias; it is not kept alive."""
+    def _finish(self, plan: _Plan, mapping: Mapping) -> Any:
+        self._session.touch(plan.found.slot)
         if plan.mode != "private":
             plan.alive = weakref.ref(mapping)
-            plan.repeat = repeater(plan.layout, value)
+        return plan.build(mapping)
 
     def _map(self, found: Found, mode: Mode) -> Mapping | None:
         """Open and map a segment, or return None if the slot has changed meanwhile."""
-        fd = self._open_found(found, mode == "shared")
+        fd = self._open(found, mode == "shared")
         if fd is None:
             return None
         try:
-            return map_fd(fd, found.size, mode)
+            return map_fd(fd, found.size, mode) if self._proves(found, fd) else None
         finally:
             os.close(fd)
 
-    def _open_found(self, found: Found, write: bool) -> int | None:
-        """Open a segment, or return None if the slot has changed meanwhile."""
-        fd = self._open(found, write)
-        if fd is None:
-            return None
+    def _proves(self, found: Found, fd: int) -> bool:
+        """Say whether `fd` is the segment that the slot named."""
         # The order matters. Unchanged now means that the daemon had not yet closed its
         # descriptor when we opened it by number, so it was this entry's.
-        if self._words[found.word] == found.generation and self._index.current:
-            status = os.fstat(fd)
-            if status.st_ino == found.ino and status.st_size == found.size:
-                return fd
-        os.close(fd)
+        if self._words[found.word] != found.generation or not self._index.current:
+            return False
+        status = os.fstat(fd)
+        return status.st_ino == found.ino and status.st_size == found.size
+
+    def open(self, name: str) -> tuple[int, int] | None:
+        """Open an entry's segment to read; return its descriptor and size, or None."""
+        for found in self._look_up(name):
+            fd = self._open(found, False)
+            if fd is None:
+                continue
+            if self._proves(found, fd):
+                self._session.touch(found.slot)
+                return fd, found.size
+            os.close(fd)
         return None
 
     def _layout(self, found: Found, mapping: Mapping) -> Spec:

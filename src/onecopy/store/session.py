@@ -158,6 +158,12 @@ class Session:
             touches[2 * slot] = time.monotonic_ns()
             touches[2 * slot + 1] = (touches[2 * slot + 1] + 1) & _MAX_HITS
 
+    def count(self, slot: int) -> None:
+        """Note a use of what is in use already: when that was is of no interest."""
+        touches = self.touches
+        if touches is not None:
+            touches[2 * slot + 1] = (touches[2 * slot + 1] + 1) & _MAX_HITS
+
     def close(self) -> None:
         """Close the idle channels, and those that are given back later."""
         self.closed = True

@@ -31,6 +31,8 @@ class Extent(NamedTuple):
 
 def merge(memories: Sequence[Memory]) -> list[Extent]:
     """Group `memories` into extents that do not overlap, in the order of first appearance."""
+    if len(memories) == 1:
+        return [Extent(memories[0].address, memories[0].nbytes, (0,), 0)]
     extents = []
     group: list[int] = []
     end = -1

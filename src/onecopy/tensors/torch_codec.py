@@ -8,7 +8,6 @@ components.
 from __future__ import annotations
 
 import math
-import weakref
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -111,46 +110,24 @@ class TorchCodec:
     ) -> Callable[[Mapping], Any] | None:
         """Return a quicker `decode` for a contiguous tensor that fills its block, else None.
 
-        `blocks` has offsets in the mapping; all arguments have been decoded once.
+        `blocks` has offsets in the mapping. For whatever is odd about the arguments, None
+        leaves it to `decode` to say so.
         """
-        if len(meta) != 2 or not places or places[1]:
+        simple = type(meta) is list and len(meta) == 2 and meta[0] in _DTYPES
+        if not simple or places != [0, 0] or len(blocks) != 1:
             return None
         (dtype, itemsize), shape = _DTYPES[meta[0]], meta[1]
-        start, nbytes = blocks[places[0]]
-        count = nbytes // itemsize
-        if math.prod(shape) != count or count * itemsize != nbytes:
+        start, nbytes = blocks[0]
+        if not _fills(shape, nbytes, itemsize):
             return None
+        count = nbytes // itemsize
         flat = partial(torch.frombuffer, dtype=dtype, count=count, offset=start)
         return flat if len(shape) == 1 else lambda mapping: flat(mapping).resize_(shape)
 
-    def repeat(self, value: Any) -> Callable[[], Any] | None:
-        """Return a function that makes new tensors like `value`, over the same memory.
 
-        It holds nothing alive: it returns None once `value`, and the last tensor that it made,
-        are gone or were pointed elsewhere.
-        """
-        plain = type(value) is torch.Tensor and value.layout is torch.strided
-        if not plain or value.requires_grad or not value.is_contiguous():
-            return None
-        first = latest = weakref.ref(value)
-        pointer, shape = value.data_ptr(), value.shape
-
-        def again() -> Any:
-            nonlocal latest
-            for ref in (first, latest):
-                tensor = ref()
-                if (
-                    tensor is not None
-                    and tensor.data_ptr() == pointer
-                    and tensor.shape == shape
-                    and tensor.is_contiguous()
-                ):
-                    alias = tensor.detach()
-                    latest = weakref.ref(alias)
-                    return alias
-            return None
-
-        return again
+def _fills(shape: Any, nbytes: int, itemsize: int) -> bool:
+    sizes = type(shape) is list and all(type(size) is int and size > 0 for size in shape)
+    return sizes and math.prod(shape) * itemsize == nbytes
 
 
 def _refuse_unstorable(value: Any, kind: type) -> None:

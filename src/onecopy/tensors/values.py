@@ -190,29 +190,12 @@ def unpack(mapping: Mapping, data_start: int, layout: Spec, mode: Mode) -> Any:
 
 
 def builder(data_start: int, layout: Spec, mode: Mode) -> Callable[[Mapping], Any]:
-    """Return a quicker `unpack` for a layout that has been unpacked before."""
-    codec = _single(layout)
-    build = getattr(codec, "builder", None)
-    if build is not None:
-        _, _, meta, places = layout.tree
+    """Return a quicker `unpack` for a layout that is going to be met again."""
+    node = layout.tree
+    if type(node) is list and len(node) == 4 and node[0] == tree.LEAF:
+        build = getattr(codecs.find(node[1]), "builder", None)
         blocks = [(data_start + offset, nbytes) for offset, nbytes in layout.blocks]
-        quick: Callable[[Mapping], Any] | None = build(meta, places, blocks)
+        quick: Callable[[Mapping], Any] | None = build and build(node[2], node[3], blocks)
         if quick is not None:
             return quick
     return lambda mapping: unpack(mapping, data_start, layout, mode)
-
-
-def repeater(layout: Spec, value: Any) -> Callable[[], Any] | None:
-    """Return what makes another view like `value`, or None if its codec cannot.
-
-    Calling it gives None once `value` is gone: then unpack again.
-    """
-    repeat = getattr(_single(layout), "repeat", None)
-    made: Callable[[], Any] | None = None if repeat is None else repeat(value)
-    return made
-
-
-def _single(layout: Spec) -> codecs.Codec | None:
-    """Return the codec of a value that is one leaf."""
-    node = layout.tree
-    return codecs.find(node[1]) if type(node) is list and node[0] == tree.LEAF else None

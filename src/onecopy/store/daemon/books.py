@@ -97,7 +97,7 @@ class Books:
     @property
     def reserved(self) -> int:
         """Bytes announced by saves under way."""
-        return sum(self._reserved.values())
+        return sum(self._reserved.values()) if self._reserved else 0
 
     @property
     def lingering(self) -> int:

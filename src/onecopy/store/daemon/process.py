@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -58,6 +59,8 @@ def _activated() -> bool:
 
 
 def _serve(config: Config, place: Place) -> None:
+    # Entries are many, live long and are in no cycles: look for garbage seldom.
+    gc.set_threshold(50_000)
     loop = Loop()
     lease.prepare()
     loop.stop_on(signal.SIGTERM, signal.SIGINT)
