@@ -246,7 +246,8 @@ def test_a_listening_socket_that_was_passed_is_used(runtime: Path) -> None:
         "os.environ['LISTEN_FDS'] = '1'; os.execv(sys.executable, sys.argv[2:])"
     )
     command = [sys.executable, "-c", code, str(listener.fileno()), *launch.command(config)]
-    with subprocess.Popen(command, pass_fds=[listener.fileno()]) as process:
+    environment = launch.environment()
+    with subprocess.Popen(command, pass_fds=[listener.fileno()], env=environment) as process:
         with onecopy.connect("own", timeout=30) as store:
             store.save("a", b"x")
             assert store.pid == process.pid

@@ -77,10 +77,10 @@ def _config(name: str, capacity: int | None, idle_exit: float | None, group: int
 
 def _become(config: Config) -> NoReturn:
     """Turn this process into the daemon: who watches it has the right process."""
-    from onecopy.store.launch import command
+    from onecopy.store.launch import command, environment
 
     line = command(config)
-    os.execv(line[0], line)
+    os.execve(line[0], line, environment())
 
 
 def _spawn(config: Config) -> None:

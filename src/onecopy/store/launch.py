@@ -81,8 +81,10 @@ def default_capacity() -> int:
 
 
 def command(config: Config) -> list[str]:
-    """Return the command line of a daemon."""
-    return [sys.executable, "-m", MODULE, config.to_argument()]
+    """Return the command line of a daemon; it needs `environment()`."""
+    # -S: the site module would look at every installed package; `environment` names the two
+    # folders that the daemon needs.
+    return [sys.executable, "-S", "-m", MODULE, config.to_argument()]
 
 
 def spawn(config: Config, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
@@ -101,7 +103,7 @@ def spawn(config: Config, pass_fds: Sequence[int] = ()) -> subprocess.Popen[byte
                 pass_fds=[writer, *pass_fds],
                 start_new_session=True,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
             )
     finally:
         os.close(writer)
@@ -109,11 +111,14 @@ def spawn(config: Config, pass_fds: Sequence[int] = ()) -> subprocess.Popen[byte
     return process
 
 
-def _environment() -> dict[str, str]:
-    """Let the daemon find the package where we found it, wherever it starts."""
-    package = str(Path(__file__).parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{package}:{inherited}" if inherited else package}
+def environment() -> dict[str, str]:
+    """Return an environment in which a daemon finds this package, and the one it needs."""
+    folders = [str(Path(module).parents[levels]) for module, levels in _NEEDED]
+    inherited = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [*folders, inherited]))}
+
+
+_NEEDED: Final = ((__file__, 2), (str(msgspec.__file__), 1))
 
 
 def _await_ready(reader: int, process: subprocess.Popen[bytes], place: Place) -> None:

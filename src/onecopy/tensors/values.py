@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.segments import container, region
 from onecopy.segments.container import Label
-from onecopy.segments.mapping import map_fd, memory_at
+from onecopy.segments.mapping import map_to_fill, memory_at
 from onecopy.tensors import codec as codecs
 from onecopy.tensors import extents, spec, tree
 from onecopy.tensors.codec import Segment
@@ -161,8 +161,8 @@ class _Planned:
                 yield len(piece)
             return
         # Straight into the segment: gathering into a buffer first would copy twice.
-        mapping = map_fd(fd, offset + self.nbytes, "shared")
-        mapping.keep_from_children()
+        mapping = map_to_fill(fd, offset + self.nbytes)
+        # While anybody has it mapped for writing, a segment cannot be sealed.
         self.compact.write(mapping.view(offset, self.nbytes))
         yield self.nbytes
 

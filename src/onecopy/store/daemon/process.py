@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import resource
 import signal
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from onecopy.errors import OnecopyError
 from onecopy.segments import lease
 from onecopy.store import index
+from onecopy.store.daemon import log
 from onecopy.store.daemon.loop import Loop
 from onecopy.store.daemon.server import Server
 from onecopy.store.messages import Refused
@@ -24,8 +24,6 @@ from onecopy.units import format_size
 if TYPE_CHECKING:
     from onecopy.store.daemon.config import Config
 
-_log = logging.getLogger("onecopy.daemon")
-
 # Descriptors kept back from entries, for connections, pidfds and what opens for a moment.
 _FD_RESERVE: Final = 512
 _SD_LISTEN_FDS_START: Final = 3
@@ -33,18 +31,17 @@ _SD_LISTEN_FDS_START: Final = 3
 
 def main(config: Config) -> int:
     """Run a store until it is told to stop; return the exit status."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     place = Place(config.name, Path(config.base))
     try:
         lock = place.claim(config.group)
     except (OnecopyError, OSError) as error:
-        _log.error("%s", error)
+        log.warning(str(error))
         _say(config.ready, error)
         return 1
     try:
         _serve(config, place)
     except Exception as error:
-        _log.exception("store %r failed", config.name)
+        log.error(f"store {config.name!r} failed")
         _say(config.ready, error)
         return 1
     finally:
@@ -72,13 +69,13 @@ def _serve(config: Config, place: Place) -> None:
         loop.add(config.owner, lambda _: loop.stop())
     if config.idle_exit is not None:
         _Idleness(server, loop, config.idle_exit).watch()
-    _log.info("store %r serves %s", config.name, format_size(config.capacity))
+    log.info(f"store {config.name!r} serves {format_size(config.capacity)}")
     _say(config.ready, None)
     _notify_service_manager("READY=1")
     loop.run()
     _notify_service_manager("STOPPING=1")
     server.catalog.index.close(index.CLOSED)
-    _log.info("store %r stopped with %d entries", config.name, len(server.catalog))
+    log.info(f"store {config.name!r} stopped with {len(server.catalog)} entries")
 
 
 def _fd_limit() -> int:
@@ -126,7 +123,7 @@ def _notify_service_manager(state: str) -> None:
         try:
             sock.sendto(state.encode(), address)
         except OSError as error:
-            _log.warning("the service manager's socket %r: %s", address, error)
+            log.warning(f"the service manager's socket {address!r}: {error}")
 
 
 class _Idleness:
@@ -142,6 +139,6 @@ class _Idleness:
         if self._server.peers or self._server.catalog.any_in_use():
             self._since = time.monotonic()
         elif time.monotonic() - self._since >= self._seconds:
-            _log.info("idle for %g s", self._seconds)
+            log.info(f"idle for {self._seconds:g} s")
             self._loop.stop()
         self._loop.after(self._seconds / 10, self.watch)

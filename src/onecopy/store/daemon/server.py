@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from onecopy.errors import (
     ProtocolError,
 )
 from onecopy.store import messages, wire
+from onecopy.store.daemon import log
 from onecopy.store.daemon.catalog import Catalog
 from onecopy.store.daemon.expiry import Expiry
 from onecopy.store.daemon.locks import Holder, Locks
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import socket
 
     from onecopy.store.daemon.loop import Loop
-
-_log = logging.getLogger(__name__)
 
 # How often to ask whether removed entries still have users.
 _SWEEP_SECONDS: Final = 0.25
@@ -103,7 +101,7 @@ class Server:
             self._check(peer, request)
             self._carry_out(peer, request, fds)
         except ProtocolError as error:
-            _log.warning("process %s sent no message of ours: %s", peer.pid, error)
+            log.warning(f"process {peer.pid} sent no message of ours: {error}")
             peer.reply(messages.Refused.of(error))
             peer.close()
         except OnecopyError as error:
