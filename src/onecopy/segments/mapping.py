@@ -12,10 +12,10 @@ import ctypes
 import errno
 import mmap
 import os
-import threading
 from typing import TYPE_CHECKING, Final, Literal
 
 from onecopy.errors import InvalidArgument, LimitReached
+from onecopy.forks import no_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Mode = Literal["private", "readonly", "shared"]
 
 _MAP_NORESERVE: Final = 0x4000
-_MADV_DONTFORK: Final = 10
 _MADV_POPULATE_READ: Final = 22
 _MAP_FAILED: Final = ctypes.c_void_p(-1).value
 
@@ -85,10 +84,6 @@ class Mapping(ctypes.c_ubyte * _SPAN):  # type: ignore[misc]  # the base is comp
         """
         _madvise(self.address, self.nbytes, _MADV_POPULATE_READ)
 
-    def keep_from_children(self) -> None:
-        """Leave the mapping out of processes that are forked from now on."""
-        _madvise(self.address, self.nbytes, _MADV_DONTFORK)
-
     def __del__(self, small: _Unmap = _munmap_small, large: _Unmap = _munmap) -> None:
         # Defaults, because at the interpreter's exit the module may be empty already.
         (small if self.nbytes < 1 << 20 else large)(self.address, self.nbytes)
@@ -115,19 +110,12 @@ def map_fd(fd: int, nbytes: int, mode: Mode = "private") -> Mapping:
     return mapping
 
 
-# Held by whoever must not be forked for a moment, and by forks.
-_no_fork = threading.Lock()
-os.register_at_fork(
-    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
-)
-
-
 def map_to_fill(fd: int, nbytes: int) -> Mapping:
     """Map a segment shared, to fill it; forked children do without this mapping.
 
     Theirs would keep the segment from being sealed against writing.
     """
-    with _no_fork:
+    with no_fork:
         mapping = map_fd(fd, nbytes, "shared")
         _madvise(mapping.address, nbytes, mmap.MADV_DONTFORK)
     return mapping

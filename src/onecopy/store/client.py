@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -515,8 +514,11 @@ def _publish(
     if message.reserved:
         channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
         channel.idle = False  # If filling fails, the channel is closed, and the room is free.
-    fd = _fill(message, packed, progress)
+    fd = region.create(f"onecopy:{message.name[:60]}")
+    _filling.add(fd)
     try:
+        packed.write(fd, progress)
+        region.seal(fd, mutable=message.mutable)
         channel.request(message, (fd,))
     except BaseException:
         # Whatever went wrong, the room is given up by closing the channel.
@@ -525,20 +527,3 @@ def _publish(
     finally:
         _filling.discard(fd)
         os.close(fd)
-
-
-def _fill(message: messages.Save, packed: Packed, progress: Callable[[int], None] | None) -> int:
-    """Return a filled and sealed segment, which is in `_filling`."""
-    while True:
-        fd = region.create(f"onecopy:{message.name[:60]}")
-        _filling.add(fd)
-        try:
-            packed.write(fd, progress)
-            region.seal(fd, mutable=message.mutable)
-            return fd
-        except BaseException as error:
-            _filling.discard(fd)
-            os.close(fd)
-            # Busy: a process was forked the moment that we had it mapped, and has it mapped now.
-            if not isinstance(error, OSError) or error.errno != errno.EBUSY:
-                raise

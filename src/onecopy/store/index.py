@@ -266,8 +266,8 @@ class IndexReader:
     def __init__(self, memory: memoryview, thread: int) -> None:
         self._bytes = memory
         self.words = memory.cast("Q")
-        self._pulse = memory[PULSE_AT : PULSE_AT + 4].cast("I")
-        self._thread = thread
+        self.pulse = memory[PULSE_AT : PULSE_AT + 4].cast("I")
+        self.thread = thread
         if bytes(memory[:8]) != MAGIC or self.words[_VERSION_WORD] != VERSION:
             raise ProtocolError("the store's index has another format; upgrade the older side")
         buckets, first, size = _geometry(self.words[_SLOTS_WORD])
@@ -282,7 +282,7 @@ class IndexReader:
     def current(self) -> bool:
         """Whether this is the index of a living daemon, and not an older one of it."""
         # The pulse stops too when the index moves or is closed, so this says it all.
-        return self._pulse[0] == self._thread
+        return self.pulse[0] == self.thread
 
     def find(self, key: bytes) -> Found | None:
         """Return what the slot of a name says, or None.

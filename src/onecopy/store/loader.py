@@ -7,8 +7,8 @@ lives is found again without a system call.
 
 from __future__ import annotations
 
-import os
 import weakref
+from os import close, fstat
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import AccessDenied, InvalidArgument, StoreUnavailable
@@ -60,6 +60,7 @@ class Loader:
         self._session = session
         self._index = session.index
         self._words = session.index.words
+        self._pulse, self._thread = session.index.pulse, session.index.thread
         self._open = session.opener.open
         self._plans: dict[tuple[str, Mode | None], _Plan] = {}
         self._layouts: dict[tuple[bytes, int], Spec] = {}
@@ -72,7 +73,7 @@ class Loader:
         plan = self._plans.get((name, mode))
         if plan is None or self._words[plan.word] != plan.generation:
             return self._load_anew(name, mode)
-        if plan.alive is not None and self._index.current:
+        if plan.alive is not None and self._pulse[0] == self._thread:
             mapping = plan.alive()
             if mapping is not None:
                 self._session.count(plan.found.slot)
@@ -120,29 +121,25 @@ class Loader:
         if fd is None:
             return None
         try:
-            return map_fd(fd, found.size, mode) if self._proves(found, fd) else None
+            # The order matters. Unchanged now means that the daemon had not yet closed its
+            # descriptor when we opened it by number, so it was this entry's.
+            if self._words[found.word] == found.generation and self._pulse[0] == self._thread:
+                status = fstat(fd)
+                if status.st_ino == found.ino and status.st_size == found.size:
+                    return map_fd(fd, found.size, mode)
+            return None
         finally:
-            os.close(fd)
-
-    def _proves(self, found: Found, fd: int) -> bool:
-        """Say whether `fd` is the segment that the slot named."""
-        # The order matters. Unchanged now means that the daemon had not yet closed its
-        # descriptor when we opened it by number, so it was this entry's.
-        if self._words[found.word] != found.generation or not self._index.current:
-            return False
-        status = os.fstat(fd)
-        return status.st_ino == found.ino and status.st_size == found.size
+            close(fd)
 
     def open(self, name: str) -> tuple[int, int] | None:
         """Open an entry's segment to read; return its descriptor and size, or None."""
         for found in self._look_up(name):
             fd = self._open(found, False)
-            if fd is None:
-                continue
-            if self._proves(found, fd):
-                self._session.touch(found.slot)
-                return fd, found.size
-            os.close(fd)
+            if fd is not None:
+                if self._words[found.word] == found.generation and self._index.current:
+                    self._session.touch(found.slot)
+                    return fd, found.size
+                close(fd)
         return None
 
     def _layout(self, found: Found, mapping: Mapping) -> Spec:

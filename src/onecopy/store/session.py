@@ -30,6 +30,10 @@ _T = TypeVar("_T")
 _MAX_HITS: Final = (1 << 64) - 1
 
 
+_READ_ONLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_READ_WRITE: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+
+
 class Opener(Protocol):
     """A way to open the segment that a slot names, with a file description of its own."""
 
@@ -47,10 +51,11 @@ class DirectOpener:
 
     def open(self, found: Found, write: bool) -> int | None:
         """Open the daemon's descriptor by its number, which the slot tells."""
-        flags = (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
         while True:
             try:
-                return os.open(found.fd, flags, dir_fd=self._directory)
+                return os.open(
+                    found.fd, _READ_WRITE if write else _READ_ONLY, dir_fd=self._directory
+                )
             except BlockingIOError:
                 # The daemon asks this very moment whether anybody uses it, for a microsecond.
                 time.sleep(0)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from onecopy.errors import CorruptEntry, InvalidArgument
+from onecopy.forks import no_fork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +158,9 @@ def find(name: str) -> Codec:
 
 def _import_built_in(name: str) -> Codec:
     try:
-        codec: Codec = importlib.import_module(_BUILT_IN[name]).codec
+        # A child that was forked in the midst of an import would wait for its end for ever.
+        with no_fork:
+            codec: Codec = importlib.import_module(_BUILT_IN[name]).codec
     except ImportError as error:
         raise InvalidArgument(
             f"this value needs {error.name}, which is not installed here; "
