@@ -68,7 +68,7 @@ class TestWhileAnotherThread:
     def play(self, store: onecopy.Store, work: Callable[[], object]) -> None:
         with Unchanged(store):
             with busy(work) as errors:
-                for _ in range(rounds(8)):
+                for _ in range(rounds(5)):
                     with forked(use(store), use(store)) as children:
                         for child in children:
                             child.wait()

@@ -338,7 +338,7 @@ class TestSlowClients:
         for _ in range(1500):
             store.save("again", b"1", overwrite=True)
         before = resident_memory(store.pid)
-        for _ in range(rounds(5000)):
+        for _ in range(rounds(3000)):
             store.save("again", b"1", overwrite=True)
         assert resident_memory(store.pid) < before + (1 << 20)
         store.remove("again")
@@ -349,7 +349,7 @@ class TestSlowClients:
         for _ in range(1500):
             store.save("again", b"1", overwrite=True, ttl=1e6)
         before = resident_memory(store.pid)
-        for _ in range(rounds(5000)):
+        for _ in range(rounds(3000)):
             store.save("again", b"1", overwrite=True, ttl=1e6)
         assert resident_memory(store.pid) < before + (1 << 20)
         store.remove("again")

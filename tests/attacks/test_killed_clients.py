@@ -89,7 +89,7 @@ def test_loaders_leave_nothing_in_use(store: onecopy.Store) -> None:
             kept = [*kept[-3:], store.load(random.choice(names), mode=mode)]
 
     with Unchanged(store):
-        kill_many(load_for_ever, rounds(48))
+        kill_many(load_for_ever, rounds(24))
         assert_whole(store, names)
         eventually(lambda: not any(entry.in_use for entry in store.stat(names)))
 
@@ -112,7 +112,7 @@ def test_loaders_of_what_comes_and_goes_leave_no_segment(store: onecopy.Store) -
                 pass
 
     with Unchanged(store), forked(churn, churn) as savers:
-        kill_many(load_for_ever, rounds(32))
+        kill_many(load_for_ever, rounds(24))
         assert [saver.report() for saver in savers] == ["", ""]
 
 
