@@ -24,7 +24,7 @@ from tests.attacks.raw import RawClient, Segment, bytes_spec, refusal
 from tests.attacks.serving import Daemon, soft_limit
 
 fuzzed = settings(
-    max_examples=rounds(150),
+    max_examples=rounds(100),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -335,7 +335,7 @@ class TestSlowClients:
     def test_saving_and_removing_for_long_does_not_fill_its_memory(
         self, store: onecopy.Store
     ) -> None:
-        for _ in range(1500):
+        for _ in range(1100):
             store.save("again", b"1", overwrite=True)
         before = resident_memory(store.pid)
         for _ in range(rounds(3000)):
@@ -346,7 +346,7 @@ class TestSlowClients:
     def test_a_ttl_that_is_long_over_does_not_fill_its_memory_either(
         self, store: onecopy.Store
     ) -> None:
-        for _ in range(1500):
+        for _ in range(1100):
             store.save("again", b"1", overwrite=True, ttl=1e6)
         before = resident_memory(store.pid)
         for _ in range(rounds(3000)):

@@ -165,7 +165,7 @@ NUMBERS = st.sampled_from(
 
 
 @settings(
-    max_examples=rounds(400),
+    max_examples=rounds(250),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

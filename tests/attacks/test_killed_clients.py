@@ -71,7 +71,7 @@ def test_a_saver_that_is_killed_while_others_save_the_same_name_disturbs_none(
                 pass
 
     with Unchanged(store):
-        kill_many(fight, rounds(32))
+        kill_many(fight, rounds(24))
         names = store.names()
         assert set(names) <= {"prize"}
         assert_whole(store, names)
@@ -124,7 +124,7 @@ def test_lock_holders_leave_no_lock_held(store: onecopy.Store, shared: bool) -> 
                 pass
 
     with Unchanged(store):
-        kill_many(lock_for_ever, rounds(40))
+        kill_many(lock_for_ever, rounds(24))
         for name in ("lock/0", "lock/1"):
             with store.lock(name, timeout=60):
                 pass

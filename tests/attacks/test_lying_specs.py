@@ -221,7 +221,7 @@ def test_a_spec_that_changes_under_a_reader_crashes_nobody(
 def test_thousands_of_mutated_specs_crash_nobody() -> None:
     program = [sys.executable, "-W", "ignore", "-m", "tests.attacks.mutations"]
     done = subprocess.run(
-        [*program, "7", str(rounds(400))],
+        [*program, "7", str(rounds(250))],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

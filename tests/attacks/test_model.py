@@ -186,6 +186,6 @@ def test_the_store_behaves_like_a_dict(handles: tuple[onecopy.Store, ...]) -> No
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=rounds(60), stateful_step_count=40, deadline=None, database=None
+            max_examples=rounds(40), stateful_step_count=40, deadline=None, database=None
         ),
     )
