@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from onecopy.errors import OnecopyError, StoreUnavailable
+from onecopy.errors import StoreUnavailable
 from onecopy.store import memory
 from onecopy.store.client import Store
 from onecopy.store.daemon.config import MODULE, Config
@@ -150,5 +150,3 @@ def _stop_all() -> None:
 
 
 atexit.register(_stop_all)
-
-__all__ = ["OnecopyError", "connect", "start"]

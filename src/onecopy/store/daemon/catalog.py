@@ -43,10 +43,6 @@ class Catalog:
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
-    def get(self, name: str) -> Entry | None:
-        """Return the entry of that name, if there is one."""
-        return self._entries.get(name)
-
     def touched(self, entry: Entry) -> int:
         """Return when an entry was last loaded, in CLOCK_MONOTONIC ns; clients say so."""
         return self.touches.last_used(entry.slot) if entry.present else 0
