@@ -35,7 +35,7 @@ SO_SNDBUFFORCE = 32
 REQUESTS: list[messages.Message] = [
     messages.Reserve("name", 1000, False),
     messages.Save("name", 100, 10, 20, 10, 10, b""),
-    messages.Fetch([(0, 2, False)]),
+    messages.Fetch([(0, 2, messages.READ)]),
     messages.Wait(["name"]),
     messages.Cancel(),
     messages.Remove(["name"]),
@@ -256,7 +256,8 @@ class TestReplays:
         self, store: onecopy.Store
     ) -> None:
         with RawClient() as raw:
-            raw.send(messages.Fetch([(0, store._session.index.find(b"good").generation, False)]))
+            found = store._session.index.find(b"good")
+            raw.send(messages.Fetch([(0, found.generation, messages.READ)]))
             data, fds = wire.receive(raw.sock)
             assert wire.decode_reply(data) == messages.Fetched([True])
             size = os.fstat(fds[0]).st_size
@@ -302,7 +303,7 @@ class TestSlowClients:
 
     def test_descriptors_for_one_that_never_reads_are_not_kept(self, store: onecopy.Store) -> None:
         generation = store._session.index.find(b"good").generation
-        request = wire.encode(messages.Fetch([(0, generation, False)] * wire.FDS_LIMIT))
+        request = wire.encode(messages.Fetch([(0, generation, messages.READ)] * wire.FDS_LIMIT))
         with RawClient() as raw:
             raw.sock.setblocking(False)
             try:

@@ -254,17 +254,17 @@ def test_a_save_that_is_refused_leaves_no_reservation_with_the_client(
 @pytest.mark.parametrize(
     "slots",
     [
-        [(1, 0, False)],
-        [(-1, 2, False)],
-        [(2**63, 2, False)],
-        [(0, 2**64 - 1, True)],
-        [(10**6, 0, False)],
-        [(1023, 0, True)] * 253,
-        [(0, 0, False)] * 5000,
+        [(1, 0, messages.READ)],
+        [(-1, 2, messages.READ)],
+        [(2**63, 2, messages.READ)],
+        [(0, 2**64 - 1, messages.WRITE)],
+        [(10**6, 0, messages.READ)],
+        [(1023, 0, messages.WRITE)] * 253,
+        [(0, 0, messages.READ)] * 5000,
     ],
 )
 def test_fetching_what_is_not_there_finds_nothing(
-    store: onecopy.Store, slots: list[tuple[int, int, bool]]
+    store: onecopy.Store, slots: list[tuple[int, int, int]]
 ) -> None:
     with RawClient() as raw:
         reply = raw.ask(messages.Fetch(slots))
@@ -276,5 +276,5 @@ def test_fetching_what_is_not_there_finds_nothing(
 def test_an_immutable_entry_is_not_opened_for_writing(store: onecopy.Store) -> None:
     found = store._session.index.find(b"good")
     with RawClient() as raw:
-        reply = raw.ask(messages.Fetch([(found.slot, found.generation, True)]))
+        reply = raw.ask(messages.Fetch([(found.slot, found.generation, messages.WRITE)]))
         assert reply == messages.Fetched([False])

@@ -236,20 +236,34 @@ def test_a_descriptor_number_that_names_another_entry_is_noticed(store: onecopy.
     """Between look-up and opening, the name is removed and its descriptor number reused."""
     reader = connect(direct=True)
     store.save("mine", np.full(100, 1))
-    assert (reader.load("mine") == 1).all()
     opener = reader._session.opener
     number = os.listdir(f"/proc/{store.pid}/fd")
 
     class Meddler:
-        def open(self, found: object, write: bool) -> int | None:
+        def open(self, found: object, what: int) -> int | None:
             if store.contains("mine"):
                 store.remove("mine")
                 store.save("other", np.full(100, 2))
                 assert os.listdir(f"/proc/{store.pid}/fd") == number
-            return opener.open(found, write)
+            return opener.open(found, what)
 
     reader._loader._open = Meddler().open
     with pytest.raises(onecopy.EntryNotFound):
         reader.load("mine")
     assert (reader.load("other") == 2).all()
     reader.close()
+
+
+def test_a_known_descriptor_number_that_names_another_entry_is_noticed(
+    store: onecopy.Store,
+) -> None:
+    """The entry was loaded before; since then its name was removed, and its number reused."""
+    with connect(direct=True) as reader:
+        store.save("mine", np.full(100, 1))
+        assert (reader.load("mine") == 1).all()
+        number = os.listdir(f"/proc/{store.pid}/fd")
+        store.remove("mine")
+        store.save("other", np.full(100, 2))
+        assert os.listdir(f"/proc/{store.pid}/fd") == number
+        with pytest.raises(onecopy.EntryNotFound):
+            reader.load("mine")

@@ -275,8 +275,8 @@ class TestReadersOfTheGroup:
                 assert not wire.decode_reply(data).writable
                 assert len(fds) == 1
                 for found in slots:
-                    for write in (False, True):
-                        raw.send(messages.Fetch([(found.slot, found.generation, write)]))
+                    for what in (messages.READ, messages.WRITE, messages.SPEC):
+                        raw.send(messages.Fetch([(found.slot, found.generation, what)]))
                         fds += wire.receive(raw.sock)[1]
                 assert len(fds) >= 3
                 for fd in fds:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import mmap
 import os
 import threading
 from pathlib import Path
@@ -11,17 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from onecopy.errors import ProtocolError
+from onecopy.segments.mapping import map_fd
 from onecopy.store import index
 from onecopy.store.index import Busy, IndexReader, IndexWriter, Record
 
 
 def record(writer: IndexWriter, key: bytes, ino: int = 0, spec: bytes = b"") -> Record:
-    return Record(writer.hash(key), 1, ino, 2, 0, 3, 4, 5, 6, 7, 8, key, spec)
+    return Record(writer.hash(key), 1, ino, 2, 0, 3, 4, 5, 6, 7, 8, 0, 0, key, spec)
 
 
 def reader(writer: IndexWriter) -> IndexReader:
-    memory = memoryview(mmap.mmap(writer.fd, writer.size, prot=mmap.PROT_READ))
-    return IndexReader(memory, writer.pulse.thread)
+    return IndexReader(map_fd(writer.fd, writer.size, "readonly"), writer.pulse.thread)
 
 
 @pytest.fixture
@@ -33,13 +32,14 @@ def writer():
 
 def test_a_record_is_read_as_it_was_written(writer: IndexWriter) -> None:
     key, spec = b"k" * 255, b"s" * index.spec_room(b"k" * 255)
-    big = Record(writer.hash(key), 2**63, 2**64 - 1, 7, 1, 9, 8, 7, 6, 5, 4, key, spec)
+    big = Record(writer.hash(key), 2**63, 2**64 - 1, 7, 1, 9, 8, 7, 6, 5, 4, 3, 2, key, spec)
     writer.insert(3, big)
     found = reader(writer).find(key)
     assert found is not None
     assert (found.slot, found.fd, found.ino, found.size) == (3, "7", 2**64 - 1, 9)
     assert (found.data_start, found.spec_offset, found.spec_nbytes) == (8, 7, 6)
     assert (found.mutable, found.spec) == (True, spec)
+    assert (found.modified, found.spec_fd) == (3, "2")
     assert writer.record(3) == big
 
 
@@ -125,11 +125,10 @@ def test_the_index_of_a_dead_daemon_is_not_current(writer: IndexWriter) -> None:
 
 @pytest.mark.parametrize("damage", ["magic", "version", "buckets", "slots"])
 def test_an_index_of_another_format_is_refused(writer: IndexWriter, damage: str) -> None:
-    memory = bytearray(writer._bytes)
     words = {"magic": 0, "version": 1, "slots": 3, "buckets": 4}
-    memory[8 * words[damage]] ^= 0x41
+    writer._bytes[8 * words[damage]] ^= 0x41
     with pytest.raises(ProtocolError):
-        IndexReader(memoryview(memory), 0)
+        reader(writer)
 
 
 class IndexAgainstDict(RuleBasedStateMachine):

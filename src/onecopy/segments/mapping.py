@@ -30,7 +30,7 @@ _MAP_FAILED: Final = ctypes.c_void_p(-1).value
 
 # What each mode asks of mmap. `private` is copy-on-write; NORESERVE because a private
 # writable map larger than RAM + swap is refused otherwise, though no page may ever be written.
-_FLAGS: Final[dict[Mode, tuple[int, int]]] = {
+FLAGS: Final[dict[Mode, tuple[int, int]]] = {
     "private": (mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _MAP_NORESERVE),
     "readonly": (mmap.PROT_READ, mmap.MAP_SHARED),
     "shared": (mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED),
@@ -100,10 +100,15 @@ def map_fd(fd: int, nbytes: int, mode: Mode = "private") -> Mapping:
 
     The caller vouches for the length: reading past the end of a file is SIGBUS.
     """
-    protection, flags = _FLAGS[mode]
+    protection, flags = FLAGS[mode]
     address = _mmap(None, nbytes, protection, flags, fd, 0)
     if address == _MAP_FAILED:
         raise _map_error(ctypes.get_errno(), nbytes)
+    return adopt(address, nbytes)
+
+
+def adopt(address: int, nbytes: int) -> Mapping:
+    """Return the mapping that was made at `address`; it unmaps it."""
     mapping: Mapping = _at(address)
     mapping.address = address
     mapping.nbytes = nbytes

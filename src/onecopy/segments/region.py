@@ -31,6 +31,13 @@ _SEAL_FUTURE_WRITE: Final = 0x0010
 SIZE_SEALS: Final = _SEAL_SHRINK | _SEAL_GROW
 IMMUTABLE_SEALS: Final = SIZE_SEALS | _SEAL_WRITE
 
+# What the segment of an entry may be: a memfd of its own, sealed; a memfd in which other tensors
+# live too (`storage()`), whose size alone is sealed; a file, which cannot be sealed at all.
+SEALED: Final = 0
+ARENA: Final = 1
+FILE: Final = 2
+KINDS: Final = (SEALED, ARENA, FILE)
+
 # What one pwritev takes: IOV_MAX buffers; Linux moves at most 0x7ffff000 bytes a call.
 _IOV_MAX: Final = 1024
 
@@ -96,25 +103,30 @@ def seal(fd: int, *, mutable: bool = False) -> None:
     fcntl.fcntl(fd, _F_ADD_SEALS, SIZE_SEALS if mutable else IMMUTABLE_SEALS)
 
 
-def check(fd: int, nbytes: int, *, mutable: bool) -> os.stat_result:
-    """Check that `fd` is a memfd of `nbytes` that its readers can trust; return its status.
+def check(fd: int, nbytes: int, *, mutable: bool = False, kind: int = SEALED) -> os.stat_result:
+    """Check that `fd` is a segment of `nbytes` that its readers can trust; return its status.
 
     Raises `InvalidArgument` for anything else. The seals come first: that call fails at once on
     what is no memfd, while fstat on a descriptor of a stuck file system might never return.
     """
-    try:
-        seals = fcntl.fcntl(fd, _F_GET_SEALS)
-    except OSError as error:
-        raise InvalidArgument("the descriptor is not a memfd that can be sealed") from error
-    wanted = SIZE_SEALS if mutable else IMMUTABLE_SEALS
-    if seals & IMMUTABLE_SEALS != wanted or (mutable and seals & _SEAL_FUTURE_WRITE):
-        raise InvalidArgument(
-            f"the segment has seals {seals:#x}; seal it with {wanted:#x} before it is saved"
-        )
+    if kind != FILE:
+        _check_seals(fd, SIZE_SEALS if mutable or kind == ARENA else IMMUTABLE_SEALS)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_size != nbytes:
         raise InvalidArgument(f"the segment has {status.st_size} bytes, not {nbytes} as announced")
     return status
+
+
+def _check_seals(fd: int, wanted: int) -> None:
+    try:
+        seals = fcntl.fcntl(fd, _F_GET_SEALS)
+    except OSError as error:
+        raise InvalidArgument("the descriptor is not a memfd that can be sealed") from error
+    writable = not wanted & _SEAL_WRITE
+    if seals & IMMUTABLE_SEALS != wanted or (writable and seals & _SEAL_FUTURE_WRITE):
+        raise InvalidArgument(
+            f"the segment has seals {seals:#x}; seal it with {wanted:#x} before it is saved"
+        )
 
 
 def resident(status: os.stat_result, *, mutable: bool) -> int:

@@ -32,6 +32,8 @@ from onecopy.store.pulse import Pulse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from onecopy.segments.mapping import Mapping
+
 MAGIC: Final = b"1COPYIDX"
 VERSION: Final = 1
 
@@ -51,14 +53,17 @@ MOVED: Final = 1
 CLOSED: Final = 2
 
 SLOT_SIZE: Final = 512
+# Of the touch segment, which has as many slots.
+TOUCH_SIZE: Final = 16
 _SLOT_WORDS: Final = SLOT_SIZE // 8
 _BUCKETS_WORD_AT: Final = _HEADER_SIZE // 8
 # generation; hash, dev, inode, descriptor; flags, name length, spec length; size, data start,
-# spec offset, spec bytes, payload bytes, created (ns since the epoch); room for two more
-_FIELDS: Final = struct.Struct("<Q QQQQ IHH QQQQQQ 16x")
+# spec offset, spec bytes, payload bytes, created (ns since the epoch), modified, spec descriptor
+_FIELDS: Final = struct.Struct("<Q QQQQ IHH QQQQQQ QQ")
 _NAME_AT: Final = _FIELDS.size
 
 MUTABLE: Final = 1
+APART: Final = 2
 
 _EMPTY: Final = 0
 _TOMBSTONE: Final = 1
@@ -88,9 +93,13 @@ class Record(NamedTuple):
     spec_nbytes: int
     nbytes: int
     created: int
+    modified: int
+    """When a file was last modified, in ns since the epoch; 0 for a memfd."""
+    spec_fd: int
+    """The descriptor of the memfd that holds the packed spec, or 0 if there is none."""
     key: bytes
     spec: bytes
-    """The packed spec, or empty if it is only in the segment."""
+    """The packed spec, or empty if it is only in the segment or in a memfd of its own."""
 
     @property
     def mutable(self) -> bool:
@@ -103,13 +112,16 @@ class Found:
 
     __slots__ = (
         "data_start",
+        "extent",
         "fd",
         "generation",
         "ino",
+        "modified",
         "mutable",
         "size",
         "slot",
         "spec",
+        "spec_fd",
         "spec_nbytes",
         "spec_offset",
         "word",
@@ -121,8 +133,12 @@ class Found:
         """Where the index has the slot's generation."""
         self.generation, _, _, self.ino, fd, flags, _, _, self.size = fields[:9]
         self.data_start, self.spec_offset, self.spec_nbytes = fields[9:12]
+        self.modified, spec_fd = fields[14:16]
         self.fd = str(fd)
+        self.spec_fd = str(spec_fd) if spec_fd else ""
         self.mutable = bool(flags & MUTABLE)
+        self.extent = self.spec_offset if flags & APART else self.size
+        """How much of the segment to map."""
         self.spec = spec
 
 
@@ -203,7 +219,7 @@ class IndexWriter:
         generation = self._words[word] | 1
         self._words[word] = generation
         key, spec = record.key, record.spec
-        fields = _FIELDS.pack(generation, *record[:5], len(key), len(spec), *record[5:11])
+        fields = _FIELDS.pack(generation, *record[:5], len(key), len(spec), *record[5:13])
         packed = fields[8:] + key + spec
         self._bytes[start + 8 : start + 8 + len(packed)] = packed
         self._words[word] = generation + 1
@@ -257,14 +273,16 @@ class IndexWriter:
         os.close(self.fd)
 
 
-_VACANT: Final = Record(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
+_VACANT: Final = Record(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", b"")
 
 
 class IndexReader:
     """A client's view of one index segment, mapped read-only."""
 
-    def __init__(self, memory: memoryview, thread: int) -> None:
-        self._bytes = memory
+    def __init__(self, mapping: Mapping, thread: int) -> None:
+        self.address = mapping.address
+        """Where it is mapped, as long as this reader lives."""
+        self._bytes = memory = mapping.view().toreadonly()
         self.words = memory.cast("Q")
         self.pulse = memory[PULSE_AT : PULSE_AT + 4].cast("I")
         self.thread = thread

@@ -8,17 +8,20 @@ lives is found again without a system call.
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from os import close, fstat
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import AccessDenied, InvalidArgument, StoreUnavailable
+from onecopy.errors import AccessDenied, CorruptEntry, InvalidArgument, StoreUnavailable
 from onecopy.segments.mapping import MODES, map_fd
+from onecopy.store.messages import READ, SPEC, WRITE
 from onecopy.store.names import check_name
 from onecopy.tensors import spec as specs
 from onecopy.tensors.values import builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from os import stat_result
 
     from onecopy.segments.mapping import Mapping, Mode
     from onecopy.store.index import Found
@@ -36,7 +39,7 @@ _CACHE_LIMIT: Final = 4096
 class _Plan:
     """How to load an entry again; it holds as long as the slot's generation does."""
 
-    __slots__ = ("alive", "build", "found", "generation", "mode", "word")
+    __slots__ = ("alive", "build", "found", "generation", "map", "mode", "word")
 
     def __init__(self, found: Found, mode: Mode) -> None:
         self.found = found
@@ -45,12 +48,18 @@ class _Plan:
         self.mode = mode
         self.build: Callable[[Mapping], Any] = _unbuilt
         """The quickest way from a mapping to the value."""
+        self.map: Callable[[], Mapping | None] = _unmapped
+        """The quickest way to a mapping."""
         self.alive: weakref.ref[Mapping] | None = None
         """What a `readonly` or `shared` result maps, as long as one lives."""
 
 
 def _unbuilt(mapping: Mapping) -> Any:
     raise AssertionError(f"{mapping} has no layout yet")
+
+
+def _unmapped() -> Mapping | None:
+    return None
 
 
 class Loader:
@@ -71,29 +80,41 @@ class Loader:
         Raises `Busy` if its slot stays half-written.
         """
         plan = self._plans.get((name, mode))
-        if plan is None or self._words[plan.word] != plan.generation:
+        if plan is None:
             return self._load_anew(name, mode)
-        if plan.alive is not None and self._pulse[0] == self._thread:
-            mapping = plan.alive()
+        if plan.alive is not None:
+            mapping = self._alive(plan)
             if mapping is not None:
-                self._session.count(plan.found.slot)
                 return plan.build(mapping)
-        mapping = self._map(plan.found, plan.mode)
+        mapping = plan.map()
         if mapping is None:
             return self._load_anew(name, mode)
-        return self._finish(plan, mapping)
+        if plan.mode != "private":
+            plan.alive = weakref.ref(mapping)
+        return plan.build(mapping)
+
+    def _alive(self, plan: _Plan) -> Mapping | None:
+        """Return what an earlier result maps, if it lives and the entry is still the same."""
+        if self._words[plan.word] != plan.generation or self._pulse[0] != self._thread:
+            return None
+        mapping = plan.alive() if plan.alive is not None else None
+        if mapping is not None:
+            self._session.count(plan.found.slot)
+        return mapping
 
     def _load_anew(self, name: str, mode: Mode | None) -> Any:
         """Look an entry up and load it."""
         for found in self._look_up(name):
             chosen = _choose_mode(mode, found, name, self._session.writable)
             mapping = self._map(found, chosen)
-            if mapping is not None:
+            layout = None if mapping is None else self._layout(found, mapping)
+            if mapping is not None and layout is not None:
                 plan = _Plan(found, chosen)
-                plan.build = builder(found.data_start, self._layout(found, mapping), chosen)
-                value = self._finish(plan, mapping)
+                plan.build = builder(found.data_start, layout, chosen)
+                plan.map = self._session.mapper(found, chosen) or partial(self._map, found, chosen)
+                plan.alive = None if chosen == "private" else weakref.ref(mapping)
                 _keep(self._plans, (name, mode), plan)
-                return value
+                return plan.build(mapping)
         return ABSENT
 
     def _look_up(self, name: str) -> Iterator[Found]:
@@ -109,41 +130,49 @@ class Loader:
             "direct=False, or restart the store"
         )
 
-    def _finish(self, plan: _Plan, mapping: Mapping) -> Any:
-        self._session.touch(plan.found.slot)
-        if plan.mode != "private":
-            plan.alive = weakref.ref(mapping)
-        return plan.build(mapping)
-
     def _map(self, found: Found, mode: Mode) -> Mapping | None:
-        """Open and map a segment, or return None if the slot has changed meanwhile."""
-        fd = self._open(found, mode == "shared")
+        """Open and map a segment, or return None if the slot has changed meanwhile.
+
+        native/segment.c has the same in one step, for entries that are met again.
+        """
+        fd = self._open(found, WRITE if mode == "shared" else READ)
         if fd is None:
             return None
         try:
             # The order matters. Unchanged now means that the daemon had not yet closed its
             # descriptor when we opened it by number, so it was this entry's.
-            if self._words[found.word] == found.generation and self._pulse[0] == self._thread:
-                status = fstat(fd)
-                if status.st_ino == found.ino and status.st_size == found.size:
-                    return map_fd(fd, found.size, mode)
-            return None
+            if not self._unchanged(found):
+                return None
+            status = fstat(fd)
+            if found.modified:
+                _check_unmodified(found, status)
+            elif status.st_ino != found.ino or status.st_size != found.size:
+                return None
+            mapping = map_fd(fd, found.extent, mode)
+            self._session.touch(found.slot)
+            return mapping
         finally:
             close(fd)
+
+    def _unchanged(self, found: Found) -> bool:
+        return self._words[found.word] == found.generation and self._pulse[0] == self._thread
 
     def open(self, name: str) -> tuple[int, int] | None:
         """Open an entry's segment to read; return its descriptor and size, or None."""
         for found in self._look_up(name):
-            fd = self._open(found, False)
+            fd = self._open(found, READ)
             if fd is not None:
-                if self._words[found.word] == found.generation and self._index.current:
+                if self._unchanged(found):
                     self._session.touch(found.slot)
                     return fd, found.size
                 close(fd)
         return None
 
-    def _layout(self, found: Found, mapping: Mapping) -> Spec:
+    def _layout(self, found: Found, mapping: Mapping) -> Spec | None:
+        """Return what the entry's spec says, or None if the slot has changed meanwhile."""
         room = found.spec_offset - found.data_start
+        if found.spec_fd:
+            return self._layout_apart(found, room)
         if not found.spec:
             return specs.decode(mapping.view(found.spec_offset, found.spec_nbytes), room)
         known = self._layouts.get((found.spec, room))
@@ -151,6 +180,26 @@ class Loader:
             known = specs.decode(found.spec, room)
             _keep(self._layouts, (found.spec, room), known)
         return known
+
+    def _layout_apart(self, found: Found, room: int) -> Spec | None:
+        fd = self._open(found, SPEC)
+        if fd is None:
+            return None
+        try:
+            if not self._unchanged(found):
+                return None
+            return specs.decode(map_fd(fd, found.spec_nbytes, "readonly").view(), room)
+        finally:
+            close(fd)
+
+
+def _check_unmodified(found: Found, status: stat_result) -> None:
+    """Raise `CorruptEntry` unless a file is as it was when it became an entry."""
+    if status.st_mtime_ns != found.modified or status.st_size != found.size:
+        raise CorruptEntry(
+            "the file of this entry was changed after it became one; import it again "
+            "(with overwrite=True), and replace such files by renaming, not by writing into them"
+        )
 
 
 def _keep(cache: dict[Any, Any], key: object, value: object) -> None:

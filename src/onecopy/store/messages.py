@@ -14,6 +14,11 @@ from onecopy import errors
 
 VERSION: Final = 1
 
+# What a client may fetch of an entry: its segment, to read or to write, or the memfd of its spec.
+READ: Final = 0
+WRITE: Final = 1
+SPEC: Final = 2
+
 
 class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
     """The base of all messages; the tag is the class's name."""
@@ -55,13 +60,18 @@ class Save(Message, frozen=True, gc=False):
     ttl: float | None = None
     reserved: bool = False
     """Whether this connection's reservation is for this segment."""
+    kind: int = 0
+    """What the segment is: one of `segments.region.KINDS`."""
+    apart: bool = False
+    """Whether the packed spec is not in the segment, whose data ends at `spec_offset`. If it
+    is too long for the index, a second descriptor comes along: a sealed memfd of it."""
 
 
 class Fetch(Message, frozen=True, gc=False):
     """Asks for descriptors, for clients that cannot open /proc/<daemon>/fd themselves."""
 
-    slots: list[tuple[int, int, bool]]
-    """Slot, the generation seen in it, and whether to open it for writing."""
+    slots: list[tuple[int, int, int]]
+    """Slot, the generation seen in it, and what to open: `READ`, `WRITE`, or `SPEC`."""
 
 
 class Wait(Message, frozen=True, gc=False):

@@ -7,20 +7,22 @@ or the process forks, a session is thrown away and another one made; nothing is 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from onecopy.errors import LimitReached
+from onecopy.segments.mapping import map_fd
+from onecopy.segments.opening import Opening, mapper
 from onecopy.segments.region import as_limit, reopen
 from onecopy.store import messages, wire
 from onecopy.store.channel import Channel, Disconnected
-from onecopy.store.index import IndexReader
+from onecopy.store.index import PULSE_AT, TOUCH_SIZE, IndexReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from onecopy.segments.mapping import Mapping, Mode
     from onecopy.store.index import Found
 
 
@@ -30,15 +32,26 @@ _T = TypeVar("_T")
 _MAX_HITS: Final = (1 << 64) - 1
 
 
-_READ_ONLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_READ_WRITE: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+_FLAGS: Final = {
+    messages.READ: os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK,
+    messages.WRITE: os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK,
+    messages.SPEC: os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK,
+}
 
 
 class Opener(Protocol):
-    """A way to open the segment that a slot names, with a file description of its own."""
+    """A way to open what a slot names, with a file description of its own."""
 
-    def open(self, found: Found, write: bool) -> int | None:
-        """Return its descriptor, or None if the slot no longer names it."""
+    @property
+    def directory(self) -> int | None:
+        """A descriptor of /proc/<daemon>/fd, for those who can open entries there."""
+        ...
+
+    def open(self, found: Found, what: int) -> int | None:
+        """Return a descriptor of its segment, to read or to write, or of its spec.
+
+        It is None if the slot no longer names it. `what` is one of `messages.READ` …
+        """
         ...
 
 
@@ -47,15 +60,14 @@ class DirectOpener:
 
     def __init__(self, directory: int) -> None:
         # A descriptor of the directory, not its path: it stays this process's if the pid is reused.
-        self._directory = directory
+        self.directory: int = directory
 
-    def open(self, found: Found, write: bool) -> int | None:
+    def open(self, found: Found, what: int) -> int | None:
         """Open the daemon's descriptor by its number, which the slot tells."""
+        number = found.spec_fd if what == messages.SPEC else found.fd
         while True:
             try:
-                return os.open(
-                    found.fd, _READ_WRITE if write else _READ_ONLY, dir_fd=self._directory
-                )
+                return os.open(number, _FLAGS[what], dir_fd=self.directory)
             except BlockingIOError:
                 # The daemon asks this very moment whether anybody uses it, for a microsecond.
                 time.sleep(0)
@@ -65,7 +77,7 @@ class DirectOpener:
                 return None
 
     def __del__(self) -> None:
-        os.close(self._directory)
+        os.close(self.directory)
 
 
 def _out_of_files(error: OSError) -> LimitReached:
@@ -77,12 +89,14 @@ def _out_of_files(error: OSError) -> LimitReached:
 class SocketOpener:
     """Asks the daemon for a descriptor: where its /proc cannot be seen, or is not ours."""
 
+    directory: Final = None
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def open(self, found: Found, write: bool) -> int | None:
+    def open(self, found: Found, what: int) -> int | None:
         """Fetch a descriptor that the daemon has opened anew for us."""
-        request = messages.Fetch([(found.slot, found.generation, write)])
+        request = messages.Fetch([(found.slot, found.generation, what)])
         try:
             reply, fds = self._session.use(lambda channel: channel.exchange(request))
         except (Disconnected, FileNotFoundError, ConnectionRefusedError):
@@ -114,9 +128,9 @@ class Session:
             self.incarnation = welcome.incarnation
             self.pid = welcome.pid
             self.writable = welcome.writable
-            memory = memoryview(mmap.mmap(fds[0], welcome.index_size, prot=mmap.PROT_READ))
-            self.index = IndexReader(memory, welcome.thread)
-            self.touches = _map_touches(welcome, fds)
+            self.index = IndexReader(map_fd(fds[0], welcome.index_size, "readonly"), welcome.thread)
+            self._touched = _map_touches(welcome, fds)
+            self.touches = self._touched and self._touched.view().cast("Q")
             self.opener = _opener(self, welcome, fds[0], direct)
         except OSError as error:
             raise as_limit(error) from error
@@ -156,6 +170,35 @@ class Session:
             raise
         return channel
 
+    def mapper(self, found: Found, mode: Mode) -> Callable[[], Mapping | None] | None:
+        """Return the quickest way to map an entry again, or None if there is but the long one.
+
+        What it returns is used only while this session is.
+        """
+        directory = self.opener.directory
+        if directory is None or found.modified:
+            return None
+        opening = Opening(
+            generation=self.index.address + 8 * found.word,
+            expected=found.generation,
+            pulse=self.index.address + PULSE_AT,
+            ino=found.ino,
+            size=found.size,
+            extent=found.extent,
+            touch=self._touch_address(found.slot),
+            thread=self.index.thread,
+            directory=directory,
+            flags=_FLAGS[messages.WRITE if mode == "shared" else messages.READ],
+            number=found.fd.encode(),
+        )
+        return mapper(opening, mode)
+
+    def _touch_address(self, slot: int) -> int | None:
+        touched = self._touched
+        if touched is None or TOUCH_SIZE * (slot + 1) > touched.nbytes:
+            return None
+        return touched.address + TOUCH_SIZE * slot
+
     def touch(self, slot: int) -> None:
         """Note that a slot's entry was used: advisory, so two at a time may count as one."""
         touches = self.touches
@@ -179,10 +222,10 @@ class Session:
                 return  # Not asked first whether there is one: another thread may take it.
 
 
-def _map_touches(welcome: messages.Welcome, fds: list[int]) -> memoryview | None:
+def _map_touches(welcome: messages.Welcome, fds: list[int]) -> Mapping | None:
     if not welcome.touch_size or len(fds) < 2:
         return None
-    return memoryview(mmap.mmap(fds[1], welcome.touch_size)).cast("Q")
+    return map_fd(fds[1], welcome.touch_size, "shared")
 
 
 def _opener(session: Session, welcome: messages.Welcome, index: int, direct: bool | None) -> Opener:

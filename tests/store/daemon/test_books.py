@@ -30,7 +30,9 @@ class Ledger:
 
     def hold(self, name: str, resident: int, *, ttl: float | None = None, pin: bool = False):
         fd = region.create(name, 4096)
-        entry = Entry(name, region.reopen(fd), resident, resident)
+        status = os.fstat(fd)
+        holding = self.books.holding(status, region.reopen(fd), shared=False)
+        entry = Entry(name, holding, resident, resident)
         os.close(fd)
         entry.ttl, entry.pinned = ttl, pin
         self.clock += 1
@@ -53,7 +55,7 @@ def ledger():
     yield ledger
     for entry in ledger.entries.values():
         if entry.present:
-            os.close(entry.fd)
+            os.close(entry.holding.fd)
 
 
 def test_room_that_is_there_needs_no_victims(ledger: Ledger) -> None:
@@ -100,7 +102,7 @@ def test_pinned_entries_and_the_one_to_keep_stay(ledger: Ledger) -> None:
 def test_an_entry_in_use_stays(ledger: Ledger) -> None:
     entry = ledger.hold("a", 60)
     ledger.hold("b", 40)
-    reader = region.reopen(entry.fd)
+    reader = region.reopen(entry.holding.fd)
     assert ledger.victims(40) == ["b"]
     with pytest.raises(StoreFull, match="60 B is in use"):
         ledger.victims(50)
@@ -110,7 +112,7 @@ def test_an_entry_in_use_stays(ledger: Ledger) -> None:
 
 def test_a_dropped_entry_counts_until_its_last_user_has_gone(ledger: Ledger) -> None:
     entry = ledger.hold("a", 60)
-    reader = region.reopen(entry.fd)
+    reader = region.reopen(entry.holding.fd)
     mapping = map_fd(reader, 4096)
     os.close(reader)
     ledger.books.drop(entry)
@@ -124,7 +126,7 @@ def test_a_dropped_entry_counts_until_its_last_user_has_gone(ledger: Ledger) -> 
 def test_what_lingers_is_asked_about_before_anything_is_evicted(ledger: Ledger) -> None:
     gone = ledger.hold("gone", 60)
     ledger.hold("a", 40)
-    reader = region.reopen(gone.fd)
+    reader = region.reopen(gone.holding.fd)
     ledger.books.drop(gone)
     os.close(reader)
     assert ledger.victims(60) == []

@@ -19,38 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-class Entry:
-    """One entry, as the daemon knows it."""
+class Holding:
+    """A segment that the daemon holds: that of one entry or, of an arena, of several."""
 
-    __slots__ = (
-        "digest",
-        "fd",
-        "ino",
-        "last_used",
-        "name",
-        "nbytes",
-        "opened",
-        "pinned",
-        "present",
-        "resident",
-        "slot",
-        "ttl",
-    )
+    __slots__ = ("entries", "fd", "key", "opened", "present")
 
-    def __init__(self, name: str, fd: int, resident: int, nbytes: int) -> None:
-        self.name = name
+    def __init__(self, fd: int, key: tuple[int, int]) -> None:
         self.fd = fd
+        self.key = key
+        """Its device and inode."""
         self.opened = False
-        self.resident = resident
-        self.nbytes = nbytes
-        self.ino = 0
-        self.slot = -1
-        self.digest = 0
-        self.pinned = False
-        self.ttl: float | None = None
-        self.last_used = time.monotonic_ns()
-        self.present = True
-        """False once the name is gone, or names another entry."""
+        self.entries = 0
+        """How many entries are in it, those included that were removed but are still in use."""
+        self.present = 0
+        """How many of them have a name."""
 
     @property
     def in_use(self) -> bool:
@@ -74,6 +56,49 @@ class Entry:
         self.opened = True
 
 
+class Entry:
+    """One entry, as the daemon knows it."""
+
+    __slots__ = (
+        "digest",
+        "holding",
+        "last_used",
+        "name",
+        "nbytes",
+        "pinned",
+        "present",
+        "resident",
+        "slot",
+        "spec_fd",
+        "ttl",
+    )
+
+    def __init__(self, name: str, holding: Holding, resident: int, nbytes: int) -> None:
+        self.name = name
+        self.holding = holding
+        self.resident = resident
+        self.nbytes = nbytes
+        self.slot = -1
+        self.spec_fd = 0
+        """Of the memfd that holds its spec, or 0 if there is none."""
+        self.digest = 0
+        self.pinned = False
+        self.ttl: float | None = None
+        self.last_used = time.monotonic_ns()
+        self.present = True
+        """False once the name is gone, or names another entry."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any process has its segment open or mapped; asks the kernel."""
+        return self.holding.in_use
+
+    @property
+    def lingers(self) -> bool:
+        """Whether memory is still taken for it, once it has no name any more."""
+        return self.resident > 0 and (self.holding.present > 0 or self.in_use)
+
+
 class Books:
     """Who holds how much of the capacity."""
 
@@ -83,7 +108,7 @@ class Books:
         self._held = 0
         self._lingering: list[Entry] = []
         self._reserved: dict[object, int] = {}
-        self._inodes: set[int] = set()
+        self._holdings: dict[tuple[int, int], Holding] = {}
         # Entries by last use, oldest first; those with a ttl apart, for they go first. Times in
         # them may be too old: they are corrected when they come up, which is exact LRU.
         self._mortal = Agenda()
@@ -112,18 +137,27 @@ class Books:
         """Give up a reservation, if there is one."""
         self._reserved.pop(owner, None)
 
-    def check_new(self, ino: int) -> None:
-        """Raise `InvalidArgument` if this segment is held already.
+    def holding(self, status: os.stat_result, fd: int, *, shared: bool) -> Holding:
+        """Return what holds a segment, by now or in future.
 
+        Raises `InvalidArgument` if it is held already, and is not one that entries may share.
         Held twice, each of our two descriptions would make the other look like a user, for ever.
         """
-        if ino in self._inodes:
+        key = (status.st_dev, status.st_ino)
+        holding = self._holdings.get(key)
+        if holding is None:
+            return Holding(fd, key)
+        if not shared:
             raise InvalidArgument("this segment is, or was, another entry; save a new one")
+        return holding
 
     def hold(self, entry: Entry) -> None:
         """Count a new entry."""
         self._held += entry.resident
-        self._inodes.add(entry.ino)
+        holding = entry.holding
+        holding.entries += 1
+        holding.present += 1
+        self._holdings[holding.key] = holding
         if not entry.pinned:
             self._push(entry)
 
@@ -134,6 +168,7 @@ class Books:
     def drop(self, entry: Entry) -> None:
         """Let go of an entry that has been unpublished: now, or when its last user has gone."""
         entry.present = False
+        entry.holding.present -= 1
         self._lingering.append(entry)
         self._release_unused([entry])
 
@@ -143,11 +178,18 @@ class Books:
         return bool(self._lingering)
 
     def _release_unused(self, entries: Iterable[Entry]) -> None:
-        for entry in [each for each in entries if not each.in_use]:
+        for entry in [each for each in entries if not each.lingers]:
             self._lingering.remove(entry)
             self._held -= entry.resident
-            self._inodes.discard(entry.ino)
-            os.close(entry.fd)
+            if entry.spec_fd:
+                os.close(entry.spec_fd)
+            self._release(entry.holding)
+
+    def _release(self, holding: Holding) -> None:
+        holding.entries -= 1
+        if not holding.entries:
+            del self._holdings[holding.key]
+            os.close(holding.fd)
 
     def victims(self, nbytes: int, keep: Entry | None = None) -> list[Entry]:
         """Return which entries to evict so that `nbytes` more fit.

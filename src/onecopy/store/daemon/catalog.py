@@ -12,7 +12,7 @@ from onecopy.store import index
 from onecopy.store.daemon.books import Books, Entry
 from onecopy.store.daemon.touches import Touches
 from onecopy.store.index import IndexWriter, Record
-from onecopy.store.messages import EntryStat, Save
+from onecopy.store.messages import SPEC, WRITE, EntryStat, Save
 from onecopy.store.names import check_name
 
 if TYPE_CHECKING:
@@ -59,28 +59,34 @@ class Catalog:
         self._make_room(nbytes, old)
         self.books.reserve(owner, nbytes)
 
-    def save(self, message: Save, fd: int, owner: object) -> Entry:
-        """Publish the segment `fd` and keep it. On any error it stays the caller's, and nothing
-        has changed."""
+    def save(self, message: Save, fds: list[int], owner: object) -> Entry:
+        """Publish a segment and keep it; `fds` are it and, if need be, its spec.
+
+        On any error they stay the caller's, and nothing has changed.
+        """
         if message.reserved:
             self.books.unreserve(owner)
         key = check_name(message.name)
         _check_fields(message, key)
         old = self._replaceable(message.name, message.overwrite)
-        status = region.check(fd, message.size, mutable=message.mutable)
-        self.books.check_new(status.st_ino)
-        resident = region.resident(status, mutable=message.mutable)
+        status = region.check(fds[0], message.size, mutable=message.mutable, kind=message.kind)
+        holding = self.books.holding(status, fds[0], shared=message.kind != region.SEALED)
+        spec_fd = _check_spec(message, fds)
+        resident = _resident(message, status)
         # What can fail comes first: at the limit on descriptors nothing is evicted in vain.
-        self._check_descriptor(fd)
+        self._check_descriptor(max(fds))
         if old is None:
             self._prepare_slot()
-        if self._group:
-            os.fchmod(fd, 0o644)
+        if self._group and message.kind != region.FILE:
+            for fd in fds:
+                os.fchmod(fd, 0o644)
         self._make_room(resident, old)
-        entry = Entry(message.name, fd, resident, message.nbytes)
-        entry.pinned, entry.ttl, entry.ino = message.pin, message.ttl, status.st_ino
-        self._publish(entry, old, _record(message, key, status, fd, self.index.hash(key)))
+        entry = Entry(message.name, holding, resident, message.nbytes)
+        entry.pinned, entry.ttl, entry.spec_fd = message.pin, message.ttl, spec_fd
+        self._publish(entry, old, _record(message, key, status, entry, self.index.hash(key)))
         self.books.hold(entry)
+        if holding.fd != fds[0]:
+            os.close(fds[0])  # The segment is held already, by another entry in it.
         self._notify("saved", entry.name)
         return entry
 
@@ -152,14 +158,19 @@ class Catalog:
 
     # ---- asking ----
 
-    def open(self, slot: int, generation: int, *, write: bool) -> int | None:
-        """Open the segment that a slot named, for a client that cannot; None if it is gone."""
+    def open(self, slot: int, generation: int, what: int) -> int | None:
+        """Open the segment that a slot named, or its spec, for a client that cannot.
+
+        None if it is gone, or may not be written to.
+        """
         if not 0 <= slot < self.index.slots or self.index.generation(slot) != generation:
             return None
         record = self.index.record(slot)
-        if not record.key or (write and not record.mutable):
+        if not record.key or (what == WRITE and not record.mutable):
             return None
-        return region.reopen(record.fd, os.O_RDWR if write else os.O_RDONLY)
+        if what == SPEC:
+            return region.reopen(record.spec_fd) if record.spec_fd else None
+        return region.reopen(record.fd, os.O_RDWR if what == WRITE else os.O_RDONLY)
 
     def stat(self, name: str) -> EntryStat | None:
         """Return facts about an entry, or None."""
@@ -188,31 +199,56 @@ class Catalog:
 
 def _check_fields(message: Save, key: bytes) -> None:
     """Check what the segment's own size can tell; what the spec says, readers check."""
-    end = message.spec_offset + message.spec_nbytes
-    ordered = 0 < message.data_start <= message.spec_offset <= end <= message.size
+    end = message.spec_offset + (0 if message.apart else message.spec_nbytes)
+    start = 0 if message.apart else 1
+    ordered = start <= message.data_start <= message.spec_offset <= end <= message.size
     if not ordered or message.nbytes < 0 or message.spec_nbytes < 0:
         raise InvalidArgument("the offsets of the segment's parts contradict its size")
     if len(message.spec) > index.spec_room(key):
         raise InvalidArgument("the spec is too long for the index; leave it in the segment")
     if message.ttl is not None and not 0 < message.ttl < float("inf"):
         raise InvalidArgument(f"ttl must be a positive number of seconds, not {message.ttl}")
+    if message.kind not in region.KINDS or (message.mutable and message.kind != region.SEALED):
+        raise InvalidArgument("only a segment of its own can be mutable; save a copy")
     if message.size >= 2**63 or message.nbytes >= 2**63:
         raise InvalidArgument("the segment is larger than any address space")
 
 
-def _record(message: Save, key: bytes, status: os.stat_result, fd: int, digest: int) -> Record:
+def _check_spec(message: Save, fds: list[int]) -> int:
+    """Check that the spec comes along if it must; return its descriptor, or 0."""
+    wanted = 1 + (message.apart and not message.spec)
+    if len(fds) != wanted:
+        raise InvalidArgument(f"this save comes with {wanted} descriptors, not {len(fds)}")
+    if wanted == 1:
+        return 0
+    region.check(fds[1], message.spec_nbytes)
+    return fds[1]
+
+
+def _resident(message: Save, status: os.stat_result) -> int:
+    """Return how much of the capacity an entry takes, in bytes."""
+    if message.kind == region.FILE:
+        return 0  # The kernel drops a file's pages when it needs the memory.
+    if message.kind == region.ARENA:
+        return -(-message.nbytes // region.PAGE) * region.PAGE
+    return region.resident(status, mutable=message.mutable)
+
+
+def _record(message: Save, key: bytes, status: os.stat_result, entry: Entry, digest: int) -> Record:
     return Record(
         digest,
         status.st_dev,
         status.st_ino,
-        fd,
-        index.MUTABLE * message.mutable,
+        entry.holding.fd,
+        index.MUTABLE * message.mutable | index.APART * message.apart,
         message.size,
         message.data_start,
         message.spec_offset,
         message.spec_nbytes,
         message.nbytes,
         time.time_ns(),
+        status.st_mtime_ns if message.kind == region.FILE else 0,
+        entry.spec_fd,
         key,
         message.spec,
     )

@@ -203,19 +203,20 @@ class Server:
             os.close(reader)
 
     def _save(self, peer: Peer, request: messages.Save, fds: list[int]) -> None:
-        if len(fds) != 1:
-            raise InvalidArgument(f"a save comes with one descriptor, not {len(fds)}")
-        entry = self.catalog.save(request, fds[0], peer)
+        if not fds:
+            raise InvalidArgument("a save comes with the descriptor of its segment")
+        entry = self.catalog.save(request, fds, peer)
         fds.clear()  # The catalog's now.
         self._expiry.watch(entry)
         peer.reply(messages.Done())
 
-    def _fetch(self, peer: Peer, slots: list[tuple[int, int, bool]]) -> None:
+    def _fetch(self, peer: Peer, slots: list[tuple[int, int, int]]) -> None:
         opened: list[int] = []
         try:
             found = []
-            for slot, generation, write in slots[: wire.FDS_LIMIT]:
-                fd = self.catalog.open(slot, generation, write=write and peer.writable)
+            for slot, generation, what in slots[: wire.FDS_LIMIT]:
+                allowed = messages.READ if what == messages.WRITE and not peer.writable else what
+                fd = self.catalog.open(slot, generation, allowed)
                 found.append(fd is not None)
                 if fd is not None:
                     opened.append(fd)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from typing import Final
 
 from onecopy.segments import region
-
-TOUCH_SIZE: Final = 16
+from onecopy.store.index import TOUCH_SIZE
 
 
 class Touches:

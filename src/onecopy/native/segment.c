@@ -1,0 +1,65 @@
+/* The system calls of a load and of a save, in one step each.
+ *
+ * Everything here can be done in Python, and is where this library is not built
+ * (store/loader.py, store/client.py): the calls themselves take 6 µs, and one step through the
+ * interpreter for each of them as much again. So each function does what its counterpart does, in
+ * the same order, and on anything unexpected gives up without a trace: Python then does it once
+ * more, and finds the right error to raise.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define API __attribute__((visibility("default")))
+
+/* An entry to open; segments/opening.py lays it out. */
+struct opening {
+    const volatile uint64_t *generation; /* of its slot, in the index */
+    uint64_t expected;                   /* what it was when the slot was read */
+    const volatile uint32_t *pulse;      /* of the daemon, in the index */
+    uint64_t ino, size, extent;          /* of the segment; how much of it to map */
+    volatile uint64_t *touch;            /* of its slot: when it was last loaded, how often */
+    uint32_t thread;                     /* the pulse while the daemon lives */
+    int32_t directory;                   /* /proc/<daemon>/fd */
+    int32_t flags, protection, sharing;  /* of openat and mmap */
+    char number[12];                     /* the daemon's descriptor */
+};
+
+/* Advisory, so two at a time may count as one. */
+static void touch(volatile uint64_t *slot)
+{
+    struct timespec now;
+    if (!slot)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    slot[0] = now.tv_sec * 1000000000ull + now.tv_nsec;
+    slot[1]++;
+}
+
+/* Open and map an entry. Returns the address, or 0: let Python try. */
+API void *onecopy_map(const struct opening *entry)
+{
+    struct stat status;
+    void *address = MAP_FAILED;
+    int fd = openat(entry->directory, entry->number, entry->flags);
+    if (fd < 0)
+        return 0;
+    /* The order matters. Unchanged now means that the daemon had not yet closed its descriptor
+     * when it was opened by number, so it was this entry's. */
+    if (*entry->generation == entry->expected && *entry->pulse == entry->thread
+        && fstat(fd, &status) == 0 && status.st_ino == entry->ino
+        && (uint64_t)status.st_size == entry->size)
+        address = mmap(0, entry->extent, entry->protection, entry->sharing, fd, 0);
+    close(fd);
+    if (address == MAP_FAILED)
+        return 0;
+    touch(entry->touch);
+    return address;
+}
