@@ -22,6 +22,23 @@ def load() -> tuple[ctypes.PyDLL, ctypes.CDLL] | None:
     microseconds: while another thread has it, a call would wait for longer than it takes.
     """
     try:
-        return ctypes.PyDLL(str(PATH), use_errno=True), ctypes.CDLL(str(PATH), use_errno=True)
+        both = ctypes.PyDLL(str(PATH)), ctypes.CDLL(str(PATH))
     except OSError:
         return None
+    for library in both:
+        _declare(library)
+    return both
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    size, pointer = ctypes.c_size_t, ctypes.c_void_p
+    library.onecopy_map.restype = pointer
+    library.onecopy_map.argtypes = [pointer]
+    library.onecopy_fill.argtypes = [
+        *(ctypes.c_char_p, ctypes.c_int, ctypes.c_int),
+        *(ctypes.c_char_p, size, pointer, size, ctypes.c_char_p, size),
+    ]
+    library.onecopy_exchange.restype = ctypes.c_long
+    library.onecopy_exchange.argtypes = [
+        *(ctypes.c_int, ctypes.c_char_p, size, ctypes.c_int, pointer, size),
+    ]

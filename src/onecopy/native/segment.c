@@ -63,3 +63,54 @@ API void *onecopy_map(const struct opening *entry)
     touch(entry->touch);
     return address;
 }
+
+/* Make a memfd of three parts and seal it. Returns its descriptor, or -1: let Python try. */
+API int onecopy_fill(const char *label, int flags, int seals, const void *header, size_t header_size,
+                     const void *block, size_t block_size, const void *spec, size_t spec_size)
+{
+    struct iovec parts[3] = {
+        {(void *)header, header_size}, {(void *)block, block_size}, {(void *)spec, spec_size}};
+    ssize_t size = header_size + block_size + spec_size;
+    int fd = memfd_create(label, flags);
+    if (fd < 0)
+        return -1;
+    if (pwritev(fd, parts, 3, 0) == size && fcntl(fd, F_ADD_SEALS, seals) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Send a datagram with a descriptor, and receive the answer to it.
+ *
+ * Returns its length, -errno, or INTERRUPTED: it was sent, and a signal came before the answer.
+ * Descriptors that come with the answer are dropped by the kernel: there is no room for them. */
+#define INTERRUPTED (-4096)
+
+API long onecopy_exchange(int sock, const void *message, size_t size, int fd, void *reply, size_t room)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } rights = {0};
+    struct iovec data = {(void *)message, size};
+    struct msghdr out = {.msg_iov = &data,
+                         .msg_iovlen = 1,
+                         .msg_control = &rights,
+                         .msg_controllen = sizeof rights.space};
+    struct cmsghdr *first = CMSG_FIRSTHDR(&out);
+    ssize_t count;
+
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(first) = fd;
+    do
+        count = sendmsg(sock, &out, MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return -errno;
+    count = recv(sock, reply, room, 0);
+    if (count < 0)
+        return errno == EINTR ? INTERRUPTED : -errno;
+    return count;
+}

@@ -48,7 +48,6 @@ def mapper(opening: Opening, mode: Mode) -> Callable[[], Mapping | None] | None:
         return None
     opening.protection, opening.sharing = FLAGS[mode]
     call = libraries[0].onecopy_map
-    call.restype = ctypes.c_void_p
     pointer, nbytes = ctypes.byref(opening), opening.extent
 
     def map_now() -> Mapping | None:

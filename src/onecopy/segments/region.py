@@ -12,6 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from onecopy import native
 from onecopy.errors import InvalidArgument, LimitReached, StoreFull
 
 if TYPE_CHECKING:
@@ -58,6 +59,24 @@ def create(label: str, nbytes: int = 0) -> int:
     if nbytes:
         os.ftruncate(fd, nbytes)
     return fd
+
+
+def fill(
+    label: str, header: bytes, block: tuple[int, int], spec: bytes, *, mutable: bool
+) -> int | None:
+    """Return a new sealed memfd of a header, a block of memory (address, bytes) and a spec.
+
+    It does in one step what `create`, `write` and `seal` do; None if they have to.
+    """
+    libraries = native.load()
+    if libraries is None:
+        return None
+    seals = SIZE_SEALS if mutable else IMMUTABLE_SEALS
+    address, nbytes = block
+    fd: int = libraries[0].onecopy_fill(
+        label.encode(), _flags, seals, header, len(header), address, nbytes, spec, len(spec)
+    )
+    return fd if fd >= 0 else None
 
 
 def as_limit(error: OSError) -> OSError:

@@ -62,29 +62,33 @@ class Channel:
         self.send(message, fds)
         return self._reply()
 
+    def hand_over(self, message: Message, fd: int) -> Any:
+        """Like `request` with one descriptor, in fewer steps."""
+        data = _encode(message)
+        self.idle = False
+        try:
+            answer = wire.exchange(self._sock, data, fd)
+        except OSError as error:
+            raise _broken(error) from error
+        return (self._reply() if answer is None else self._parse(answer, []))[0]
+
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send a request whose reply may take its time."""
-        data = wire.encode(message)
-        if len(data) > wire.MESSAGE_LIMIT:
-            raise InvalidArgument(
-                f"the request has {len(data)} bytes, and a message holds {wire.MESSAGE_LIMIT}; "
-                "give fewer names at a time"
-            )
+        data = _encode(message)
         self.idle = False
         try:
             wire.send(self._sock, data, fds)
-        except BlockingIOError as error:
-            raise stuck() from error
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise Disconnected(str(error)) from error
+        except OSError as error:
+            raise _broken(error) from error
 
     def _reply(self) -> tuple[Any, list[int]]:
         try:
             data, fds = wire.receive(self._sock)
-        except BlockingIOError as error:
-            raise stuck() from error
-        except ConnectionResetError as error:
-            raise Disconnected(str(error)) from error
+        except (BlockingIOError, ConnectionResetError) as error:
+            raise _broken(error) from error
+        return self._parse(data, fds)
+
+    def _parse(self, data: bytes, fds: list[int]) -> tuple[Any, list[int]]:
         if not data:
             raise Disconnected("the daemon closed the connection")
         reply = wire.decode_reply(data)
@@ -161,6 +165,25 @@ class Channel:
     def __del__(self) -> None:
         # A handle or a watch that its user forgot to close is no reason for a warning.
         self._sock.close()
+
+
+def _encode(message: Message) -> bytes:
+    data = wire.encode(message)
+    if len(data) > wire.MESSAGE_LIMIT:
+        raise InvalidArgument(
+            f"the request has {len(data)} bytes, and a message holds {wire.MESSAGE_LIMIT}; "
+            "give fewer names at a time"
+        )
+    return data
+
+
+def _broken(error: OSError) -> Exception:
+    """Return what to raise for an error of the socket."""
+    if isinstance(error, BlockingIOError):
+        return stuck()
+    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+        return Disconnected(str(error))
+    return error
 
 
 def stuck() -> StoreUnavailable:

@@ -514,12 +514,17 @@ def _publish(
     if message.reserved:
         channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
         channel.idle = False  # If filling fails, the channel is closed, and the room is free.
-    fd = region.create(f"onecopy:{message.name[:60]}")
+    label = f"onecopy:{message.name[:60]}"
+    fd = packed.segment(label, mutable=message.mutable)
+    filled = fd is not None
+    if fd is None:
+        fd = region.create(label)
     _filling.add(fd)
     try:
-        packed.write(fd, progress)
-        region.seal(fd, mutable=message.mutable)
-        channel.request(message, (fd,))
+        if not filled:
+            packed.write(fd, progress)
+            region.seal(fd, mutable=message.mutable)
+        channel.hand_over(message, fd)
     except BaseException:
         # Whatever went wrong, the room is given up by closing the channel.
         channel.idle = channel.idle and not message.reserved

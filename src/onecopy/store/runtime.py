@@ -166,8 +166,16 @@ def _ensure(folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True)
         except FileExistsError:
-            if folder.exists() and not folder.is_dir():
+            if _is_no_folder(folder):
                 raise
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Say whether something else is there: by one look, for what is there comes and goes."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return path.is_symlink()
 
 
 class _Address:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import mmap
 import os
 import socket
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from onecopy import native
 from onecopy.errors import LimitReached, ProtocolError
 from onecopy.store.messages import Message, Reply, Request
 
@@ -34,6 +36,8 @@ _TOO_LONG: Final = int(socket.MSG_TRUNC)
 _INCOMPLETE: Final = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
 
 
+# What the library says when a signal came before the answer: Python has to handle it first.
+_INTERRUPTED: Final = -4096
 _OWN_MEMORY: Final = int(mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
@@ -44,6 +48,7 @@ class _Local(threading.local):
     def __init__(self) -> None:
         # Private: the default is shared, and a forked child would write into ours.
         self.buffer = memoryview(mmap.mmap(-1, MESSAGE_LIMIT, flags=_OWN_MEMORY))
+        self.address = ctypes.addressof(ctypes.c_byte.from_buffer(self.buffer))
 
 
 _local = _Local()
@@ -61,6 +66,26 @@ def send(sock: socket.socket, data: bytes, fds: tuple[int, ...] = ()) -> None:
         return
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
     sock.sendmsg([data], [rights], _SEND)
+
+
+def exchange(sock: socket.socket, data: bytes, fd: int) -> bytes | None:
+    """Send a datagram with one descriptor, and return the answer, or None if it is to be received.
+
+    Descriptors that come with the answer are dropped. Raises `OSError` as sockets do.
+    """
+    libraries = native.load()
+    if libraries is None:
+        send(sock, data, (fd,))
+        return None
+    buffer = _local.buffer
+    count: int = libraries[1].onecopy_exchange(
+        sock.fileno(), data, len(data), fd, _local.address, MESSAGE_LIMIT
+    )
+    if count >= 0:
+        return bytes(buffer[:count])
+    if count == _INTERRUPTED:
+        return None
+    raise OSError(-count, os.strerror(-count))
 
 
 def receive(sock: socket.socket) -> tuple[bytes, list[int]]:

@@ -29,10 +29,15 @@ class Extent(NamedTuple):
     """How far behind an aligned offset to put it, so that every member stays aligned."""
 
 
+def of(memory: Memory) -> Extent:
+    """Return the extent of a piece that is alone."""
+    return Extent(memory.address, memory.nbytes, (0,), 0)
+
+
 def merge(memories: Sequence[Memory]) -> list[Extent]:
     """Group `memories` into extents that do not overlap, in the order of first appearance."""
     if len(memories) == 1:
-        return [Extent(memories[0].address, memories[0].nbytes, (0,), 0)]
+        return [of(memories[0])]
     extents = []
     group: list[int] = []
     end = -1

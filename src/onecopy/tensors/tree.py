@@ -47,6 +47,14 @@ def encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str =
     return _encode(value, place, path, 0)
 
 
+def only_leaf(value: Any) -> tuple[str, Leaf] | None:
+    """Return the codec's name and the leaf if `value` is nothing but a leaf, else None."""
+    kind = type(value)
+    if kind in _SCALARS or kind is int or kind in _SEQUENCES or kind in _MAPPINGS:
+        return None
+    return _leaf(value, "")
+
+
 def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int) -> Any:
     kind = type(value)
     if kind in _SCALARS:
@@ -81,12 +89,15 @@ def _encode_items(
 
 
 def _encode_leaf(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str) -> list[Any]:
+    return place(path, *_leaf(value, path))
+
+
+def _leaf(value: Any, path: str) -> tuple[str, Leaf]:
     codec = codecs.for_type(type(value))
     try:
-        leaf = codec.encode(value)
+        return codec.name, codec.encode(value)
     except UnsupportedValue as error:
         raise UnsupportedValue(f"{_at(path)}: {error}") from error
-    return place(path, codec.name, leaf)
 
 
 def _at(path: str) -> str:

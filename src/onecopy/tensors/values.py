@@ -28,13 +28,44 @@ _headers: dict[tuple[object, ...], bytes] = {}
 _HEADERS_LIMIT: Final = 256
 _FEW: Final = 4
 
+# Up to here a copy takes less time than another thread's turn would.
+_SMALL: Final = 64 << 10
+
+# What a plain reader finds a value as that has no path of its own.
+_ROOT: Final = "value"
+
 
 class Packed:
     """A value laid out for a segment, its bytes not yet copied: where all of them will go."""
 
+    memory: Memory | None = None
+    """The only block, where it is just the memory of a leaf."""
+
     def __init__(self, value: Any, align: int) -> None:
+        leaf = tree.only_leaf(value)
+        if leaf is not None and self._pack_leaf(*leaf, align):
+            return
         gathered = _Gathered()
-        node = tree.encode(value, gathered.place)
+        node = gathered.place("", *leaf) if leaf else tree.encode(value, gathered.place)
+        self._pack_tree(node, gathered, align)
+
+    def _pack_leaf(self, codec: str, leaf: Leaf, align: int) -> bool:
+        """Lay out a leaf that is one piece of memory: what `_pack_tree` does, in fewer steps."""
+        memory = leaf.memory[0] if len(leaf.memory) == 1 else None
+        if memory is None or memory.compact or not memory.nbytes or memory.shape is None:
+            return False
+        nbytes = memory.nbytes
+        self.memory = memory
+        self.spec = spec.encode([(0, nbytes)], [tree.LEAF, codec, leaf.meta, [0, 0]])
+        label = Label(_ROOT, memory.dtype, memory.shape)
+        self.header = _header([(label, 0, nbytes)], [], len(self.spec), align)
+        self.data_start = len(self.header)
+        self.spec_offset = self.data_start + nbytes
+        self.size = self.spec_offset + len(self.spec)
+        self.nbytes = nbytes
+        return True
+
+    def _pack_tree(self, node: Any, gathered: _Gathered, align: int) -> None:
         self._memories = gathered.memories
         self._blocks = [_Planned(each, self._memories) for each in extents.merge(self._memories)]
         sizes = [block.nbytes for block in self._blocks]
@@ -44,22 +75,32 @@ class Packed:
         self.spec = spec.encode(list(zip(offsets, sizes, strict=True)), node)
         labels = [block.label(gathered.paths) for block in self._blocks]
         placed = list(zip(labels, offsets, sizes, strict=True))
-        self._header = _header(placed, gathered.empty, len(self.spec), align)
+        self.header = _header(placed, gathered.empty, len(self.spec), align)
         self._offsets = offsets
-        self.data_start = len(self._header)
+        self.data_start = len(self.header)
         self.spec_offset = self.data_start + end
         self.size = self.spec_offset + len(self.spec)
         self.nbytes = sum(sizes)
 
+    def segment(self, label: str, *, mutable: bool) -> int | None:
+        """Return a sealed memfd with everything in it, if that can be had in one step."""
+        memory = self.memory
+        if memory is None or memory.nbytes > _SMALL:
+            return None
+        block = (memory.address, memory.nbytes)
+        return region.fill(label, self.header, block, self.spec, mutable=mutable)
+
     def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
         """Write everything to the empty memfd `fd`: each byte of the value is copied once."""
+        if self.memory is not None:
+            self._blocks, self._offsets = [_Planned(extents.of(self.memory), [self.memory])], [0]
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
-            region.write(fd, [*container.fill(self._header, views, self._offsets), self.spec])
+            region.write(fd, [*container.fill(self.header, views, self._offsets), self.spec])
             return
         # The end first: the blocks that are gathered in place need the file to be there.
         region.write(fd, [self.spec], self.spec_offset)
-        region.write(fd, [self._header])
+        region.write(fd, [self.header])
         for block, offset in zip(self._blocks, self._offsets, strict=True):
             for count in block.write(fd, self.data_start + offset):
                 if progress is not None:
@@ -102,7 +143,7 @@ class _Gathered:
 
     def place(self, path: str, codec: str, leaf: Leaf) -> list[Any]:
         node = [tree.LEAF, codec, leaf.meta, []]
-        first, path = len(self.memories), path or "value"
+        first, path = len(self.memories), path or _ROOT
         for memory in leaf.memory:
             if memory.nbytes:
                 self.memories.append(memory)

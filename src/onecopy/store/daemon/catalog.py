@@ -59,10 +59,12 @@ class Catalog:
         self._make_room(nbytes, old)
         self.books.reserve(owner, nbytes)
 
-    def save(self, message: Save, fds: list[int], owner: object) -> Entry:
+    def save(self, message: Save, fds: list[int], owner: object) -> tuple[Entry, Entry | None]:
         """Publish a segment and keep it; `fds` are it and, if need be, its spec.
 
-        On any error they stay the caller's, and nothing has changed.
+        Returns the entry and the one whose place it took, if any: `settle` them next, before
+        anything else is asked of the catalog. On any error the descriptors stay the caller's, and
+        nothing has changed.
         """
         if message.reserved:
             self.books.unreserve(owner)
@@ -84,11 +86,16 @@ class Catalog:
         entry = Entry(message.name, holding, resident, message.nbytes)
         entry.pinned, entry.ttl, entry.spec_fd = message.pin, message.ttl, spec_fd
         self._publish(entry, old, _record(message, key, status, entry, self.index.hash(key)))
-        self.books.hold(entry)
         if holding.fd != fds[0]:
             os.close(fds[0])  # The segment is held already, by another entry in it.
+        return entry, old
+
+    def settle(self, entry: Entry, old: Entry | None) -> None:
+        """Do what the saver need not wait for: count the entry, and tell others of it."""
+        if old is not None:
+            self.books.drop(old)
+        self.books.hold(entry)
         self._notify("saved", entry.name)
-        return entry
 
     def _replaceable(self, name: str, overwrite: bool) -> Entry | None:
         old = self._entries.get(name)
@@ -115,13 +122,13 @@ class Catalog:
         entry.digest = record.hash
         if old is not None:
             entry.slot = old.slot
+            self.touches.reset(entry.slot)
             self.index.update(entry.slot, record)
-            self.books.drop(old)
         else:
             entry.slot = self._free.pop() if self._free else len(self._entries)
+            self.touches.reset(entry.slot)
             self.index.insert(entry.slot, record)
         self._entries[entry.name] = entry
-        self.touches.reset(entry.slot)
 
     def _prepare_slot(self) -> None:
         """Make sure that the index has room for one more."""
@@ -137,13 +144,20 @@ class Catalog:
 
     # ---- removing ----
 
-    def remove(self, names: list[str]) -> None:
-        """Remove all of `names`, or none if one does not exist."""
+    def remove(self, names: list[str]) -> list[Entry]:
+        """Remove all of `names`, or none if one does not exist; `let_go` of what it returns."""
         missing = [name for name in names if name not in self._entries]
         if missing:
             raise EntryNotFound(f"no entry {missing[0]!r} to remove; store.names() lists them")
-        for name in dict.fromkeys(names):
-            self._forget(self._entries[name], "removed")
+        entries = [self._entries.pop(name) for name in dict.fromkeys(names)]
+        for entry in entries:
+            self._unpublish(entry)
+        return entries
+
+    def let_go(self, entry: Entry, kind: str) -> None:
+        """Do what the remover need not wait for: free the memory, and tell others."""
+        self.books.drop(entry)
+        self._notify(kind, entry.name)
 
     def expire(self, entry: Entry) -> None:
         """Remove an entry whose ttl ran out."""
@@ -151,10 +165,12 @@ class Catalog:
 
     def _forget(self, entry: Entry, kind: str) -> None:
         del self._entries[entry.name]
+        self._unpublish(entry)
+        self.let_go(entry, kind)
+
+    def _unpublish(self, entry: Entry) -> None:
         self.index.remove(entry.slot, entry.digest)
         self._free.append(entry.slot)
-        self.books.drop(entry)
-        self._notify(kind, entry.name)
 
     # ---- asking ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # How often to ask whether removed entries still have users.
 _SWEEP_SECONDS: Final = 0.25
 _TOKEN_SIZE: Final = 16
+# How long to accept nobody when there are no descriptors left, in seconds.
+_BREATHER: Final = 0.05
 
 
 class Server:
@@ -62,8 +65,12 @@ class Server:
     def _accept(self, listener: socket.socket) -> None:
         try:
             sock, _ = listener.accept()
-        except OSError:
-            # The client gave up, or there is no descriptor left: it is in the backlog still.
+        except OSError as error:
+            # The client gave up, or there is no descriptor left: it is in the backlog still, and
+            # the listener stays ready. So look away for a moment, and do not spin.
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._loop.remove(listener.fileno())
+                self._loop.after(_BREATHER, lambda: self.listen(listener))
             return
         # Descriptors up to the limit are for entries; those above it keep the store reachable.
         if sock.fileno() >= self._fd_limit + wire.FDS_LIMIT:
@@ -133,12 +140,11 @@ class Server:
             case messages.Reserve(name, nbytes, overwrite):
                 self._processes.watch(peer)
                 catalog.reserve(peer, name, nbytes, overwrite)
-                peer.reply(messages.Done())
+                peer.reply(_DONE)
             case messages.Fetch(slots):
                 self._fetch(peer, slots)
             case messages.Remove(names):
-                catalog.remove(names)
-                peer.reply(messages.Done())
+                self._remove(peer, names)
             case messages.Stat(names):
                 peer.reply(messages.StatReply([catalog.stat(n) for n in names[: wire.BATCH]]))
             case messages.GetStats():
@@ -157,11 +163,11 @@ class Server:
                 self._acquire(peer, request)
             case messages.Release(number):
                 self._locks.release(number, peer.process)
-                peer.reply(messages.Done())
+                peer.reply(_DONE)
             case messages.Subscribe(prefix):
                 peer.prefix = prefix
                 peer.withdraw = lambda: setattr(peer, "prefix", None)
-                peer.reply(messages.Done())
+                peer.reply(_DONE)
             case messages.Cancel():
                 self._withdraw(peer)
                 peer.reply(messages.Cancelled())
@@ -205,10 +211,17 @@ class Server:
     def _save(self, peer: Peer, request: messages.Save, fds: list[int]) -> None:
         if not fds:
             raise InvalidArgument("a save comes with the descriptor of its segment")
-        entry = self.catalog.save(request, fds, peer)
+        entry, old = self.catalog.save(request, fds, peer)
         fds.clear()  # The catalog's now.
+        peer.reply(_DONE)
+        self.catalog.settle(entry, old)
         self._expiry.watch(entry)
-        peer.reply(messages.Done())
+
+    def _remove(self, peer: Peer, names: list[str]) -> None:
+        entries = self.catalog.remove(names)
+        peer.reply(_DONE)
+        for entry in entries:
+            self.catalog.let_go(entry, "removed")
 
     def _fetch(self, peer: Peer, slots: list[tuple[int, int, int]]) -> None:
         opened: list[int] = []
@@ -288,6 +301,8 @@ class Server:
             started=self._started,
         )
 
+
+_DONE: Final = messages.Done()
 
 _WRITES: Final = (
     messages.Save,
