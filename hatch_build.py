@@ -15,7 +15,7 @@ _BUILD = Path("src/onecopy/native/build.py")
 class NativeBuildHook(BuildHookInterface):
     """Builds `onecopy/native/_native.so`, for wheels and for editable installs."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Compile; on success the wheel is one of this platform, for any Python 3."""
         recipe = runpy.run_path(str(Path(self.root) / _BUILD))
         try:

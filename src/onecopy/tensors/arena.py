@@ -16,7 +16,6 @@ An arena lives until the block that made use of it has ended and the last tensor
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -56,7 +55,6 @@ class _Backing(Protocol):
 
 # All that may still have tensors, by the ids of their memories.
 _arenas: dict[int, Arena] = {}
-_changing = threading.Lock()
 
 
 class Arena:
@@ -78,7 +76,7 @@ class Arena:
         self.label = label
         self.nbytes = -(-nbytes // region.PAGE) * region.PAGE
         self._backing = _back(label, self.nbytes, warm)
-        with _changing:
+        with no_fork:
             _forget_ended()
             _arenas[self._backing.id] = self
 

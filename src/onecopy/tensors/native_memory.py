@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import functools
 import os
-import threading
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onecopy import native
 from onecopy.errors import InvalidArgument, LimitReached
+from onecopy.forks import no_fork
 from onecopy.native import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_REASON_ROOM = 256
+_REASON_ROOM: Final = 256
+
+_u64 = ctypes.c_uint64
 
 
 class Facts(NamedTuple):
@@ -50,9 +51,6 @@ class _Facts(ctypes.Structure):
     ]
 
 
-_installing = threading.Lock()
-
-
 def install() -> None:
     """Make torch ask our allocator; twice is fine.
 
@@ -68,7 +66,7 @@ def install() -> None:
     except OSError as error:
         raise Unavailable(f"torch's libc10 is not where it was expected ({error})") from error
     reason = ctypes.create_string_buffer(_REASON_ROOM)
-    with _installing:
+    with no_fork:
         failed = library.quick.onecopy_allocator_install(
             ctypes.c_void_p(libc10._handle), reason, ctypes.c_size_t(_REASON_ROOM)
         )
@@ -84,12 +82,13 @@ class NativeMemory:
     def __init__(self, fd: int, readonly: int, nbytes: int, warm: int) -> None:
         """Take over both descriptors, if it succeeds."""
         self._library = native.library()
-        number = ctypes.c_uint64()
+        number = _u64()
         _check(
             self._library.slow.onecopy_arena_new(
                 fd, readonly, _u64(nbytes), _u64(warm), ctypes.byref(number)
             )
         )
+        _prepare_locate()
         self.id = number.value
         self._number = number
 
@@ -125,26 +124,28 @@ class NativeMemory:
         return True
 
 
-_u64 = ctypes.c_uint64
-
-
-@functools.cache
-def _locator() -> tuple[ctypes._NamedFuncPointer, ctypes.c_uint64, object]:
-    function = native.library().quick.onecopy_arena_locate
-    function.restype = ctypes.c_uint64
-    function.argtypes = [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p]
-    offset = ctypes.c_uint64()
-    return function, offset, ctypes.byref(offset)
-
-
 def locate(address: int, nbytes: int) -> tuple[int, int]:
     """Return the id of the native arena in which these bytes lie clean, and their offset.
 
-    The id is 0 if there is none.
+    The id is 0 if there is none. Without an arena in this process the library is not loaded.
     """
-    function, offset, reference = _locator()
+    if _locate is None:
+        return 0, 0
     # One variable for all: the interpreter's lock is held until its value is read.
-    return function(address, nbytes, reference), offset.value
+    return _locate(address, nbytes, _offset_reference), _offset.value
+
+
+_offset = _u64()
+_offset_reference = ctypes.byref(_offset)
+_locate: Callable[[int, int, object], int] | None = None
+
+
+def _prepare_locate() -> None:
+    global _locate
+    function = native.library().quick.onecopy_arena_locate
+    function.restype = _u64
+    function.argtypes = [_u64, _u64, ctypes.c_void_p]
+    _locate = function
 
 
 def _check(code: int) -> None:

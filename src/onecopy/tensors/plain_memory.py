@@ -11,6 +11,7 @@ import errno
 import itertools
 import mmap
 import os
+import re
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -30,8 +31,11 @@ _MAP_NORESERVE: Final = 0x4000
 _MAP_FAILED: Final = ctypes.c_void_p(-1).value
 _PUNCH_KEEPING_SIZE: Final = 0x03
 
-# What a page is, in the order of the C library: open, never to be used again, private.
-_OPEN, _KEPT, _FROZEN = 0, 1, 2
+# States of a page. A kept one was in use when this process forked: the child still reads it. A
+# frozen one belongs to an entry, and is private here. Neither is ever used again.
+_OPEN, _KEPT, _FROZEN = b"\0", b"\1", b"\2"
+_ARE_OPEN: Final = re.compile(b"\0+")
+_ARE_SHARED: Final = re.compile(b"[\0\1]+")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -142,12 +146,11 @@ class PlainMemory:
     def _give(self, first: int, pages: int) -> None:
         with self._lock:
             self._live.pop(first)
-            if self._states.count(_OPEN, first, first + pages) == pages:
-                _libc.fallocate(self._fd, _PUNCH_KEEPING_SIZE, first * PAGE, pages * PAGE)
-                self._free.setdefault(pages, []).append(first)
-            else:
-                # On private pages this drops copies; on shared ones, nothing but their mapping.
-                _libc.madvise(self.base + first * PAGE, pages * PAGE, mmap.MADV_DONTNEED)
+            # On private pages this drops copies; on shared ones, nothing but their mapping.
+            _libc.madvise(self.base + first * PAGE, pages * PAGE, mmap.MADV_DONTNEED)
+            for start, stop in self._runs(_ARE_OPEN, first, first + pages):
+                _libc.fallocate(self._fd, _PUNCH_KEEPING_SIZE, start * PAGE, (stop - start) * PAGE)
+                self._free.setdefault(stop - start, []).append(start)
             self._end_if_unused()
 
     def facts(self) -> Facts | None:
@@ -193,11 +196,14 @@ class PlainMemory:
         return True
 
     def _freeze_run(self, first: int, end: int) -> None:
-        # Page by page of what is left: two extents may share one, and mapping it again would
-        # drop what was written to it since.
-        for start, stop in _runs(self._states, first, end):
+        # Two extents may share a page, and mapping it again would drop what was written since.
+        for start, stop in self._runs(_ARE_SHARED, first, end):
             self._map_private(start, stop)
-            self._states[start:stop] = bytes([_FROZEN]) * (stop - start)
+            self._states[start:stop] = _FROZEN * (stop - start)
+
+    def _runs(self, states: re.Pattern[bytes], first: int, end: int) -> list[tuple[int, int]]:
+        """Return the runs of pages in such states."""
+        return [match.span() for match in states.finditer(self._states, first, end)]
 
     def _map_private(self, first: int, end: int) -> None:
         address = _libc.mmap(
@@ -220,12 +226,12 @@ class PlainMemory:
         self._lock.acquire()
         if not self._inherited:
             for first, pages in self._live.items():
-                for start, stop in _runs(self._states, first, first + pages):
-                    self._states[start:stop] = bytes([_KEPT]) * (stop - start)
+                for start, stop in self._runs(_ARE_OPEN, first, first + pages):
+                    self._states[start:stop] = _KEPT * (stop - start)
 
     def _after_fork(self) -> None:
         if self._mapping is not None and not self._inherited:
-            for start, stop in _runs(self._states, 0, len(self._states)):
+            for start, stop in self._runs(_ARE_SHARED, 0, len(self._states)):
                 self._map_private(start, stop)
             self._inherited = True
             os.close(self._fd)
@@ -245,18 +251,6 @@ def locate(address: int, nbytes: int) -> tuple[int, int]:
 def _pages(offset: int, nbytes: int) -> tuple[int, int]:
     first = offset // PAGE
     return first, -(-(offset + nbytes) // PAGE) if nbytes else first
-
-
-def _runs(states: bytearray, first: int, end: int) -> list[tuple[int, int]]:
-    """Return the runs of pages that are not frozen."""
-    runs = []
-    while first < end:
-        stop = states.find(_FROZEN, first, end)
-        stop = end if stop < 0 else stop
-        if stop > first:
-            runs.append((first, stop))
-        first = stop + 1
-    return runs
 
 
 _forking: list[Any] = []

@@ -27,7 +27,7 @@ _LIFTS: Final = frozenset({torch.ops.aten.lift.default, torch.ops.aten.lift_fres
 _modes = threading.local()
 
 
-class Redirect(TorchDispatchMode):
+class Redirect(TorchDispatchMode):  # type: ignore[misc]  # torch is not checked
     """Moves the results of this thread's operations into a memory."""
 
     def __init__(self, memory: PlainMemory) -> None:
