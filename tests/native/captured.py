@@ -1,7 +1,7 @@
 """Ways to make tensors: what `with store.storage():` captures, and what it cannot.
 
-Each makes a tensor, or a module, from nothing or from the inputs that were made outside. docs/storage.md
-names those that are not captured, and why.
+Each makes a tensor, or a module, from nothing or from inputs that were made outside.
+docs/storage.md names those that are not captured, and why.
 """
 
 from __future__ import annotations
