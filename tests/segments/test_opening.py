@@ -11,7 +11,7 @@ from onecopy.segments import region
 from onecopy.segments.mapping import Mapping, Mode
 from onecopy.segments.opening import Opening, mapper
 
-needs_library = pytest.mark.skipif(native.load() is None, reason="the C library was not built")
+needs_library = pytest.mark.skipif(native.find() is None, reason="the C library was not built")
 
 GENERATION, PULSE, LAST, HITS = range(4)
 
@@ -109,5 +109,5 @@ def test_what_is_not_as_expected_is_left_alone(
 def test_without_the_library_there_is_no_mapper(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "load", lambda: None)
+    monkeypatch.setattr(native, "find", lambda: None)
     assert mapper(scene.opening, "private") is None

@@ -16,7 +16,7 @@ def client(
     request: pytest.FixtureRequest, store: onecopy.Store, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[onecopy.Store]:
     if request.param == "python":
-        monkeypatch.setattr(native, "load", lambda: None)
+        monkeypatch.setattr(native, "find", lambda: None)
     with onecopy.connect("test", timeout=5, direct=True) as client:
         yield client
 

@@ -1,36 +1,64 @@
-"""The small C library: plain C, without headers of torch or Python.
+"""The small C library: torch's CPU allocator redirected into arenas; loads and saves in one step.
 
-It is built when the package is (`hatch_build.py`). Where there was no compiler it is missing, and
-what needs it does without: slower, or not at all, and says so.
+Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
+of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
+and of a small save. A wheel contains it built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+import functools
 from pathlib import Path
-from typing import Final
+from typing import NamedTuple
 
-PATH: Final = Path(__file__).parent / "_native.so"
+_PATH = Path(__file__).with_name("_native.so")
 
 
-@cache
-def load() -> tuple[ctypes.PyDLL, ctypes.CDLL] | None:
-    """Return the library twice, or None if it is not there.
+class Unavailable(Exception):
+    """The library, or a part of it, cannot be used here; the text says why."""
 
-    Calls through the first keep the interpreter's lock, which is right for what takes a few
-    microseconds: while another thread has it, a call would wait for longer than it takes.
+
+class Library(NamedTuple):
+    """The loaded library: the same functions, called with or without the interpreter's lock."""
+
+    quick: ctypes.PyDLL
+    """Keeps the lock: for what takes less time than giving it back and getting it again."""
+    slow: ctypes.CDLL
+    """Lets other threads run meanwhile."""
+
+
+@functools.cache
+def library() -> Library:
+    """Return the library, loaded when first asked for.
+
+    Raises:
+        Unavailable: it was not built, or does not load.
     """
     try:
-        both = ctypes.PyDLL(str(PATH)), ctypes.CDLL(str(PATH))
-    except OSError:
+        loaded = Library(ctypes.PyDLL(str(_PATH)), ctypes.CDLL(str(_PATH)))
+    except OSError as error:
+        reason = f"it does not load ({error})" if _PATH.exists() else "it was not built"
+        raise Unavailable(
+            f"onecopy's C library is not there: {reason}; install a C compiler, then onecopy anew, "
+            "or run `python -m onecopy.native.build`"
+        ) from error
+    for each in loaded:
+        _declare(each)
+    return loaded
+
+
+@functools.cache
+def find() -> Library | None:
+    """Return the library, or None: for those who can do without it. It is looked for once."""
+    try:
+        return library()
+    except Unavailable:
         return None
-    for library in both:
-        _declare(library)
-    return both
 
 
 def _declare(library: ctypes.CDLL) -> None:
+    """Declare what is called where microseconds count: ctypes then converts in fewer steps."""
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     library.onecopy_map.restype = pointer
     library.onecopy_map.argtypes = [pointer]

@@ -39,7 +39,7 @@ static void touch(volatile uint64_t *slot)
     if (!slot)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    slot[0] = now.tv_sec * 1000000000ull + now.tv_nsec;
+    slot[0] = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     slot[1]++;
 }
 
@@ -70,8 +70,8 @@ API int onecopy_fill(const char *label, int flags, int seals, const void *header
 {
     struct iovec parts[3] = {
         {(void *)header, header_size}, {(void *)block, block_size}, {(void *)spec, spec_size}};
-    ssize_t size = header_size + block_size + spec_size;
-    int fd = memfd_create(label, flags);
+    const ssize_t size = (ssize_t)(header_size + block_size + spec_size);
+    const int fd = memfd_create(label, (unsigned)flags);
     if (fd < 0)
         return -1;
     if (pwritev(fd, parts, 3, 0) == size && fcntl(fd, F_ADD_SEALS, seals) == 0)

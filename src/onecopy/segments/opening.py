@@ -43,11 +43,11 @@ def mapper(opening: Opening, mode: Mode) -> Callable[[], Mapping | None] | None:
     It returns None if the segment cannot be had this way (any more). The memory that `opening`
     points into must outlive it.
     """
-    libraries = native.load()
-    if libraries is None:
+    library = native.find()
+    if library is None:
         return None
     opening.protection, opening.sharing = FLAGS[mode]
-    call = libraries[0].onecopy_map
+    call = library.quick.onecopy_map
     pointer, nbytes = ctypes.byref(opening), opening.extent
 
     def map_now() -> Mapping | None:

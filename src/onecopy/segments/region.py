@@ -68,12 +68,12 @@ def fill(
 
     It does in one step what `create`, `write` and `seal` do; None if they have to.
     """
-    libraries = native.load()
-    if libraries is None:
+    library = native.find()
+    if library is None:
         return None
     seals = SIZE_SEALS if mutable else IMMUTABLE_SEALS
     address, nbytes = block
-    fd: int = libraries[0].onecopy_fill(
+    fd: int = library.quick.onecopy_fill(
         label.encode(), _flags, seals, header, len(header), address, nbytes, spec, len(spec)
     )
     return fd if fd >= 0 else None

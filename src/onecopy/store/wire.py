@@ -73,12 +73,12 @@ def exchange(sock: socket.socket, data: bytes, fd: int) -> bytes | None:
 
     Descriptors that come with the answer are dropped. Raises `OSError` as sockets do.
     """
-    libraries = native.load()
-    if libraries is None:
+    library = native.find()
+    if library is None:
         send(sock, data, (fd,))
         return None
     buffer = _local.buffer
-    count: int = libraries[1].onecopy_exchange(
+    count: int = library.slow.onecopy_exchange(
         sock.fileno(), data, len(data), fd, _local.address, MESSAGE_LIMIT
     )
     if count >= 0:

@@ -1,0 +1,169 @@
+"""An arena's memory, where the C library redirects torch's allocator."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from onecopy import native
+from onecopy.errors import InvalidArgument, LimitReached
+from onecopy.forks import no_fork
+from onecopy.native import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_REASON_ROOM: Final = 256
+
+_u64 = ctypes.c_uint64
+
+
+class Facts(NamedTuple):
+    """What an arena holds, in bytes unless it says otherwise."""
+
+    base: int
+    """The address of its first byte."""
+    nbytes: int
+    fd: int
+    """-1 if the arena was inherited by fork."""
+    blocks: int
+    """How many blocks live."""
+    used: int
+    """What they occupy, rounded as they are."""
+    warm: int
+    """Free pages that are kept in memory until the last thread leaves."""
+    closed: int
+    """Pages that are never used again: frozen, or in use when this process forked."""
+    refused: int
+    """How many allocations found no room and went to torch's own allocator."""
+    refused_bytes: int
+    open: int
+    """How many `with` blocks have it entered."""
+
+
+class _Facts(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64 if name == "fd" else ctypes.c_uint64) for name in Facts._fields
+    ]
+
+
+def install() -> None:
+    """Make torch ask our allocator; twice is fine.
+
+    Raises:
+        Unavailable: the library is not there, or does not fit this torch.
+    """
+    import torch
+
+    library = native.library()
+    path = Path(torch.__file__).with_name("lib") / "libc10.so"
+    try:
+        libc10 = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Unavailable(f"torch's libc10 is not where it was expected ({error})") from error
+    reason = ctypes.create_string_buffer(_REASON_ROOM)
+    with no_fork:
+        failed = library.quick.onecopy_allocator_install(
+            ctypes.c_void_p(libc10._handle), reason, ctypes.c_size_t(_REASON_ROOM)
+        )
+    if failed:
+        raise Unavailable(
+            f"torch {torch.__version__} does not fit onecopy's allocator: {reason.value.decode()}"
+        )
+
+
+class NativeMemory:
+    """An arena of the C library; blocks come and go as torch asks for them."""
+
+    def __init__(self, fd: int, readonly: int, nbytes: int, warm: int) -> None:
+        """Take over both descriptors, if it succeeds."""
+        self._library = native.library()
+        number = _u64()
+        _check(
+            self._library.slow.onecopy_arena_new(
+                fd, readonly, _u64(nbytes), _u64(warm), ctypes.byref(number)
+            )
+        )
+        _prepare_locate()
+        self.id = number.value
+        self._number = number
+
+    def enter(self) -> None:
+        """From here on this thread allocates here."""
+        _check(self._library.quick.onecopy_arena_enter(self._number))
+
+    def leave(self) -> None:
+        """End the innermost `enter` of this thread, which must be of this memory."""
+        _check(self._library.slow.onecopy_arena_leave(self._number))
+
+    def release(self) -> None:
+        """Let it end with its last block; twice is fine."""
+        self._library.slow.onecopy_arena_release(self._number)
+
+    def facts(self) -> Facts | None:
+        """Return what it holds, or None when it has ended."""
+        facts = _Facts()
+        if self._library.quick.onecopy_arena_facts(self._number, ctypes.byref(facts)):
+            return None
+        return Facts(*(getattr(facts, name) for name in Facts._fields))
+
+    def freeze(self, extents: Sequence[tuple[int, int]]) -> bool:
+        """Make pages private; False, and nothing changed, if some already are."""
+        flat = array("Q", [number for extent in extents for number in extent])
+        address = ctypes.c_void_p(flat.buffer_info()[0])
+        code = self._library.slow.onecopy_arena_freeze(
+            self._number, address, ctypes.c_size_t(len(extents))
+        )
+        if code == errno.EBUSY:
+            return False
+        _check(code)
+        return True
+
+
+def locate(address: int, nbytes: int) -> tuple[int, int]:
+    """Return the id of the native arena in which these bytes lie clean, and their offset.
+
+    The id is 0 if there is none. Without an arena in this process the library is not loaded.
+    """
+    if _locate is None:
+        return 0, 0
+    # One variable for all: the interpreter's lock is held until its value is read.
+    return _locate(address, nbytes, _offset_reference), _offset.value
+
+
+_offset = _u64()
+_offset_reference = ctypes.byref(_offset)
+_locate: Callable[[int, int, object], int] | None = None
+
+
+def _prepare_locate() -> None:
+    global _locate
+    function = native.library().quick.onecopy_arena_locate
+    function.restype = _u64
+    function.argtypes = [_u64, _u64, ctypes.c_void_p]
+    _locate = function
+
+
+def _check(code: int) -> None:
+    if code == 0:
+        return
+    if code == errno.ENOMEM:
+        raise LimitReached(
+            code,
+            "no address space, or no memory map, is left for an arena (ulimit -v, the sysctl "
+            "vm.max_map_count); drop loaded tensors, or ask for a smaller arena",
+        )
+    raise InvalidArgument(_MISUSES.get(code, f"the arena refused: {os.strerror(code)}"))
+
+
+_MISUSES = {
+    errno.ENOENT: "this arena has ended; make another one",
+    errno.EPERM: "arenas are left by the thread that entered them, the innermost first",
+    errno.ECHILD: "this arena is the parent process's; make one here",
+    errno.E2BIG: "too many arenas are entered within one another",
+    errno.EINVAL: "these bytes are not in the arena",
+}
