@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import signal
+from typing import Final
 
 
 def prepare() -> None:
@@ -22,13 +23,22 @@ def prepare() -> None:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 
-def in_use(fd: int) -> bool:
-    """Say whether anybody but the holder of `fd` has this file open or mapped."""
+# For a file of another user; on file systems that know no leases.
+_UNKNOWN: Final = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
+
+
+def in_use(fd: int, *, unknown: bool = True) -> bool:
+    """Say whether anybody but the holder of `fd` has this file open or mapped.
+
+    `unknown` is the answer where the kernel has none.
+    """
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
+        if error.errno == errno.EAGAIN:
             return True
+        if error.errno in _UNKNOWN:
+            return unknown
         raise
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

@@ -51,8 +51,17 @@ class Packed:
         self.size = self.spec_offset + len(self.spec)
         self.nbytes = sum(sizes)
 
+    def as_file(self, trailer: int, align: int) -> Packed:
+        """Make room for what a file has more than a segment: a checksum, `trailer` bytes."""
+        self._header = container.as_file(self._header, trailer, align)
+        shift = len(self._header) - self.data_start
+        self.data_start += shift
+        self.spec_offset += shift
+        self.size += shift + trailer
+        return self
+
     def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
-        """Write everything to the empty memfd `fd`: each byte of the value is copied once."""
+        """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
             region.write(fd, [*container.fill(self._header, views, self._offsets), self.spec])
