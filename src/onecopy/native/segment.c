@@ -25,6 +25,7 @@ struct opening {
     uint64_t expected;                   /* what it was when the slot was read */
     const volatile uint32_t *pulse;      /* of the daemon, in the index */
     uint64_t ino, size, extent;          /* of the segment; how much of it to map */
+    uint64_t modified;                   /* of a file: when, in ns; 0 for a memfd */
     volatile uint64_t *touch;            /* of its slot: when it was last loaded, how often */
     uint32_t thread;                     /* the pulse while the daemon lives */
     int32_t directory;                   /* /proc/<daemon>/fd */
@@ -43,6 +44,13 @@ static void touch(volatile uint64_t *slot)
     slot[1]++;
 }
 
+static int unmodified(const struct opening *entry, const struct stat *status)
+{
+    const struct timespec *time = &status->st_mtim;
+    return !entry->modified
+        || entry->modified == (uint64_t)time->tv_sec * 1000000000ull + (uint64_t)time->tv_nsec;
+}
+
 /* Open and map an entry. Returns the address, or 0: let Python try. */
 API void *onecopy_map(const struct opening *entry)
 {
@@ -55,7 +63,7 @@ API void *onecopy_map(const struct opening *entry)
      * when it was opened by number, so it was this entry's. */
     if (*entry->generation == entry->expected && *entry->pulse == entry->thread
         && fstat(fd, &status) == 0 && status.st_ino == entry->ino
-        && (uint64_t)status.st_size == entry->size)
+        && (uint64_t)status.st_size == entry->size && unmodified(entry, &status))
         address = mmap(0, entry->extent, entry->protection, entry->sharing, fd, 0);
     close(fd);
     if (address == MAP_FAILED)

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from onecopy.errors import CorruptEntry
+from onecopy.segments.checksum import NO_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 RESERVED: Final = "__onecopy"
 SPEC_NAME: Final = f"{RESERVED}_spec__"
+TRAILER_NAME: Final = f"{RESERVED}_entry__"
 METADATA: Final = "__metadata__"
 FORMAT: Final = "1"
 
@@ -101,6 +103,28 @@ def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int
         fields[label.name] = TensorInfo(label.dtype, label.shape, (start, start + size))
         end = start + size
     fields[SPEC_NAME] = _bytes_from(end, end + spec)
+    return _text(fields, align)
+
+
+def as_file(header: bytes, trailer: int, align: int) -> bytes:
+    """Return the header of an entry's segment as its file needs it, its length included.
+
+    It gets a place for the checksum, and `trailer` bytes follow the spec.
+    """
+    fields = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
+    end = msgspec.json.decode(fields[SPEC_NAME], type=TensorInfo).data_offsets[1]
+    del fields[METADATA]
+    return _text(
+        {
+            METADATA: {"format": "pt", "onecopy": FORMAT, "crc32": NO_DIGITS},
+            **fields,
+            TRAILER_NAME: _bytes_from(end, end + trailer),
+        },
+        align,
+    )
+
+
+def _text(fields: dict[str, Any], align: int) -> bytes:
     text = msgspec.json.encode(fields)
     text += b" " * (-(8 + len(text)) % align)
     return len(text).to_bytes(8, "little") + text

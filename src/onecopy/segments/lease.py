@@ -12,6 +12,7 @@ is to kill it; readers open with O_NONBLOCK and try again on EWOULDBLOCK.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import signal
 
@@ -21,12 +22,15 @@ def prepare() -> None:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 
-def in_use(fd: int) -> bool:
-    """Say whether anybody but the holder of `fd` has this file open or mapped."""
+def in_use(fd: int, *, unknown: bool = True) -> bool:
+    """Say whether anybody but the holder of `fd` has this file open or mapped.
+
+    `unknown` is the answer where the kernel has none: for a file of another user, or on a file
+    system that knows no leases.
+    """
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    except OSError:
-        # EAGAIN, or something that keeps us from knowing: then nothing may be taken for unused.
-        return True
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else unknown
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

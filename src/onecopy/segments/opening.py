@@ -27,6 +27,7 @@ class Opening(ctypes.Structure):
         ("ino", ctypes.c_uint64),
         ("size", ctypes.c_uint64),
         ("extent", ctypes.c_uint64),
+        ("modified", ctypes.c_uint64),
         ("touch", ctypes.c_void_p),
         ("thread", ctypes.c_uint32),
         ("directory", ctypes.c_int32),

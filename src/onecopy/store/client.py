@@ -16,10 +16,12 @@ from onecopy.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from onecopy.segments import region
+from onecopy.segments import region, trailer
 from onecopy.store import index, messages, wire
 from onecopy.store.channel import Channel, Disconnected, stuck
 from onecopy.store.deadline import Deadline
+from onecopy.store.filing import filling as _filling
+from onecopy.store.filing import save_file
 from onecopy.store.index import Busy
 from onecopy.store.loader import ABSENT, Loader
 from onecopy.store.lock import Lock
@@ -47,9 +49,6 @@ _LONGEST_RETRY: Final = 0.1
 _NOW: Final = Deadline(0)
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-# Segments that threads of this process are filling right now.
-_filling: set[int] = set()
 
 
 def _forget_sessions() -> None:
@@ -221,6 +220,11 @@ class Store:
         """
         key = check_name(name)
         packed = Packed(value, _check_align(align))
+        session = self._session
+        publish, kind = _publish, region.SEALED
+        if session is not None and session.directory:
+            packed.as_file(trailer.nbytes_for(key), align)
+            publish, kind = save_file, region.FILE
         message = messages.Save(
             name=name,
             size=packed.size,
@@ -233,9 +237,10 @@ class Store:
             overwrite=overwrite,
             pin=pin,
             ttl=ttl,
-            reserved=packed.size > _RESERVE_ABOVE,
+            reserved=kind == region.FILE or packed.size > _RESERVE_ABOVE,
+            kind=kind,
         )
-        self._with_channel(lambda channel: _publish(channel, message, packed, progress))
+        self._with_channel(lambda channel: publish(channel, message, packed, progress))
 
     @overload
     def load(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any: ...

@@ -64,6 +64,7 @@ _NAME_AT: Final = _FIELDS.size
 
 MUTABLE: Final = 1
 APART: Final = 2
+PARTS: Final = 4
 
 _EMPTY: Final = 0
 _TOMBSTONE: Final = 1
@@ -118,6 +119,7 @@ class Found:
         "ino",
         "modified",
         "mutable",
+        "parts",
         "size",
         "slot",
         "spec",
@@ -139,6 +141,8 @@ class Found:
         self.mutable = bool(flags & MUTABLE)
         self.extent = self.spec_offset if flags & APART else self.size
         """How much of the segment to map."""
+        self.parts = bool(flags & PARTS)
+        """Whether the value is a list of names of entries, whose dicts make up the value."""
         self.spec = spec
 
 

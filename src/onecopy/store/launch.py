@@ -28,7 +28,13 @@ _STOP_SECONDS: Final = 10.0
 _owned: list[tuple[int, subprocess.Popen[bytes]]] = []
 
 
-def start(name: str, *, capacity: int | str | None = None, direct: bool | None = None) -> Store:
+def start(
+    name: str,
+    *,
+    dir: str | os.PathLike[str] | None = None,  # the word for it everywhere
+    capacity: int | str | None = None,
+    direct: bool | None = None,
+) -> Store:
     """Start a store that belongs to this process, and connect to it.
 
     Its daemon ends when the store is closed or this process ends, however it ends; a forked
@@ -36,11 +42,14 @@ def start(name: str, *, capacity: int | str | None = None, direct: bool | None =
 
     Args:
         name: letters, digits, `.`, `_` and `-`.
-        capacity: bytes, or text such as `"8GiB"`; half of the memory if None.
+        dir: keep entries as files in this directory, which is made if need be: they are there
+            again whenever a store is started on it. None keeps them in memory.
+        capacity: bytes, or text such as `"8GiB"`; if None, half of the memory or, for a
+            directory, all of its file system.
         direct: see `connect`.
 
     Raises:
-        StoreRunning: a store of that name runs already.
+        StoreRunning: a store of that name runs already, or another one on that directory.
     """
     place = Place(name)
     owner = os.pidfd_open(os.getpid())
@@ -48,9 +57,10 @@ def start(name: str, *, capacity: int | str | None = None, direct: bool | None =
         config = Config(
             name=name,
             base=str(place.base.absolute()),
-            capacity=default_capacity() if capacity is None else parse_size(capacity),
+            capacity=default_capacity(dir) if capacity is None else parse_size(capacity),
             owner=owner,
             keep_log=False,
+            directory=directory(dir),
         )
         process = spawn(config, pass_fds=[owner])
     finally:
@@ -75,9 +85,17 @@ def connect(name: str, *, timeout: float = 30, direct: bool | None = None) -> St
     return Store(name, timeout=timeout, direct=direct)
 
 
-def default_capacity() -> int:
-    """Return half of the memory that this machine, or its control group, has."""
-    return memory.total() // 2
+def default_capacity(dir: str | os.PathLike[str] | None = None) -> int:
+    """Return half of the memory that this machine, or its control group, has.
+
+    For a directory it is the size of its file system: a full disk is noticed in time.
+    """
+    return memory.total() // 2 if dir is None else memory.disk(Path(dir).absolute())
+
+
+def directory(dir: str | os.PathLike[str] | None) -> str | None:
+    """Return the directory of a store as its daemon needs it, which works in another one."""
+    return None if dir is None else str(Path(dir).absolute())
 
 
 def command(config: Config) -> list[str]:

@@ -1,4 +1,4 @@
-"""How much memory a store may take: the machine's, or its control group's if that is less."""
+"""How much a store may take: the machine's memory, or its control group's if less; or a disk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def total() -> int:
     """Return the bytes of memory that this process's processes can have at most."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(machine, *limits(), NO_LIMIT)
+
+
+def disk(path: Path) -> int:
+    """Return the size in bytes of the file system where `path` is, or will be."""
+    while not path.exists():
+        path = path.parent
+    facts = os.statvfs(path)
+    return facts.f_blocks * facts.f_frsize
 
 
 def limits() -> Iterator[int]:

@@ -65,6 +65,8 @@ class Save(Message, frozen=True, gc=False):
     apart: bool = False
     """Whether the packed spec is not in the segment, whose data ends at `spec_offset`. If it
     is too long for the index, a second descriptor comes along: a sealed memfd of it."""
+    parts: bool = False
+    """Whether the value is a list of names: of the entries whose dicts make up the value."""
 
 
 class Fetch(Message, frozen=True, gc=False):
@@ -155,10 +157,13 @@ class Welcome(Message, frozen=True, gc=False):
     touch_size: int
     writable: bool
     """Whether this client may change anything."""
+    directory: str = ""
+    """Where the entries are files; empty if they are memory."""
 
 
 class Done(Message, frozen=True, gc=False):
-    """It is done."""
+    """It is done. To a Reserve of a store whose entries are files, the file to fill comes along,
+    and the directory, to sync it after the save."""
 
 
 class Ready(Message, frozen=True, gc=False):
@@ -229,6 +234,8 @@ class StoreStats(msgspec.Struct, array_like=True, frozen=True):
     """Open connections."""
     started: float
     """Seconds since the epoch."""
+    directory: str = ""
+    """Where its entries are files; empty if they are memory."""
 
 
 class StatsReply(Message, frozen=True, gc=False):

@@ -128,6 +128,7 @@ class Session:
             self.incarnation = welcome.incarnation
             self.pid = welcome.pid
             self.writable = welcome.writable
+            self.directory = welcome.directory
             self.index = IndexReader(map_fd(fds[0], welcome.index_size, "readonly"), welcome.thread)
             self._touched = _map_touches(welcome, fds)
             self.touches = self._touched and self._touched.view().cast("Q")
@@ -176,7 +177,7 @@ class Session:
         What it returns is used only while this session is.
         """
         directory = self.opener.directory
-        if directory is None or found.modified:
+        if directory is None:
             return None
         opening = Opening(
             generation=self.index.address + 8 * found.word,
@@ -185,6 +186,7 @@ class Session:
             ino=found.ino,
             size=found.size,
             extent=found.extent,
+            modified=found.modified,
             touch=self._touch_address(found.slot),
             thread=self.index.thread,
             directory=directory,

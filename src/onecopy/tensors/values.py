@@ -90,8 +90,17 @@ class Packed:
         block = (memory.address, memory.nbytes)
         return region.fill(label, self.header, block, self.spec, mutable=mutable)
 
+    def as_file(self, trailer: int, align: int) -> Packed:
+        """Make room for what a file has more than a segment: a checksum, `trailer` bytes."""
+        self.header = container.as_file(self.header, trailer, align)
+        shift = len(self.header) - self.data_start
+        self.data_start += shift
+        self.spec_offset += shift
+        self.size += shift + trailer
+        return self
+
     def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
-        """Write everything to the empty memfd `fd`: each byte of the value is copied once."""
+        """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if self.memory is not None:
             self._blocks, self._offsets = [_Planned(extents.of(self.memory), [self.memory])], [0]
         if progress is None and not any(block.compact for block in self._blocks):

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 class Holding:
     """A segment that the daemon holds: that of one entry or, of an arena, of several."""
 
-    __slots__ = ("entries", "fd", "key", "opened", "present")
+    __slots__ = ("entries", "fd", "file", "key", "opened", "present")
 
-    def __init__(self, fd: int, key: tuple[int, int]) -> None:
+    def __init__(self, fd: int, key: tuple[int, int], *, file: bool = False) -> None:
         self.fd = fd
+        self.file = file
+        """Whether it is a file, of which others may be the owner or the file system unaware of
+        leases. It is then taken for unused: its space on the disk outlives its name anyway."""
         self.key = key
         """Its device and inode."""
         self.opened = False
@@ -39,12 +42,12 @@ class Holding:
         """Whether any process has it open or mapped; asks the kernel."""
         if not self.opened:
             try:
-                self._open()
+                self.open_anew()
             except OSError:
                 return True  # At the limit on open files nobody can tell: ask again later.
-        return lease.in_use(self.fd)
+        return lease.in_use(self.fd, unknown=not self.file)
 
-    def _open(self) -> None:
+    def open_anew(self) -> None:
         """Put a description that was opened behind our descriptor: only such a one can ask.
 
         Left until the first question, because it would double the work of a small save. The
@@ -137,7 +140,9 @@ class Books:
         """Give up a reservation, if there is one."""
         self._reserved.pop(owner, None)
 
-    def holding(self, status: os.stat_result, fd: int, *, shared: bool) -> Holding:
+    def holding(
+        self, status: os.stat_result, fd: int, *, shared: bool, file: bool = False
+    ) -> Holding:
         """Return what holds a segment, by now or in future.
 
         Raises `InvalidArgument` if it is held already, and is not one that entries may share.
@@ -146,7 +151,7 @@ class Books:
         key = (status.st_dev, status.st_ino)
         holding = self._holdings.get(key)
         if holding is None:
-            return Holding(fd, key)
+            return Holding(fd, key, file=file)
         if not shared:
             raise InvalidArgument("this segment is, or was, another entry; save a new one")
         return holding
@@ -158,8 +163,8 @@ class Books:
         holding.entries += 1
         holding.present += 1
         self._holdings[holding.key] = holding
-        if not entry.pinned:
-            self._push(entry)
+        if not entry.pinned and entry.resident:
+            self._push(entry)  # To evict what takes no room would help nobody.
 
     def _push(self, entry: Entry) -> None:
         agenda = self._lasting if entry.ttl is None else self._mortal

@@ -47,10 +47,17 @@ class Catalog:
         """Return when an entry was last loaded, in CLOCK_MONOTONIC ns; clients say so."""
         return self.touches.last_used(entry.slot) if entry.present else 0
 
+    def reopen(self) -> list[Entry]:
+        """Publish what an earlier daemon left, and return it: nothing, if entries are memory."""
+        return []
+
     # ---- saving ----
 
-    def reserve(self, owner: object, name: str, nbytes: int, overwrite: bool) -> None:
-        """Make and hold room for a save to come; refuse it before anything is written."""
+    def reserve(self, owner: object, name: str, nbytes: int, overwrite: bool) -> list[int]:
+        """Make and hold room for a save to come; refuse it before anything is written.
+
+        Returns descriptors to send along, which the caller closes: none, if entries are memory.
+        """
         check_name(name)
         if nbytes < 0:
             raise InvalidArgument(f"a segment cannot have {nbytes} bytes")
@@ -58,6 +65,11 @@ class Catalog:
         old = self._replaceable(name, overwrite)
         self._make_room(nbytes, old)
         self.books.reserve(owner, nbytes)
+        return []
+
+    def unreserve(self, owner: object) -> None:
+        """Give up what a client reserved."""
+        self.books.unreserve(owner)
 
     def save(self, message: Save, fds: list[int], owner: object) -> tuple[Entry, Entry | None]:
         """Publish a segment and keep it; `fds` are it and, if need be, its spec.
@@ -72,14 +84,16 @@ class Catalog:
         _check_fields(message, key)
         old = self._replaceable(message.name, message.overwrite)
         status = region.check(fds[0], message.size, mutable=message.mutable, kind=message.kind)
-        holding = self.books.holding(status, fds[0], shared=message.kind != region.SEALED)
+        file = message.kind == region.FILE
+        shared = message.kind != region.SEALED
+        holding = self.books.holding(status, fds[0], shared=shared, file=file)
         spec_fd = _check_spec(message, fds)
-        resident = _resident(message, status)
+        resident = self._resident(message, status)
         # What can fail comes first: at the limit on descriptors nothing is evicted in vain.
         self._check_descriptor(max(fds))
         if old is None:
             self._prepare_slot()
-        if self._group and message.kind != region.FILE:
+        if self._group and not file:
             for fd in fds:
                 os.fchmod(fd, 0o644)
         self._make_room(resident, old)
@@ -96,6 +110,14 @@ class Catalog:
             self.books.drop(old)
         self.books.hold(entry)
         self._notify("saved", entry.name)
+
+    def _resident(self, message: Save, status: os.stat_result) -> int:
+        """Return how much of the capacity an entry takes, in bytes."""
+        if message.kind == region.FILE:
+            return 0  # The kernel drops a file's pages when it needs the memory.
+        if message.kind == region.ARENA:
+            return -(-message.nbytes // region.PAGE) * region.PAGE
+        return region.resident(status, mutable=message.mutable)
 
     def _replaceable(self, name: str, overwrite: bool) -> Entry | None:
         old = self._entries.get(name)
@@ -149,9 +171,15 @@ class Catalog:
         missing = [name for name in names if name not in self._entries]
         if missing:
             raise EntryNotFound(f"no entry {missing[0]!r} to remove; store.names() lists them")
-        entries = [self._entries.pop(name) for name in dict.fromkeys(names)]
-        for entry in entries:
-            self._unpublish(entry)
+        entries: list[Entry] = []
+        try:
+            for name in dict.fromkeys(names):
+                self._unpublish(self._entries[name])
+                entries.append(self._entries.pop(name))
+        except OSError:
+            for entry in entries:
+                self.let_go(entry, "removed")
+            raise
         return entries
 
     def let_go(self, entry: Entry, kind: str) -> None:
@@ -164,8 +192,8 @@ class Catalog:
         self._forget(entry, "expired")
 
     def _forget(self, entry: Entry, kind: str) -> None:
-        del self._entries[entry.name]
         self._unpublish(entry)
+        del self._entries[entry.name]
         self.let_go(entry, kind)
 
     def _unpublish(self, entry: Entry) -> None:
@@ -241,13 +269,9 @@ def _check_spec(message: Save, fds: list[int]) -> int:
     return fds[1]
 
 
-def _resident(message: Save, status: os.stat_result) -> int:
-    """Return how much of the capacity an entry takes, in bytes."""
-    if message.kind == region.FILE:
-        return 0  # The kernel drops a file's pages when it needs the memory.
-    if message.kind == region.ARENA:
-        return -(-message.nbytes // region.PAGE) * region.PAGE
-    return region.resident(status, mutable=message.mutable)
+def _flags(message: Save) -> int:
+    mutable, apart, parts = message.mutable, message.apart, message.parts
+    return index.MUTABLE * mutable | index.APART * apart | index.PARTS * parts
 
 
 def _record(message: Save, key: bytes, status: os.stat_result, entry: Entry, digest: int) -> Record:
@@ -256,7 +280,7 @@ def _record(message: Save, key: bytes, status: os.stat_result, entry: Entry, dig
         status.st_dev,
         status.st_ino,
         entry.holding.fd,
-        index.MUTABLE * message.mutable | index.APART * message.apart,
+        _flags(message),
         message.size,
         message.data_start,
         message.spec_offset,

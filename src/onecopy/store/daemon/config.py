@@ -25,6 +25,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     group: int | None = None
     """The gid of users who may connect, and read."""
     keep_log: bool = True
+    directory: str | None = None
+    """Where entries are files; None for memory."""
 
     def to_argument(self) -> str:
         """Return the command-line argument."""

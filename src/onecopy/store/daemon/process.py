@@ -23,6 +23,7 @@ from onecopy.units import format_size
 
 if TYPE_CHECKING:
     from onecopy.store.daemon.config import Config
+    from onecopy.store.daemon.directory import Directory
 
 # Descriptors kept back from entries, for connections, pidfds and what opens for a moment.
 _FD_RESERVE: Final = 512
@@ -40,6 +41,10 @@ def main(config: Config) -> int:
         return 1
     try:
         _serve(config, place)
+    except OnecopyError as error:
+        log.warning(str(error))
+        _say(config.ready, error)
+        return 1
     except Exception as error:
         log.error(f"store {config.name!r} failed")
         _say(config.ready, error)
@@ -62,7 +67,10 @@ def _serve(config: Config, place: Place) -> None:
     lease.prepare()
     loop.stop_on(signal.SIGTERM, signal.SIGINT)
     group = config.group is not None
-    server = Server(config.name, config.capacity, _fd_limit(), loop, group=group)
+    limit = _fd_limit()
+    directory = _directory(config)
+    server = Server(config.name, config.capacity, limit, loop, group=group, directory=directory)
+    server.reopen()
     server.listen(_listener(config, place))
     place.pid.write_text(f"{os.getpid()}\n")
     if config.owner is not None:
@@ -76,6 +84,14 @@ def _serve(config: Config, place: Place) -> None:
     _notify_service_manager("STOPPING=1")
     server.catalog.index.close(index.CLOSED)
     log.info(f"store {config.name!r} stopped with {len(server.catalog)} entries")
+
+
+def _directory(config: Config) -> Directory | None:
+    if config.directory is None:
+        return None
+    from onecopy.store.daemon.directory import Directory
+
+    return Directory(Path(config.directory))
 
 
 def _fd_limit() -> int:

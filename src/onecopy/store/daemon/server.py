@@ -25,7 +25,9 @@ from onecopy.store.daemon.waits import Waits
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
+    from onecopy.store.daemon.directory import Directory
     from onecopy.store.daemon.loop import Loop
 
 # How often to ask whether removed entries still have users.
@@ -39,13 +41,21 @@ class Server:
     """Serves one store on a listening socket."""
 
     def __init__(
-        self, name: str, capacity: int, fd_limit: int, loop: Loop, *, group: bool = False
+        self,
+        name: str,
+        capacity: int,
+        fd_limit: int,
+        loop: Loop,
+        *,
+        group: bool = False,
+        directory: Directory | None = None,
     ) -> None:
         self._name = name
         self._loop = loop
         self._group = group
         self._fd_limit = fd_limit
-        self.catalog = Catalog(capacity, fd_limit, self._notify, group=group)
+        self._directory = "" if directory is None else str(directory.path)
+        self.catalog = _catalog(capacity, fd_limit, self._notify, group, directory)
         self._expiry = Expiry(self.catalog, loop)
         self._locks = Locks()
         self._waits = Waits()
@@ -54,6 +64,11 @@ class Server:
         self._sweeping = False
         self._started = time.time()
         self._incarnation = os.urandom(16)
+
+    def reopen(self) -> None:
+        """Publish what is in the directory, if there is one."""
+        for entry in self.catalog.reopen():
+            self._expiry.watch(entry)
 
     # ---- connections ----
 
@@ -95,7 +110,7 @@ class Server:
         self._locks.release_all(process)
 
     def _withdraw(self, peer: Peer) -> None:
-        self.catalog.books.unreserve(peer)
+        self.catalog.unreserve(peer)
         withdraw, peer.withdraw = peer.withdraw, None
         if withdraw is not None:
             withdraw()
@@ -139,8 +154,9 @@ class Server:
                 self._save(peer, request, fds)
             case messages.Reserve(name, nbytes, overwrite):
                 self._processes.watch(peer)
-                catalog.reserve(peer, name, nbytes, overwrite)
-                peer.reply(_DONE)
+                opened = catalog.reserve(peer, name, nbytes, overwrite)
+                peer.reply(_DONE, opened)
+                wire.close_all(opened)
             case messages.Fetch(slots):
                 self._fetch(peer, slots)
             case messages.Remove(names):
@@ -203,6 +219,7 @@ class Server:
                 index_size=index.size,
                 touch_size=touches.size if peer.writable else 0,
                 writable=peer.writable,
+                directory=self._directory,
             )
             peer.reply(welcome, [reader, touches.fd] if peer.writable else [reader])
         finally:
@@ -299,7 +316,23 @@ class Server:
             expired=self._expiry.expired,
             clients=len(self.peers),
             started=self._started,
+            directory=self._directory,
         )
+
+
+def _catalog(
+    capacity: int,
+    fd_limit: int,
+    notify: Callable[[str, str], None],
+    group: bool,
+    directory: Directory | None,
+) -> Catalog:
+    if directory is None:
+        return Catalog(capacity, fd_limit, notify, group=group)
+    # Imported here, because a store in memory does without.
+    from onecopy.store.daemon.files import FileCatalog
+
+    return FileCatalog(capacity, fd_limit, notify, group=group, directory=directory)
 
 
 _DONE: Final = messages.Done()

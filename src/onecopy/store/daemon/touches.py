@@ -32,6 +32,10 @@ class Touches:
         """Return how often the entry was loaded."""
         return self._words[2 * slot + 1]
 
+    def clear(self, slot: int) -> None:
+        """Note that the entry has not been loaded yet, since this daemon began."""
+        self._words[2 * slot] = 0
+
     def reset(self, slot: int) -> None:
         """Begin anew, for a new entry."""
         self._words[2 * slot] = time.monotonic_ns()

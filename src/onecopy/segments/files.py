@@ -1,0 +1,109 @@
+"""Writing files that last: room first, bytes onto the disk, then the name."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import StoreFull
+from onecopy.segments import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Copied by one system call; between two of them others hear of the progress, and ^C is heard.
+_CHUNK: Final = 32 << 20
+
+# Below, a checksum takes less time than to start a thread for it.
+_LARGE: Final = 4 << 20
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def as_full(error: OSError) -> OSError | StoreFull:
+    """Return what to raise for an error that may be about the space on a disk."""
+    if error.errno in _FULL:
+        return StoreFull(f"the disk is full ({error.strerror}); remove entries, or free space")
+    return error
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Raise `StoreFull` where the system finds the disk full."""
+    try:
+        yield
+    except OSError as error:
+        raised = as_full(error)
+        if raised is error:
+            raise
+        raise raised from error
+
+
+def reserve(fd: int, nbytes: int) -> None:
+    """Take the space of a file at once.
+
+    So a full disk is met before anything is copied; and where a mapping is filled, not as a bus
+    error.
+    """
+    try:
+        os.posix_fallocate(fd, 0, nbytes)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+
+
+def copy(
+    source: int, target: int, nbytes: int, *, offset: int = 0, to: int = 0,
+    advance: Callable[[int], object] = lambda _: None,
+) -> None:  # fmt: skip
+    """Copy `nbytes` from `offset` of one file to `to` of another, in the kernel.
+
+    Where the file system can, no byte moves: both files share their blocks from then on.
+    `advance(n)` hears of every n bytes.
+    """
+    end = offset + nbytes
+    step = _clone
+    while offset < end:
+        try:
+            copied = step(source, target, min(_CHUNK, end - offset), offset, to)
+        except OSError as error:
+            if step is _send or error.errno in _FULL:
+                raise
+            step = _send  # From a memfd, or to another kind of file system.
+            continue
+        if not copied:
+            raise OSError(errno.EIO, "the file ended too early")
+        offset += copied
+        to += copied
+        advance(copied)
+
+
+def _clone(source: int, target: int, count: int, offset: int, to: int) -> int:
+    return os.copy_file_range(source, target, count, offset, to)
+
+
+def _send(source: int, target: int, count: int, offset: int, to: int) -> int:
+    os.lseek(target, to, os.SEEK_SET)
+    return os.sendfile(target, source, offset, count)
+
+
+def finish(fd: int, nbytes: int, running: checksum.Running | None = None) -> None:
+    """Put the checksum into the header of a complete file, and bring all of it onto the disk."""
+    running = running or checksum.Running(fd)
+    if nbytes > _LARGE:
+        running.advance(nbytes)
+        os.fdatasync(fd)  # Meanwhile.
+    checksum.stamp(fd, nbytes, running)
+    os.fdatasync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a crash of the machine."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,132 @@
+"""What a file says about the entry in it: its last bytes, which are all that a restart reads.
+
+    name            UTF-8
+    origin          path of the file that holds the data, if it is another one
+    fixed fields    FIXED bytes, the end of the file
+
+A name in the header or in the file system would do for people; a daemon that finds a thousand
+files wants one short read of each, and wants to know that it is whole. docs/format.md has the
+fields.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+# Not from hashlib, which brings OpenSSL along; the daemon has this one anyway.
+from _blake2 import blake2b
+from typing import Final, NamedTuple
+
+from onecopy.errors import CorruptEntry
+
+_MAGIC: Final = b"1COPYENT"
+_VERSION: Final = 1
+# magic, version, flags; size, data start, spec offset, spec bytes, payload, created; ttl;
+# bytes of the origin, its modification; lengths of name and origin; digest
+_FIELDS: Final = struct.Struct("<8sII QQQQQQ d QQ HH4x 8s")
+_DIGEST_SIZE: Final = 8
+FIXED: Final = _FIELDS.size
+
+# One read gets the trailer and a short spec before it, unless the origin's path is long.
+_TAIL: Final = 1024
+
+PINNED: Final = 1
+APART: Final = 2
+PARTS: Final = 4
+
+
+class Trailer(NamedTuple):
+    """Facts about an entry that a file keeps; offsets are those of its segment."""
+
+    name: bytes
+    data_start: int
+    spec_offset: int
+    spec_nbytes: int
+    nbytes: int
+    created: int
+    """ns since the epoch."""
+    ttl: float | None = None
+    flags: int = 0
+    origin: bytes = b""
+    """Absolute path of the file whose bytes the entry is; empty if they are in this one."""
+    origin_size: int = 0
+    origin_modified: int = 0
+    """ns since the epoch."""
+
+    def pack(self, size: int) -> bytes:
+        """Return the last bytes of a file of `size` bytes."""
+        text = self.name + self.origin
+        fixed = self._fixed(size, bytes(_DIGEST_SIZE))
+        return text + self._fixed(size, _digest(text + fixed))
+
+    def _fixed(self, size: int, digest: bytes) -> bytes:
+        return _FIELDS.pack(
+            _MAGIC,
+            _VERSION,
+            self.flags,
+            size,
+            *self[1:6],
+            self.ttl or 0.0,
+            self.origin_size,
+            self.origin_modified,
+            len(self.name),
+            len(self.origin),
+            digest,
+        )
+
+    def _check(self, size: int) -> None:
+        """Raise `CorruptEntry` unless the fields agree with each other and with the size."""
+        end = self.spec_offset + (0 if self.origin else self.spec_nbytes)
+        whole = end <= self.origin_size if self.origin else end == size - nbytes_for(self.name)
+        ordered = 0 < self.data_start <= self.spec_offset <= end
+        if not ordered or not whole or max(self.nbytes, self.spec_nbytes, end) >= 2**63:
+            raise CorruptEntry("the offsets in its trailer contradict its size")
+        if self.ttl is not None and not 0 < self.ttl < float("inf"):
+            raise CorruptEntry(f"its ttl is {self.ttl}")
+        if bool(self.origin) != bool(self.flags & APART):
+            raise CorruptEntry("its flags contradict its origin")
+        if not self.name or b"\0" in self.name or b"\0" in self.origin:
+            raise CorruptEntry("its name is no name")
+
+
+def nbytes_for(name: bytes, origin: bytes = b"") -> int:
+    """Return how long the trailer of an entry is."""
+    return len(name) + len(origin) + FIXED
+
+
+def read(fd: int, size: int) -> tuple[Trailer, bytes]:
+    """Return the trailer of a file of `size` bytes, and some bytes before it, as many as came.
+
+    Raises `CorruptEntry` for anything that does not end like an entry.
+    """
+    tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
+    if len(tail) < FIXED or not tail.startswith(_MAGIC, len(tail) - FIXED):
+        raise CorruptEntry("it does not end like an entry")
+    lengths = _FIELDS.unpack(tail[-FIXED:])[-3:-1]
+    text = sum(lengths)
+    if text + FIXED > len(tail):
+        tail = os.pread(fd, text + FIXED, max(0, size - text - FIXED))
+    if text + FIXED > len(tail):
+        raise CorruptEntry("its trailer is longer than the file")
+    start = len(tail) - FIXED - text
+    return _parse(tail[start:], lengths[0], size), tail[:start]
+
+
+def _parse(raw: bytes, length: int, size: int) -> Trailer:
+    text, fixed = raw[:-FIXED], raw[-FIXED:]
+    fields = _FIELDS.unpack(fixed)
+    if fields[1] != _VERSION:
+        raise CorruptEntry(f"its trailer has version {fields[1]}; upgrade onecopy")
+    blank = fixed[:-_DIGEST_SIZE] + bytes(_DIGEST_SIZE)
+    if fields[-1] != _digest(text + blank) or fields[3] != size:
+        raise CorruptEntry("its trailer is damaged")
+    name, origin = text[:length], text[length:]
+    offsets, (ttl, *where) = fields[4:9], fields[9:12]
+    trailer = Trailer._make((name, *offsets, ttl or None, fields[2], origin, *where))
+    trailer._check(size)
+    return trailer
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_DIGEST_SIZE).digest()

@@ -1,0 +1,90 @@
+"""The client's side of a save into a directory: fill a file, and see it onto the disk.
+
+The order is what makes it safe: the bytes are on the disk before the file has a name, and the
+name is before the save returns. The daemon gives the name, and never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import InvalidArgument
+from onecopy.segments import files, region, trailer
+from onecopy.segments.trailer import Trailer
+from onecopy.store import messages, wire
+from onecopy.store.channel import Disconnected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.store.channel import Channel
+    from onecopy.tensors.values import Packed
+
+# Files and segments that threads of this process are filling right now.
+filling: Final[set[int]] = set()
+
+
+def save_file(
+    channel: Channel,
+    message: messages.Save,
+    packed: Packed,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Fill a file of the store's directory and hand it over; whatever fails, nothing is left."""
+    if message.mutable:
+        raise InvalidArgument(
+            "a store in a directory keeps what it was given: save mutable entries in a store in "
+            "memory, or save again with overwrite=True"
+        )
+    fd, directory = _reserve(channel, message)
+    filling.update((fd, directory))
+    try:
+        write_entry(fd, facts_of(message), packed, progress)
+        channel.request(message, (fd,))
+        os.fsync(directory)
+    except BaseException:
+        # Whatever went wrong, the room and the file are given up by closing the channel.
+        channel.idle = False
+        raise
+    finally:
+        for each in (fd, directory):
+            filling.discard(each)
+            os.close(each)
+
+
+def _reserve(channel: Channel, message: messages.Save) -> tuple[int, int]:
+    reserve = messages.Reserve(message.name, message.size, message.overwrite)
+    _, fds = channel.exchange(reserve)
+    if len(fds) != 2:
+        wire.close_all(fds)
+        raise Disconnected("the store keeps its entries in memory now")
+    channel.idle = False
+    return fds[0], fds[1]
+
+
+def facts_of(message: messages.Save) -> Trailer:
+    """Return what the trailer of an entry says."""
+    return Trailer(
+        message.name.encode(),
+        message.data_start,
+        message.spec_offset,
+        message.spec_nbytes,
+        message.nbytes,
+        time.time_ns(),
+        message.ttl,
+        trailer.PINNED * message.pin | trailer.PARTS * message.parts,
+    )
+
+
+def write_entry(
+    fd: int, facts: Trailer, packed: Packed, progress: Callable[[int], None] | None = None
+) -> None:
+    """Write a value and its trailer to an empty file, with a checksum, and onto the disk."""
+    last = facts.pack(packed.size)
+    with files.full_disk():
+        files.reserve(fd, packed.size)
+        packed.write(fd, progress)
+        region.write(fd, [last], packed.size - len(last))
+        files.finish(fd, packed.size)
