@@ -126,6 +126,11 @@ def map_to_fill(fd: int, nbytes: int) -> Mapping:
     return mapping
 
 
+def copy_memory(to: int, address: int, nbytes: int) -> None:
+    """Copy bytes of memory that somebody else keeps alive; other threads go on meanwhile."""
+    ctypes.memmove(to, address, nbytes)
+
+
 def memory_at(address: int, nbytes: int) -> memoryview:
     """Return a flat view of memory that somebody else keeps alive."""
     return memoryview((ctypes.c_ubyte * nbytes).from_address(address)).cast("B")

@@ -16,32 +16,27 @@ from onecopy.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from onecopy.segments import region, trailer
 from onecopy.store import index, messages, wire
 from onecopy.store.channel import Channel, Disconnected, stuck
 from onecopy.store.deadline import Deadline
-from onecopy.store.filing import filling as _filling
-from onecopy.store.filing import save_file
 from onecopy.store.index import Busy
 from onecopy.store.loader import ABSENT, Loader
 from onecopy.store.lock import Lock
 from onecopy.store.names import check_name
 from onecopy.store.ref import Ref
 from onecopy.store.runtime import Place
+from onecopy.store.saving import Options, prepare
 from onecopy.store.session import Session
 from onecopy.store.watch import Watch
-from onecopy.tensors.values import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from onecopy.segments.mapping import Mode
     from onecopy.store.messages import EntryStat, Message, StoreStats
+    from onecopy.tensors.arena import Arena
 
 _T = TypeVar("_T")
-
-# A save reserves room before it fills a segment larger than this.
-_RESERVE_ABOVE: Final = 1 << 20
 
 _FIRST_RETRY: Final = 0.002
 _LONGEST_RETRY: Final = 0.1
@@ -52,9 +47,7 @@ _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 def _forget_sessions() -> None:
-    """In a forked child: connections, caches, locks and unfinished saves are the parent's."""
-    while _filling:
-        os.close(_filling.pop())  # Else the child would keep its memory when the entry is gone.
+    """In a forked child: connections, caches and locks are the parent's."""
     for store in list(_stores):
         store._after_fork()
 
@@ -218,29 +211,10 @@ class Store:
             StoreFull: no room, and nothing that may be evicted. Nothing has changed.
             UnsupportedValue: something in the value cannot be stored; the text says where.
         """
-        key = check_name(name)
-        packed = Packed(value, _check_align(align))
+        options = Options(name, ttl, mutable, overwrite, pin, _check_align(align))
         session = self._session
-        publish, kind = _publish, region.SEALED
-        if session is not None and session.directory:
-            packed.as_file(trailer.nbytes_for(key), align)
-            publish, kind = save_file, region.FILE
-        message = messages.Save(
-            name=name,
-            size=packed.size,
-            data_start=packed.data_start,
-            spec_offset=packed.spec_offset,
-            spec_nbytes=len(packed.spec),
-            nbytes=packed.nbytes,
-            spec=packed.spec if len(packed.spec) <= index.spec_room(key) else b"",
-            mutable=mutable,
-            overwrite=overwrite,
-            pin=pin,
-            ttl=ttl,
-            reserved=kind == region.FILE or packed.size > _RESERVE_ABOVE,
-            kind=kind,
-        )
-        self._with_channel(lambda channel: publish(channel, message, packed, progress))
+        saving = prepare(value, options, self._live(_NOW) if session is None else session, progress)
+        self._with_channel(saving)
 
     @overload
     def load(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any: ...
@@ -334,6 +308,23 @@ class Store:
                 return opened
             if session.usable:
                 raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+
+    def storage(self) -> Arena:
+        """Allocate in the store: what torch makes on the CPU in this block, in this thread.
+
+            with store.storage():
+                model = build()
+            store.save("model", model.state_dict())      # copies nothing
+
+        What is saved becomes immutable for all others, and stays usable here: later writes are this
+        process's own. What is never saved is freed as usual. docs/storage.md says what is captured.
+
+        A store in a directory, or with a group of readers, copies at the save as ever.
+        """
+        from onecopy.tensors.arena import Arena
+
+        capacity = self.stats().capacity
+        return Arena(2 * capacity, f"onecopy-arena:{self.name}")
 
     # ---- what there is ----
 
@@ -507,33 +498,3 @@ def _check_align(align: int) -> int:
     if not isinstance(align, int) or align < 64 or align > 1 << 21 or align & (align - 1):
         raise InvalidArgument(f"align must be a power of two from 64 to 2097152, not {align!r}")
     return align
-
-
-def _publish(
-    channel: Channel,
-    message: messages.Save,
-    packed: Packed,
-    progress: Callable[[int], None] | None,
-) -> None:
-    """Reserve, fill, seal and hand over a segment; whatever fails, the store is as before."""
-    if message.reserved:
-        channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
-        channel.idle = False  # If filling fails, the channel is closed, and the room is free.
-    label = f"onecopy:{message.name[:60]}"
-    fd = packed.segment(label, mutable=message.mutable)
-    filled = fd is not None
-    if fd is None:
-        fd = region.create(label)
-    _filling.add(fd)
-    try:
-        if not filled:
-            packed.write(fd, progress)
-            region.seal(fd, mutable=message.mutable)
-        channel.hand_over(message, fd)
-    except BaseException:
-        # Whatever went wrong, the room is given up by closing the channel.
-        channel.idle = channel.idle and not message.reserved
-        raise
-    finally:
-        _filling.discard(fd)
-        os.close(fd)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument
+from onecopy.forks import filling
 from onecopy.segments import files, region, trailer
 from onecopy.segments.trailer import Trailer
 from onecopy.store import messages, wire
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from onecopy.store.channel import Channel
     from onecopy.tensors.values import Packed
-
-# Files and segments that threads of this process are filling right now.
-filling: Final[set[int]] = set()
 
 
 def save_file(

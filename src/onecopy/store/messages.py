@@ -159,6 +159,8 @@ class Welcome(Message, frozen=True, gc=False):
     """Whether this client may change anything."""
     directory: str = ""
     """Where the entries are files; empty if they are memory."""
+    arenas: bool = True
+    """Whether segments may be arenas: not where other users may read, who would see all of one."""
 
 
 class Done(Message, frozen=True, gc=False):

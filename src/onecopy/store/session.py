@@ -129,6 +129,7 @@ class Session:
             self.pid = welcome.pid
             self.writable = welcome.writable
             self.directory = welcome.directory
+            self.arenas = welcome.arenas
             self.index = IndexReader(map_fd(fds[0], welcome.index_size, "readonly"), welcome.thread)
             self._touched = _map_touches(welcome, fds)
             self.touches = self._touched and self._touched.view().cast("Q")

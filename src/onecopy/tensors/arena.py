@@ -30,6 +30,8 @@ from onecopy.tensors.plain_memory import PlainMemory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import torch
+
     from onecopy.tensors.codec import Memory
 
 # Freed pages that stay in memory while a block is open. Giving each back at once made a forward
@@ -123,6 +125,13 @@ class Arena:
         """Bytes of memory that it takes of the system."""
         return os.fstat(self.fd).st_blocks * 512
 
+    def take(self, nbytes: int) -> torch.Tensor:
+        """Return `nbytes` new bytes; outside of the arena if it has no room."""
+        import torch
+
+        with self:
+            return torch.empty(nbytes, dtype=torch.uint8)
+
     def freeze(self, extents: Iterable[tuple[int, int]]) -> bool:
         """Make the pages of these extents, (offset, nbytes), this process's own.
 
@@ -133,6 +142,11 @@ class Arena:
 
     def __repr__(self) -> str:
         return f"<Arena {self.label!r}: {self.live_bytes} of {self.nbytes} bytes in use>"
+
+
+def any_alive() -> bool:
+    """Say whether this process has, or has had, an arena."""
+    return bool(_arenas)
 
 
 def locate(address: int, nbytes: int) -> tuple[Arena, int] | None:

@@ -36,51 +36,79 @@ _ROOT: Final = "value"
 
 
 class Packed:
-    """A value laid out for a segment, its bytes not yet copied: where all of them will go."""
+    """A value as blocks of memory, and the layout of a segment for them; nothing is copied yet.
+
+    `lay_out` may be left for later, where the blocks may turn out to be in a segment already.
+    """
 
     memory: Memory | None = None
     """The only block, where it is just the memory of a leaf."""
+    sizes: list[int]
+    """Of the blocks, in bytes."""
+    nbytes: int
+    """Of all blocks."""
 
-    def __init__(self, value: Any, align: int) -> None:
+    def __init__(self, value: Any, align: int, *, lay_out: bool = True) -> None:
+        self._align = align
         leaf = tree.only_leaf(value)
-        if leaf is not None and self._pack_leaf(*leaf, align):
-            return
-        gathered = _Gathered()
-        node = gathered.place("", *leaf) if leaf else tree.encode(value, gathered.place)
-        self._pack_tree(node, gathered, align)
+        if leaf is None or not self._gather_leaf(*leaf):
+            self._gather(value, leaf)
+        if lay_out:
+            self.lay_out()
 
-    def _pack_leaf(self, codec: str, leaf: Leaf, align: int) -> bool:
-        """Lay out a leaf that is one piece of memory: what `_pack_tree` does, in fewer steps."""
+    def _gather_leaf(self, codec: str, leaf: Leaf) -> bool:
+        """Take a leaf that is one piece of memory: what `_gather` does, in fewer steps."""
         memory = leaf.memory[0] if len(leaf.memory) == 1 else None
         if memory is None or memory.compact or not memory.nbytes or memory.shape is None:
             return False
-        nbytes = memory.nbytes
         self.memory = memory
-        self.spec = spec.encode([(0, nbytes)], [tree.LEAF, codec, leaf.meta, [0, 0]])
-        label = Label(_ROOT, memory.dtype, memory.shape)
-        self.header = _header([(label, 0, nbytes)], [], len(self.spec), align)
-        self.data_start = len(self.header)
-        self.spec_offset = self.data_start + nbytes
-        self.size = self.spec_offset + len(self.spec)
-        self.nbytes = nbytes
+        self.sizes, self.nbytes = [memory.nbytes], memory.nbytes
+        self._node = [tree.LEAF, codec, leaf.meta, [0, 0]]
         return True
 
-    def _pack_tree(self, node: Any, gathered: _Gathered, align: int) -> None:
-        self._memories = gathered.memories
-        self._blocks = [_Planned(each, self._memories) for each in extents.merge(self._memories)]
-        sizes = [block.nbytes for block in self._blocks]
-        leads = [block.extent.lead for block in self._blocks]
-        offsets, end = container.place(sizes, leads, align)
+    def _gather(self, value: Any, leaf: tuple[str, Leaf] | None) -> None:
+        gathered = self._gathered = _Gathered()
+        self._node = gathered.place("", *leaf) if leaf else tree.encode(value, gathered.place)
+        memories = gathered.memories
+        self._blocks = [_Planned(each, memories) for each in extents.merge(memories)]
         gathered.settle(self._blocks)
-        self.spec = spec.encode(list(zip(offsets, sizes, strict=True)), node)
-        labels = [block.label(gathered.paths) for block in self._blocks]
-        placed = list(zip(labels, offsets, sizes, strict=True))
-        self.header = _header(placed, gathered.empty, len(self.spec), align)
-        self._offsets = offsets
+        self.sizes = [block.nbytes for block in self._blocks]
+        self.nbytes = sum(self.sizes)
+
+    def lay_out(self) -> None:
+        """Decide where in a segment of its own everything goes."""
+        if self.memory is not None:
+            self._offsets, end = [0], self.nbytes
+        else:
+            leads = [block.extent.lead for block in self._blocks]
+            self._offsets, end = container.place(self.sizes, leads, self._align)
+        self.spec = self.spec_at(self._offsets)
+        self.header = self._build_header()
         self.data_start = len(self.header)
         self.spec_offset = self.data_start + end
         self.size = self.spec_offset + len(self.spec)
-        self.nbytes = sum(sizes)
+
+    def _build_header(self) -> bytes:
+        memory, empty = self.memory, []
+        if memory is not None:
+            labels = [Label(_ROOT, memory.dtype, memory.shape or ())]
+        else:
+            labels = [block.label(self._gathered.paths) for block in self._blocks]
+            empty = self._gathered.empty
+        placed = list(zip(labels, self._offsets, self.sizes, strict=True))
+        return _header(placed, empty, len(self.spec), self._align)
+
+    def pieces(self) -> list[tuple[int, int]] | None:
+        """Return address and size of every block; None if there is none, or one to be gathered."""
+        if self.memory is not None:
+            return [(self.memory.address, self.memory.nbytes)]
+        if not self._blocks or any(block.compact for block in self._blocks):
+            return None
+        return [(block.extent.start, block.nbytes) for block in self._blocks]
+
+    def spec_at(self, offsets: list[int]) -> bytes:
+        """Return the packed spec for blocks that lie elsewhere: at these offsets."""
+        return spec.encode(list(zip(offsets, self.sizes, strict=True)), self._node)
 
     def segment(self, label: str, *, mutable: bool) -> int | None:
         """Return a sealed memfd with everything in it, if that can be had in one step."""
@@ -102,7 +130,7 @@ class Packed:
     def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
         """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if self.memory is not None:
-            self._blocks, self._offsets = [_Planned(extents.of(self.memory), [self.memory])], [0]
+            self._blocks = [_Planned(extents.of(self.memory), [self.memory])]
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
             region.write(fd, [*container.fill(self.header, views, self._offsets), self.spec])

@@ -220,6 +220,7 @@ class Server:
                 touch_size=touches.size if peer.writable else 0,
                 writable=peer.writable,
                 directory=self._directory,
+                arenas=not (self._group or self._directory),
             )
             peer.reply(welcome, [reader, touches.fd] if peer.writable else [reader])
         finally:
