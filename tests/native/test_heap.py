@@ -37,8 +37,14 @@ class Model:
             tensor, _ = self.live[index]
             self.live[index] = (tensor.fill_(self.serial), self.serial)
 
+    def a_part(self, tensor):
+        start = self.random.randrange(len(tensor))
+        return tensor[start : start + self.random.randrange(1, 4 * PAGE)]
+
     def freeze(self):
         chosen = self.random.sample(self.live, min(2, len(self.live)))
+        if self.random.random() < 0.5:
+            chosen = [(self.a_part(tensor), serial) for tensor, serial in chosen]
         found = plan([(tensor.data_ptr(), tensor.nbytes) for tensor, _ in chosen])
         if found is None:
             return
@@ -81,6 +87,24 @@ def test_freed_blocks_are_used_again():
             made = [torch.empty(size, dtype=torch.uint8) for size in _SIZES]
             del made
         assert arena.facts.refused == 0
+
+
+def test_a_frozen_page_between_freed_ones_is_not_taken_for_free():
+    with Arena(16 << 20, "test") as arena:
+        keep = torch.ones(1)
+        # Each of these pages has been the first of a free span once.
+        pages = [torch.empty(PAGE, dtype=torch.uint8) for _ in range(10)]
+        for index in (*range(0, 10, 2), *range(1, 10, 2)):
+            pages[index] = None
+        block = torch.ones(10 * PAGE, dtype=torch.uint8)
+        offset = locate(block.data_ptr(), block.nbytes)[1]
+        arena.freeze([(offset + page * PAGE, PAGE) for page in (1, 4, 5, 8)])
+        del block
+        made = [torch.full((PAGE,), 7, dtype=torch.uint8) for _ in range(20)]
+    now = os.pread(arena.fd, 10 * PAGE, offset)
+    assert [page for page in range(10) if now[page * PAGE] == 1] == [1, 4, 5, 8]
+    assert all((each == 7).all() for each in made)
+    assert (keep == 1).all()
 
 
 def test_freed_neighbours_become_one():
