@@ -208,3 +208,25 @@ print((keep == 1).all().item())
         )
         == "True"
     )
+
+
+def test_leaving_an_inherited_block_gives_back_nothing_of_other_files(run):
+    assert (
+        run(
+            """
+with Arena(64 << 20, "test") as arena:
+    keep, drop = torch.ones(1000), torch.ones(1 << 20)
+    del drop
+    number = arena.fd
+    def work():
+        other = os.memfd_create("other")
+        os.dup2(other, number)  # What was the arena's descriptor in the parent.
+        os.pwrite(number, bytes([1]) * (8 << 20), 0)
+        arena.__exit__()
+        assert os.pread(number, 8 << 20, 0) == bytes([1]) * (8 << 20)
+    in_child(work)
+print(keep.sum().item())
+"""
+        )
+        == "1000.0"
+    )

@@ -366,6 +366,7 @@ static int map_private(const struct arena *arena, size_t first, size_t pages) {
 }
 
 static int freeze_run(struct arena *arena, size_t first, size_t pages) {
+    if (!pages) return 0;
     unsigned char *at = arena->base + first * arena->heap.page_size;
     const size_t nbytes = pages * arena->heap.page_size;
     void *aside = nbytes < MOVE_FROM ? MAP_FAILED : move_aside(at, nbytes);
@@ -375,45 +376,37 @@ static int freeze_run(struct arena *arena, size_t first, size_t pages) {
     return error;
 }
 
-/* Pages that are frozen by now, by an extent before, must not be mapped again: it would drop what
- * was written to them since. */
-static int freeze_pages(struct arena *arena, size_t first, size_t end) {
-    int error = 0;
-    for (size_t run; first < end && !error; first += run) {
-        run = heap_run(arena->heap.frozen, first, end);
-        if (!heap_any_frozen(&arena->heap, first, 1)) error = freeze_run(arena, first, run);
-    }
-    return error;
-}
-
-/* Extents on neighbouring pages freeze in one go, if they come in the order of their offsets. */
+/* Extents on the same or neighbouring pages freeze in one go. */
 static int freeze_extents(struct arena *arena, const uint64_t *extents, size_t count) {
     size_t first = 0, end = 0;
     for (size_t i = 0; i < count; i++) {
         size_t at = 0, pages = 0;
         pages_of(arena, extents[2 * i], extents[2 * i + 1], &at, &pages);
-        if (at < first || at > end) {
-            const int error = freeze_pages(arena, first, end);
+        if (at > end) {
+            const int error = freeze_run(arena, first, end - first);
             if (error) return error;
             first = end = at;
         }
         if (at + pages > end) end = at + pages;
     }
-    return freeze_pages(arena, first, end);
+    return freeze_run(arena, first, end - first);
+}
+
+/* They must be in order: mapping a page a second time would drop what was written to it since. */
+static int check_extents(const struct arena *arena, const uint64_t *extents, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        size_t first, pages;
+        if (!pages_of(arena, extents[2 * i], extents[2 * i + 1], &first, &pages)) return EINVAL;
+        if (i && extents[2 * i] < extents[2 * i - 2]) return EINVAL;
+        if (heap_any_frozen(&arena->heap, first, pages)) return EBUSY;
+    }
+    return 0;
 }
 
 int onecopy_arena_freeze(uint64_t id, const uint64_t *extents, size_t count) {
     struct arena *arena = lock_arena(id);
     if (!arena) return ENOENT;
-    int error = arena->inherited ? ECHILD : 0;
-    for (size_t i = 0; i < count && !error; i++) {
-        size_t first, pages;
-        if (!pages_of(arena, extents[2 * i], extents[2 * i + 1], &first, &pages)) {
-            error = EINVAL;
-        } else if (heap_any_frozen(&arena->heap, first, pages)) {
-            error = EBUSY;
-        }
-    }
+    int error = arena->inherited ? ECHILD : check_extents(arena, extents, count);
     if (!error) error = freeze_extents(arena, extents, count);
     unlock_arena(arena);
     return error;

@@ -51,8 +51,8 @@ EXPORT int onecopy_arena_facts(uint64_t id, struct arena_facts *);
  * its file; 0 if none does. Whoever asks keeps the bytes alive meanwhile. */
 EXPORT uint64_t onecopy_arena_locate(uint64_t address, uint64_t nbytes, uint64_t *offset);
 
-/* Make the pages of these extents (offset and size of each) private to this process, with their
- * content; EBUSY, and nothing changed, if some already are. */
+/* Make the pages of these extents (offset and size of each, in ascending order) private to this
+ * process, with their content; EBUSY, and nothing changed, if some already are. */
 EXPORT int onecopy_arena_freeze(uint64_t id, const uint64_t *extents, size_t count);
 
 #endif

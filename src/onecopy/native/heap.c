@@ -9,7 +9,7 @@ struct heap_page {
     uint64_t free;       /* CELLS: a bit for each free cell */
     uint32_t pages;      /* first and last page of a span: how many it has */
     uint32_t prev, next; /* in a list of free spans, or of pages with free cells */
-    uint8_t kind;        /* CELLS is never stale: it is overwritten when the last cell is free */
+    uint8_t kind;        /* valid in the first and last page of a span */
     uint8_t cells;       /* CELLS: how many the page is cut into */
 };
 
@@ -228,7 +228,6 @@ static void give_cell(struct heap *heap, uint32_t at, size_t inside) {
         if (empty) heap->discard(heap, at, 1);
     } else if (empty) {
         if (!was_full) unlink_page(heap, &heap->partial[page->cells], at);
-        page->kind = USED;
         give_open(heap, at, 1);
     } else if (was_full) {
         push(heap, &heap->partial[page->cells], at);

@@ -66,7 +66,7 @@ void heap_close_live(struct heap *);
 /* Say whether any of these pages is frozen. */
 bool heap_any_frozen(const struct heap *, size_t first, size_t pages);
 
-/* Return how many pages from `first` on, but before `end`, are frozen or not like the first. */
+/* Return how many bits from `first` on, but before `end`, are like the first. */
 size_t heap_run(const uint64_t *bits, size_t first, size_t end);
 
 #endif
