@@ -279,7 +279,8 @@ class TestLifetimes:
     ) -> None:
         def work() -> None:
             with store.storage():
-                held = torch.full((100_000,), 7)
+                # So small that torch does it in one thread: OpenMP hangs in forked children.
+                held = torch.full((10_000,), 7)
                 store.save("x", held)
                 signal.pause()
 

@@ -217,7 +217,7 @@ def _can_redirect() -> bool:
         warnings.warn(
             f"storage() takes its slower way, a TorchDispatchMode: {reason}",
             SlowStorageWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return False
     return True
