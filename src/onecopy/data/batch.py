@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from torch.utils.data import default_collate, get_worker_info
 
+from onecopy.data.stack import gather
 from onecopy.errors import EntryNotFound, OnecopyError
 from onecopy.store.names import HIDDEN
 
@@ -79,9 +80,10 @@ class StoreCollate:
 
     def __call__(self, samples: Any) -> Any:
         """Make a batch, save it, and return a reference to it."""
-        batch = self._collate(samples)
         if get_worker_info() is None:
-            return batch
+            return self._collate(samples)
+        # torch's own would stack into /dev/shm, of which the save would have to copy it.
+        batch = gather(samples) if self._collate is default_collate else self._collate(samples)
         ref = BatchRef(f"{self.folder}{secrets.token_hex(8)}")
         self.store.save(ref.name, batch, ttl=self._ttl, pin=True)
         return ref
