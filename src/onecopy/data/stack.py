@@ -43,9 +43,10 @@ def gather(samples: Any) -> Any:
 
 def _stack(samples: Sequence[torch.Tensor], *, collate_fn_map: Any = None) -> Any:
     del collate_fn_map
-    if not isinstance(samples[0], torch.Tensor) or samples[0].layout is not torch.strided:
-        return default_collate_fn_map[torch.Tensor](samples, collate_fn_map=default_collate_fn_map)
     first = samples[0]
+    if first.is_nested or first.layout is not torch.strided:
+        # torch refuses them, and says what to do.
+        return default_collate_fn_map[torch.Tensor](samples)
     nbytes = first.numel() * first.element_size()
     if nbytes >= _SMALL and nbytes % _ALIGN == 0 and all(_fits(each, first) for each in samples):
         return Stacked(samples)
