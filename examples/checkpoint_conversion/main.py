@@ -70,13 +70,13 @@ def to_safetensors(store: onecopy.Store, prefix: str, path: Path) -> None:
         for name, each in found.items()
         if hasattr(each, "size")  # tensors; other objects have no place in the file
     }
-    dcp.load(state, storage_reader=reader, no_dist=True)
+    dcp.load(state, storage_reader=reader)
     save_file(state, path)
 
 
 def from_safetensors(path: Path, store: onecopy.Store, prefix: str) -> None:
     """Make a file a checkpoint: mapped, and copied once, into the store."""
-    dcp.save(open_safetensors(path), storage_writer=StoreWriter(store, prefix), no_dist=True)
+    dcp.save(open_safetensors(path), storage_writer=StoreWriter(store, prefix))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def store():
 def save(store: onecopy.Store) -> Callable[..., None]:
     """Saves a state dict under `c`, from this process alone."""
     return lambda state, **options: dcp.save(
-        state, storage_writer=StoreWriter(store, "c", **options), no_dist=True
+        state, storage_writer=StoreWriter(store, "c", **options)
     )
 
 
@@ -31,7 +31,7 @@ def load(store: onecopy.Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Loads `c` into a state dict, and returns that."""
 
     def load(state: dict[str, Any], reader: StoreReader | None = None) -> dict[str, Any]:
-        dcp.load(state, storage_reader=reader or StoreReader(store, "c"), no_dist=True)
+        dcp.load(state, storage_reader=reader or StoreReader(store, "c"))
         return state
 
     return load

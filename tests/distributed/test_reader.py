@@ -140,7 +140,7 @@ def test_the_whole_checkpoint_can_be_loaded_without_a_state_dict(store: Store) -
     from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
 
     state = {"model": {"w": torch.arange(3.0)}, "step": 4}
-    dcp.save(state, storage_writer=StoreWriter(store, "c"), no_dist=True)
+    dcp.save(state, storage_writer=StoreWriter(store, "c"))
     loaded = _load_state_dict_from_keys(storage_reader=StoreReader(store, "c"))
     assert loaded["model"]["w"].equal(torch.arange(3.0))
     assert loaded["step"] == 4

@@ -74,7 +74,7 @@ def test_a_save_that_another_one_overtakes_is_refused(store: Store, save, load) 
             return written
 
     with pytest.raises(CheckpointException) as caught:
-        dcp.save(ones(), storage_writer=Overtaken(store, "c"), no_dist=True)
+        dcp.save(ones(), storage_writer=Overtaken(store, "c"))
     assert isinstance(cause(caught), EntryNotFound)
     assert len(store.names()) == 2
     assert load(ones(0))["w"].equal(torch.ones(4, 4) * 2)
@@ -93,10 +93,10 @@ def test_ranks_that_do_not_coordinate_are_refused(store: Store) -> None:
 
 
 def test_a_checkpoint_id_is_another_prefix(store: Store, load) -> None:
-    dcp.save(ones(3), storage_writer=StoreWriter(store, "x"), checkpoint_id="c", no_dist=True)
+    dcp.save(ones(3), storage_writer=StoreWriter(store, "x"), checkpoint_id="c")
     assert all(name.startswith("c/") for name in store.names())
     target = ones(0)
-    dcp.load(target, storage_reader=StoreReader(store, "x"), checkpoint_id="c", no_dist=True)
+    dcp.load(target, storage_reader=StoreReader(store, "x"), checkpoint_id="c")
     assert target["w"].equal(ones(3)["w"])
 
 
@@ -112,6 +112,6 @@ def test_a_model_under_training_is_saved_as_it_is_now(save, load) -> None:
 
 
 def test_an_asynchronous_save_appears_when_its_future_is_done(store: Store, load) -> None:
-    future = dcp.async_save(ones(5), storage_writer=StoreWriter(store, "c"), no_dist=True)
+    future = dcp.async_save(ones(5), storage_writer=StoreWriter(store, "c"))
     future.result(timeout=60)
     assert load(ones(0))["w"].equal(ones(5)["w"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from onecopy.segments.mapping import Mode
     from onecopy.store.client import Store
+    from onecopy.store.index import Found
     from onecopy.store.lock import Lock
     from onecopy.store.messages import EntryStat
 
@@ -165,9 +166,13 @@ def _all_parts(store: Store, name: str) -> list[str]:
 
 def find(store: Store, name: str) -> Manifest | None:
     """Return the manifest of `name`, or None if it is not a sharded value, or does not exist."""
-    key = check_name(name)
-    found = store._read_index(lambda view: view.find(key))
+    found = _look_up(store, name)
     return None if found is None else parse(found)
+
+
+def _look_up(store: Store, name: str) -> Found | None:
+    key = check_name(name)
+    return store._read_index(lambda view: view.find(key))
 
 
 def lock(store: Store, name: str) -> Lock:
@@ -247,8 +252,9 @@ def with_parts(store: Store, names: list[str]) -> Iterator[list[str]]:
 
 
 def _has_parts(store: Store, name: str) -> bool:
+    found = _look_up(store, name)
     # Only for a name that does not exist are parts searched for: that looks at every entry.
-    return find(store, name) is not None or (name not in store and bool(_all_parts(store, name)))
+    return bool(_all_parts(store, name)) if found is None else parse(found) is not None
 
 
 def with_totals(store: Store, entries: list[EntryStat | None]) -> list[EntryStat | None]:
