@@ -26,6 +26,7 @@ from benchmarks.answer import Answer
 from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     daemon,
+    dataloader,
     load,
     memory,
     model,
@@ -47,6 +48,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "save_large": save_large,
     "memory": memory,
     "daemon": daemon,
+    "dataloader": dataloader,
 }
 
 

@@ -42,6 +42,10 @@ class Scale:
     """Starts of each daemon."""
     entries: int
     """Entries in the daemon whose memory is looked at."""
+    batch: int
+    """Size of a batch from a DataLoader worker."""
+    batches: int
+    """Batches in one turn."""
 
 
 LAYER = 1_666_668  # 300 of them are 500 MB
@@ -56,6 +60,8 @@ FULL = Scale(
     workers=4,
     starts=7,
     entries=10_000,
+    batch=64 * MIB,
+    batches=12,
 )
 SMALLEST = Scale(
     loads=(KIB, MIB),
@@ -68,6 +74,8 @@ SMALLEST = Scale(
     workers=2,
     starts=2,
     entries=200,
+    batch=4 * MIB,
+    batches=3,
 )
 SCALES = {"full": FULL, "smallest": SMALLEST}
 

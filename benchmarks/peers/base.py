@@ -53,6 +53,14 @@ class Peer:
     def drop(self, handle: Any) -> None:
         """Let the store forget the value."""
 
+    def loader(self, samples: Any, **options: Any) -> Any:
+        """A DataLoader whose batches come this way, for peers that have one."""
+        raise NotImplementedError
+
+    def held(self) -> int:
+        """Bytes that a store holds at the moment."""
+        return 0
+
     def pids(self) -> list[int]:
         """The processes that serve the store, apart from saver and readers."""
         return []

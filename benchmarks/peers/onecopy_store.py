@@ -35,6 +35,17 @@ class OnecopyPeer(TorchPeer):
         """Its memory goes with the last reader."""
         self.store.remove(handle)
 
+    def loader(self, samples: Any, **options: Any) -> Any:
+        """A loader over ``samples``."""
+        from onecopy.data import DataLoader
+
+        return DataLoader(samples, store=self.store, **options)
+
+    def held(self) -> int:
+        """Removed batches count until the daemon has seen that nobody uses them."""
+        used: int = self.store.stats().used
+        return used
+
     def pids(self) -> list[int]:
         """The daemon."""
         return [self.store.pid]

@@ -52,6 +52,7 @@ _ALL = (
     Spec("torch_copy", "torch.load (private copy)", "torch_load", "TorchLoadCopied"),
     Spec("shared_memory", "mp.shared_memory", "mp_shared_memory", "SharedMemoryPeer"),
     Spec("queue", "torch.mp queue", "torch_queue", "TorchQueuePeer"),
+    Spec("torch_loader", "torch DataLoader", "torch_loader", "TorchLoaderPeer"),
     Spec("plasma", "Plasma (pyarrow 11)", "plasma", "PlasmaPeer", "plasma"),
     Spec("vineyard", "vineyard", "vineyard_store", "VineyardPeer", "vineyard"),
     Spec("ray_numpy", "ray.get (numpy)", "ray_store", "RayNumpyPeer", "ray"),

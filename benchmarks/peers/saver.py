@@ -147,6 +147,14 @@ class Saver:
         self.handles[len(self.handles)] = handle
         return len(self.handles) - 1
 
+    # --- batches
+
+    def batches(self, size: int, kind: str, count: int) -> list[Any]:
+        """Let a DataLoader worker make batches, and take them."""
+        from benchmarks.peers.batches import measure
+
+        return measure(self.peer, size, kind, count)
+
     # --- readers
 
     def hire(self, count: int) -> list[int]:

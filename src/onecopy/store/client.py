@@ -16,13 +16,14 @@ from onecopy.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from onecopy.store import index, messages, wire
+from onecopy.store import index, messages, shards, wire
 from onecopy.store.channel import Channel, Disconnected, stuck
 from onecopy.store.deadline import Deadline
 from onecopy.store.index import Busy
 from onecopy.store.loader import ABSENT, Loader
 from onecopy.store.lock import Lock
-from onecopy.store.names import check_name
+from onecopy.store.manifest import Manifest
+from onecopy.store.names import HIDDEN, check_name
 from onecopy.store.ref import Ref
 from onecopy.store.runtime import Place
 from onecopy.store.saving import Options, prepare
@@ -190,6 +191,7 @@ class Store:
         pin: bool = False,
         align: int = 64,
         progress: Callable[[int], None] | None = None,
+        shard: shards.Shard | None = None,
     ) -> None:
         """Save a value under a name; its bytes are copied once.
 
@@ -205,19 +207,36 @@ class Store:
             align: where in its segment each tensor begins, in bytes: a power of two. Tensors
                 for Wasm guests need 4096.
             progress: called with the number of bytes written, now and then.
+            shard: `(rank, world_size)`: this is one part of a value that so many save, each a
+                part of its own. It exists once all parts are there, and is never evicted.
 
         Raises:
             EntryExists: the name is taken, and `overwrite` is False.
             StoreFull: no room, and nothing that may be evicted. Nothing has changed.
             UnsupportedValue: something in the value cannot be stored; the text says where.
         """
-        options = Options(name, ttl, mutable, overwrite, pin, _check_align(align))
+        _check_align(align)
+        if shard is not None:
+            how = {"ttl": ttl, "mutable": mutable, "align": align, "progress": progress}
+            shards.save(self, name, value, shard, overwrite=overwrite, **how)
+            return
+        options = Options(name, ttl, mutable, overwrite, pin, align)
         session = self._session
         saving = prepare(value, options, self._live(_NOW) if session is None else session, progress)
+        replaces_shards = overwrite and shards.find(self, name) is not None
         self._with_channel(saving)
+        if replaces_shards and type(value) is not Manifest:
+            shards.sweep(self, name)
 
     @overload
-    def load(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any: ...
+    def load(
+        self,
+        name: str,
+        *,
+        timeout: float = 0,
+        mode: Mode | None = None,
+        shard: shards.Shard | None = None,
+    ) -> Any: ...
 
     @overload
     def load(
@@ -225,7 +244,12 @@ class Store:
     ) -> list[Any]: ...
 
     def load(
-        self, name: str | Sequence[str], *, timeout: float = 0, mode: Mode | None = None
+        self,
+        name: str | Sequence[str],
+        *,
+        timeout: float = 0,
+        mode: Mode | None = None,
+        shard: shards.Shard | None = None,
     ) -> Any:
         """Load an entry, or a list of entries, without copying: views of the saved bytes.
 
@@ -237,6 +261,8 @@ class Store:
                 gives what was saved. `"readonly"`: a write is a segmentation fault; for
                 debugging, and the fastest source of copies to a GPU. `"shared"`: writes are
                 seen by all; for entries saved with `mutable=True`, whose default it is.
+            shard: `(rank, world_size)`, to load one part of what was saved so. Without it, such
+                a value is the list of all parts.
 
         Raises:
             EntryNotFound: there is no such entry, and the timeout is 0.
@@ -244,18 +270,30 @@ class Store:
             StoreUnavailable: the store is not running.
         """
         if isinstance(name, str):
+            if shard is not None:
+                return shards.load_shard(self, name, shard, timeout, mode)
             loader = self._loader
             if loader is not None:
                 try:
                     value = loader.load(name, mode)
                 except Busy:
                     value = ABSENT
+                if type(value) is Manifest:
+                    return shards.load_all(self, name, value, mode)
                 if value is not ABSENT:
                     return value
             return self._load_all([name], timeout, mode)[0]
         return self._load_all(list(name), timeout, mode)
 
     def _load_all(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
+        values = self._load_entries(names, timeout, mode)
+        return [
+            shards.load_all(self, name, value, mode) if type(value) is Manifest else value
+            for name, value in zip(names, values, strict=True)
+        ]
+
+    def _load_entries(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
+        """Load entries as they are: of a value that was saved in shards, the manifest."""
         deadline = _NOW if timeout == 0 else Deadline(timeout)
         values: dict[str, Any] = dict.fromkeys(names, ABSENT)
         missing = names
@@ -297,6 +335,11 @@ class Store:
         Returns a descriptor, which the caller closes, and the number of bytes. Until it is
         closed the entry is in use.
         """
+        if shards.find(self, name) is not None:
+            raise InvalidArgument(
+                f"{name!r} was saved in shards, which are segments of their own; "
+                f"names({HIDDEN!r}) lists them"
+            )
         while True:
             session = self._live(_NOW)
             try:
@@ -340,6 +383,9 @@ class Store:
         """Return the names of all entries that start with `prefix`, sorted."""
         wanted = prefix.encode()
         keys = self._read_index(lambda view: [record.key for record in view.records()])
+        hidden = HIDDEN.encode()
+        if not wanted.startswith(hidden):
+            keys = [key for key in keys if not key.startswith(hidden)]
         return sorted(key.decode() for key in keys if key.startswith(wanted))
 
     def _read_index(self, read: Callable[[index.IndexReader], _T]) -> _T:
@@ -362,7 +408,8 @@ class Store:
         names = [name] if isinstance(name, str) else list(name)
         for each in names:
             check_name(each)
-        self._ask(messages.Remove(names))
+        with shards.with_parts(self, names) as entries:
+            self._ask(messages.Remove(entries))
 
     @overload
     def stat(self, name: str) -> EntryStat: ...  # type: ignore[overload-overlap]  # str is one
@@ -389,7 +436,7 @@ class Store:
         entries: list[EntryStat | None] = []
         for start in range(0, len(names), wire.BATCH):
             entries += self._ask(messages.Stat(names[start : start + wire.BATCH])).entries
-        return entries
+        return shards.with_totals(self, entries)
 
     def stats(self) -> StoreStats:
         """Return facts about the store."""
@@ -494,7 +541,6 @@ def _no_store(error: Exception) -> StoreUnavailable:
     )
 
 
-def _check_align(align: int) -> int:
+def _check_align(align: int) -> None:
     if not isinstance(align, int) or align < 64 or align > 1 << 21 or align & (align - 1):
         raise InvalidArgument(f"align must be a power of two from 64 to 2097152, not {align!r}")
-    return align

@@ -9,6 +9,9 @@ from onecopy.errors import InvalidArgument
 
 NAME_LIMIT: Final = 255
 
+HIDDEN: Final = "__onecopy/"
+"""Entries whose names begin so are parts of others: they are listed only if asked for."""
+
 _STORE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 

@@ -8,6 +8,7 @@ from onecopy.errors import OnecopyError, StoreClosed, StoreUnavailable, WaitTime
 from onecopy.store import messages
 from onecopy.store.channel import Disconnected
 from onecopy.store.deadline import Deadline
+from onecopy.store.names import HIDDEN
 
 if TYPE_CHECKING:
     from onecopy.store.channel import Channel
@@ -25,6 +26,7 @@ class Watch:
     def __init__(self, channel: Channel, prefix: str, timeout: float) -> None:
         self._channel: Channel | None = channel
         self._timeout = timeout
+        self._hidden = prefix.startswith(HIDDEN)
         Deadline(timeout)
         try:
             channel.request(messages.Subscribe(prefix))
@@ -36,6 +38,12 @@ class Watch:
         return self
 
     def __next__(self) -> Event:
+        while True:
+            event = self._next()
+            if self._hidden or not event.name.startswith(HIDDEN):
+                return event
+
+    def _next(self) -> Event:
         if self._channel is None:
             raise StoreClosed("this watch was closed; make a new one with store.watch()")
         try:
