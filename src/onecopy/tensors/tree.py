@@ -9,6 +9,7 @@ an array whose first item says what it is:
     [3, key, value, …]         dict
     [4, key, value, …]         OrderedDict
     [5, "digits"]              an int that does not fit 64 bits
+    [6, codec, meta, part, …]  a branch: a value that its codec makes of parts
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import CorruptEntry, OnecopyError, UnsupportedValue
 from onecopy.tensors import codec as codecs
+from onecopy.tensors.codec import Branch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,7 @@ _TUPLE: Final = 2
 _DICT: Final = 3
 _ORDERED: Final = 4
 _BIG_INT: Final = 5
+_BRANCH: Final = 6
 
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
@@ -62,7 +65,7 @@ def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str,
         return [_SEQUENCES[kind], *(_encode(v, place, _join(path, i), depth + 1) for i, v in items)]
     if kind in _MAPPINGS:
         return [_MAPPINGS[kind], *_encode_items(value, place, path, depth)]
-    return _encode_leaf(value, place, path)
+    return _encode_leaf(value, place, path, depth)
 
 
 def _encode_items(
@@ -80,12 +83,17 @@ def _encode_items(
     return items
 
 
-def _encode_leaf(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str) -> list[Any]:
+def _encode_leaf(
+    value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int
+) -> list[Any]:
     codec = codecs.for_type(type(value))
     try:
         leaf = codec.encode(value)
     except UnsupportedValue as error:
         raise UnsupportedValue(f"{_at(path)}: {error}") from error
+    if isinstance(leaf, Branch):
+        parts = [_encode(part, place, _join(path, k), depth + 1) for k, part in leaf.parts]
+        return [_BRANCH, codec.name, leaf.meta, *parts]
     return place(path, codec.name, leaf)
 
 
@@ -128,4 +136,8 @@ def _decode(node: Any, segment: Segment) -> Any:
         return tuple(_decode(item, segment) for item in node[1:])
     if kind == _BIG_INT:
         return int(node[1])
+    if kind == _BRANCH:
+        # Only a codec that makes branches has `assemble`: for others this raises.
+        assemble: Any = codecs.find(node[1]).assemble  # type: ignore[attr-defined]
+        return assemble(node[2], [_decode(part, segment) for part in node[3:]])
     raise CorruptEntry(f"the entry's spec has a node of unknown kind {kind!r}")
