@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # A small skeleton may share modules so that there are exponentially many names, or no end.
-_MODULES_LIMIT: Final = 1 << 20
+_MODULES_LIMIT: Final = 1 << 18
+_DEPTH_LIMIT: Final = 1000
 
 
 class Slot(NamedTuple):
@@ -51,16 +52,16 @@ def of_skeleton(nodes: Sequence[Any], parts: Sequence[Any]) -> dict[str, Any]:
 
 def _modules(nodes: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """Yield the module nodes with the prefixes of their names, in the order of a state dict."""
-    stack = [("", 0)]
+    stack = [("", 0, 0)]
     for _ in range(_MODULES_LIMIT):
         if not stack:
             return
-        prefix, number = stack.pop()
+        prefix, number, depth = stack.pop()
         node = nodes[number]
-        if node[0] != sk.MODULE:
-            raise CorruptEntry("a skeleton has something else for a module")
+        if node[0] != sk.MODULE or depth > _DEPTH_LIMIT:
+            raise CorruptEntry("a skeleton has no module there, or modules nested without end")
         yield prefix, node
-        children = [(f"{prefix}{name}.", child) for name, child in pairs(node[7])]
+        children = [(f"{prefix}{name}.", child, depth + 1) for name, child in pairs(node[7])]
         stack += [child for child in reversed(children) if child[1] is not None]
     raise CorruptEntry(f"a module has more than {_MODULES_LIMIT} names for its children")
 
