@@ -15,9 +15,12 @@ from onecopy.models import skeleton as sk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# What transformers sets up again when it is missing: nothing to keep, and no reason to refuse.
+# What transformers sets up again, or does without (how names in the checkpoint were changed):
+# nothing to keep, and no reason to refuse.
 _TRANSIENT_HOOKS: Final = "transformers.utils.output_capturing"
-_TRANSIENT: Final = frozenset({"_output_capturing_hooks_installed", *names.FRESH})
+_TRANSIENT: Final = frozenset(
+    {"_output_capturing_hooks_installed", "_weight_conversions", *names.FRESH}
+)
 _UNLESS_SET: Final = "_use_kernels"
 
 _SCALARS: Final = frozenset({type(None), bool, float, str})

@@ -89,6 +89,7 @@ def _misfits(places: list[Slot], found: str, weights: Mapping[str, Any]) -> Iter
         return
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         yield f"{found} is a {type(tensor).__name__} of the module, which cannot be replaced"
+        return  # A lazy one has not even a shape.
     if tensor.device.type not in ("cpu", "meta"):
         yield f"{found} is on {tensor.device} in the module; move it to the CPU first"
     if tensor.shape != weight.shape:
