@@ -10,13 +10,15 @@ import torch
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 99}
 WIDE = {"intermediate_size": 64}
-SPEECH = {
-    **{"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 99},
-    **{"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_source_positions": 50},
-    **{"encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_target_positions": 50},
-    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
+TEXT = {"d_model": 32, "vocab_size": 99}
+STACKS = {
+    f"{stack}_{key}": value
+    for stack in ("encoder", "decoder")
+    for key, value in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 64))
 }
+SPEECH = TEXT | STACKS | {"max_source_positions": 50, "max_target_positions": 50}
 ENDS = {"bos_token_id": 1, "eos_token_id": 2}
+START = {"pad_token_id": 0, "decoder_start_token_id": 0}
 
 # Class of the configuration, its options, class of the model.
 MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -28,21 +30,24 @@ MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
     "llama": ("LlamaConfig", {**SMALL, **WIDE, "num_key_value_heads": 1}, "LlamaForCausalLM"),
     "t5": (
         "T5Config",
-        {
-            **{"d_model": 32, "d_ff": 64, "num_layers": 2, "num_heads": 2, "d_kv": 16},
-            **{"vocab_size": 99, "decoder_start_token_id": 0},
-        },
+        TEXT | START | {"d_ff": 64, "num_layers": 2, "num_heads": 2, "d_kv": 16},
         "T5ForConditionalGeneration",
     ),
     "bert": ("BertConfig", {**SMALL, **WIDE}, "BertModel"),
     "vit": (
         "ViTConfig",
-        {**SMALL, **WIDE, "image_size": 16, "patch_size": 8},
+        {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "image_size": 16,
+            "patch_size": 8,
+        },
         "ViTForImageClassification",
     ),
-    "whisper": ("WhisperConfig", SPEECH, "WhisperForConditionalGeneration"),
+    "whisper": ("WhisperConfig", SPEECH | START | ENDS, "WhisperForConditionalGeneration"),
 }
-del MODELS["vit"][1]["vocab_size"]
 
 
 def build(kind: str) -> Any:

@@ -106,7 +106,7 @@ def test_an_old_weight_norm_is_refused() -> None:
 
 
 def test_lazy_modules_are_refused() -> None:
-    with pytest.raises(UnsupportedValue, match="hooks|Uninitialized"):
+    with pytest.raises(UnsupportedValue, match=r"hooks|Uninitialized"):
         roundtrip(nn.LazyLinear(2))
 
 

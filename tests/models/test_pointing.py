@@ -120,7 +120,7 @@ def test_a_module_on_the_meta_device_gets_its_weights(kind: str) -> None:
     with torch.device("meta"):
         module = make()
     module.train(whole.training)
-    weights = weights_of(whole) | {name: buffer for name, buffer in whole.named_buffers()}
+    weights = weights_of(whole) | dict(whole.named_buffers())
     point(module, weights, strict=True)
     assert not any(t.is_meta for t in (*module.parameters(), *module.buffers()))
     result, expected = module(*inputs), whole(*inputs)
