@@ -7,9 +7,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from onecopy.errors import CorruptEntry, UnsupportedValue
-from onecopy.models import classes, skeleton, weights
+from onecopy.models import classes, skeleton
 from onecopy.models.decoder import Decoder
-from onecopy.models.encoder import Encoder
 from onecopy.tensors.codec import Branch, Meta
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class ModuleCodec:
 
     def encode(self, value: Any) -> Branch:
         """Take a module apart; nothing of it is copied yet."""
+        from onecopy.models.encoder import Encoder  # Readers do not need it.
+
         encoder = Encoder()
         try:
             encoder.number(value, "")
@@ -54,6 +55,8 @@ class ModuleCodec:
                 f"{skeleton.VERSION}; upgrade the older side"
             )
         if _only_weights.get():
+            from onecopy.models import weights
+
             return weights.of_skeleton(nodes, parts)
         _check_transformers(transformers)
         return Decoder(paths, nodes, parts).module()

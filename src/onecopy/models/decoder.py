@@ -16,7 +16,7 @@ import torch
 from onecopy.errors import CorruptEntry
 from onecopy.models import classes, functions, names
 from onecopy.models import skeleton as sk
-from onecopy.models.weights import pairs
+from onecopy.models.skeleton import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""What `Store.save_module`, `load_module`, `load_into` and `adopt` do."""
+"""What `Store.save_module`, `load_module`, `load_into` and `adopt` do.
+
+What only some of them need is imported there, for a first `load_module` waits for the imports.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,9 @@ import torch
 
 from onecopy.errors import InvalidArgument
 from onecopy.models.codec import only_weights
-from onecopy.models.pointing import Incompatible, point
-from onecopy.models.weights import slots
 
 if TYPE_CHECKING:
+    from onecopy.models.pointing import Incompatible
     from onecopy.segments.mapping import Mode
     from onecopy.store.client import Store
 
@@ -43,6 +45,8 @@ def load_into(
     mode: Mode | None = None,
 ) -> Incompatible:
     """Point a module at the tensors of an entry; see `Store.load_into`."""
+    from onecopy.models.pointing import point
+
     _module(module)
     with only_weights():
         weights = store.load(name, timeout=timeout, mode=mode)
@@ -56,6 +60,8 @@ def load_into(
 
 def adopt(store: Store, module: Any, name: str, **options: Any) -> None:
     """Move a module's weights into the store; see `Store.adopt`."""
+    from onecopy.models.weights import slots
+
     found = {slot.name: slot.tensor for slot in slots(_module(module)) if slot.persistent}
     store.save(name, found, **options)
     load_into(store, module, name)

@@ -37,7 +37,10 @@ A value is None, a bool, an int of 64 bits, a float or a str, or an array:
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 VERSION: Final = 1
 
@@ -62,3 +65,8 @@ WEAK: Final = 9
 FROZEN: Final = 10
 
 CONTAINERS: Final[dict[type, int]] = {list: LIST, dict: DICT, OrderedDict: ORDERED, set: SET}
+
+
+def pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield name and value, name and value, … of a flat list."""
+    return zip(flat[::2], flat[1::2], strict=True)

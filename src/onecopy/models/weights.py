@@ -44,7 +44,7 @@ def of_skeleton(nodes: Sequence[Any], parts: Sequence[Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for prefix, node in _modules(nodes):
-        for name, number in (*pairs(node[4]), *pairs(node[5])):
+        for name, number in (*sk.pairs(node[4]), *sk.pairs(node[5])):
             if number is not None:
                 found[prefix + name] = parts[nodes[number][1]]
     return found
@@ -61,11 +61,6 @@ def _modules(nodes: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         if node[0] != sk.MODULE or depth > _DEPTH_LIMIT:
             raise CorruptEntry("a skeleton has no module there, or modules nested without end")
         yield prefix, node
-        children = [(f"{prefix}{name}.", child, depth + 1) for name, child in pairs(node[7])]
+        children = [(f"{prefix}{name}.", child, depth + 1) for name, child in sk.pairs(node[7])]
         stack += [child for child in reversed(children) if child[1] is not None]
     raise CorruptEntry(f"a module has more than {_MODULES_LIMIT} names for its children")
-
-
-def pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield name and value, name and value, … of a flat list."""
-    return zip(flat[::2], flat[1::2], strict=True)
