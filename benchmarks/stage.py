@@ -15,6 +15,7 @@ from benchmarks.peers.registry import OURS, PEERS, Spec
 from benchmarks.procfs import cpu_seconds
 
 KIB, MIB = 1 << 10, 1 << 20
+_SETUP = "python -m benchmarks.peers.setup"
 SETTLE, WATCH, IDLE = 20.0, 0.3, 0.15  # at most; between two looks; share of a core
 
 
@@ -139,7 +140,8 @@ class Stage:
         if not (self.everybody or spec.name in OURS):
             return False
         if not spec.installed():
-            self.note(spec, "not installed (python -m benchmarks.peers.setup)")
+            remedy = "pip install onecopy[demo]" if spec.package else _SETUP
+            self.note(spec, f"not installed ({remedy})")
             return False
         return True
 

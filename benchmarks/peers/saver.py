@@ -186,6 +186,10 @@ class Saver:
         count = min(self.peer.at_most, max(5, int(budget * 1e9 / typical)))
         return self._load(keys, count, touch, many)
 
+    def first(self, key: int) -> list[int]:
+        """Time the first load of the first reader, which has loaded nothing before."""
+        return self._load([key], 1, False, False)[0]
+
     def _load(self, keys: list[int], count: int, touch: bool, many: bool) -> list[list[int]]:
         for key in keys:
             self.peer.offer(self.handles[key], count)

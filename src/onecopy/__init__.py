@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from onecopy._version import __version__
 
 if TYPE_CHECKING:
+    from onecopy import models
     from onecopy.errors import (
         AccessDenied,
         CorruptEntry,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         StoreUnavailable,
         UnsupportedValue,
         WaitTimeout,
+        WeightsMismatch,
     )
     from onecopy.store.client import Store
     from onecopy.store.launch import connect, start
@@ -56,6 +58,7 @@ __all__ = [
     "StoreStats",
     "Codec",
     "register_codec",
+    "models",
     "OnecopyError",
     "EntryNotFound",
     "EntryExists",
@@ -70,6 +73,7 @@ __all__ = [
     "StoreClosed",
     "CorruptEntry",
     "UnsupportedValue",
+    "WeightsMismatch",
     "LockHeld",
     "AccessDenied",
     "__version__",
@@ -94,6 +98,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
+    if name == "models":
+        return importlib.import_module("onecopy.models")
     module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
     value = getattr(module, "register" if name == "register_codec" else name)
     globals()[name] = value

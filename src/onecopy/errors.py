@@ -13,7 +13,8 @@
     ├── InvalidArgument    ValueError           a bad name or argument
     ├── StoreClosed        ValueError           used after `close()`
     ├── CorruptEntry       ValueError           an entry's bytes contradict its header
-    ├── UnsupportedValue   TypeError            a value that cannot be stored
+    ├── UnsupportedValue   TypeError            a value that cannot be stored, or rebuilt here
+    ├── WeightsMismatch    RuntimeError         a module and the weights for it do not fit
     ├── LockHeld           RuntimeError         this thread already holds the lock
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
@@ -81,7 +82,11 @@ class CorruptEntry(OnecopyError, ValueError):
 
 
 class UnsupportedValue(OnecopyError, TypeError):
-    """A value that cannot be stored; the text names its path inside the tree."""
+    """A value that cannot be stored, or rebuilt here; the text names what is in the way."""
+
+
+class WeightsMismatch(OnecopyError, RuntimeError):
+    """A module and the weights for it do not fit; the text lists every difference."""
 
 
 class LockHeld(OnecopyError, RuntimeError):

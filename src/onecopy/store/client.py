@@ -33,6 +33,7 @@ from onecopy.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from onecopy.models.pointing import Incompatible
     from onecopy.segments.mapping import Mode
     from onecopy.store.messages import EntryStat, Message, StoreStats
     from onecopy.tensors.arena import Arena
@@ -197,9 +198,10 @@ class Store:
 
         Args:
             name: 1 to 255 bytes of UTF-8; `/` is just a character.
-            value: a tensor, an array, a buffer, anything with DLPack, or a nested dict, list or
-                tuple of them, with str, int, float, bool and None beside. Views that share
-                memory are stored once, and share it after a load.
+            value: a tensor, an array, a buffer, anything with DLPack, a torch module (see
+                `save_module`), or a nested dict, list or tuple of them, with str, int, float,
+                bool and None beside. Views that share memory are stored once, and share it
+                after a load.
             ttl: seconds that it lives after its last user has left; None is for ever.
             mutable: whether loaders may write into it, seen by all. Otherwise it is immutable.
             overwrite: replace an entry of that name atomically; those who hold it keep it.
@@ -442,6 +444,82 @@ class Store:
         """Return facts about the store."""
         stats: StoreStats = self._ask(messages.GetStats()).stats
         return stats
+
+    # ---- modules ----
+
+    def save_module(self, name: str, module: Any, **options: Any) -> None:
+        """Save a `torch.nn.Module`: its weights, and all that is needed to rebuild it.
+
+        `save` does the same with a module, alone or within dicts and lists. Nothing is pickled:
+        docs/models.md says what may hang in a module. Gradients are not saved.
+
+        Args:
+            name: as for `save`, and so are the options.
+            module: on the CPU, without hooks, of classes of torch or transformers, or allowed
+                with `torch.serialization.add_safe_globals`.
+
+        Raises:
+            UnsupportedValue: it could not be rebuilt; the text says what is in the way.
+        """
+        from onecopy.models import sharing
+
+        sharing.save_module(self, name, module, **options)
+
+    def load_module(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any:
+        """Load a whole module: no weight is copied, no buffer computed, no `__init__` run.
+
+        In-place updates stay this process's own, unless the entry is mutable; `timeout` and
+        `mode` are as for `load`.
+
+        Raises:
+            UnsupportedValue: its class is not allowed here, or not there.
+            InvalidArgument: the entry is no module.
+        """
+        from onecopy.models import sharing
+
+        return sharing.load_module(self, name, timeout=timeout, mode=mode)
+
+    def load_into(
+        self,
+        module: Any,
+        name: str,
+        strict: bool = True,
+        *,
+        timeout: float = 0,
+        mode: Mode | None = None,
+    ) -> Incompatible:
+        """Make a module's parameters and buffers those of an entry, without copying.
+
+        They stay the same objects, so optimizers and ties keep their meaning; a module on the
+        meta device gets its weights so, too.
+
+        Args:
+            module: on the CPU or the meta device.
+            name: of a saved module, of any class, or a dict of tensors such as a state dict.
+            strict: whether missing and unexpected names are an error.
+            timeout: as for `load`.
+            mode: as for `load`.
+
+        Returns:
+            The missing and the unexpected names, as `load_state_dict` does.
+
+        Raises:
+            WeightsMismatch: names, shapes or dtypes differ; the text lists all, and nothing
+                has changed.
+        """
+        from onecopy.models import sharing
+
+        return sharing.load_into(self, module, name, strict, timeout=timeout, mode=mode)
+
+    def adopt(self, module: Any, name: str, **options: Any) -> None:
+        """Save a module's state dict, and point the module at it: its memory exists once.
+
+        Others get at it with `load_into`. The options are those of `save`; with `mutable=True`
+        this module and theirs train the same weights.
+        """
+        from onecopy.models import sharing
+
+        sharing.adopt(self, module, name, **options)
 
     # ---- coordination ----
 

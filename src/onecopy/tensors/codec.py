@@ -60,6 +60,14 @@ class Leaf(NamedTuple):
     memory: Sequence[Memory] = ()
 
 
+class Branch(NamedTuple):
+    """An encoded value that is made of other values, each with a codec of its own."""
+
+    meta: Meta
+    parts: Sequence[tuple[str, Any]]
+    """Names, which lead on the path in the tree, and values."""
+
+
 class Segment:
     """A mapped segment, as a codec sees it: blocks of bytes. Leaves that share memory share one.
 
@@ -100,8 +108,11 @@ class Codec(Protocol):
     """Qualified names of the classes it stores, such as `"torch.Tensor"`; subclasses of
     them reach it too, and it refuses those it cannot rebuild."""
 
-    def encode(self, value: Any) -> Leaf:
-        """Describe `value`; raise `UnsupportedValue` for what cannot be stored."""
+    def encode(self, value: Any) -> Leaf | Branch:
+        """Describe `value`; raise `UnsupportedValue` for what cannot be stored.
+
+        A codec that returns branches has a method `assemble(meta, parts)` for the way back.
+        """
         ...
 
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
@@ -118,10 +129,12 @@ _BUILT_IN: Final = {
     "numpy": "onecopy.tensors.numpy_codec",
     "buffer": "onecopy.tensors.buffer_codec",
     "dlpack": "onecopy.tensors.dlpack_codec",
+    "module": "onecopy.models.codec",
 }
 _BUILT_IN_TYPES: Final = {
     "torch.Tensor": "torch",
     "torch.nn.parameter.Parameter": "torch",
+    "torch.nn.modules.module.Module": "module",
     "numpy.ndarray": "numpy",
     "numpy.generic": "numpy",
     **dict.fromkeys(("bytes", "bytearray", "memoryview", "array.array", "mmap.mmap"), "buffer"),
@@ -164,7 +177,7 @@ def _import_built_in(name: str) -> Codec:
     except ImportError as error:
         raise InvalidArgument(
             f"this value needs {error.name}, which is not installed here; "
-            f"run `pip install onecopy[{name}]`"
+            f"run `pip install onecopy[{error.name}]`"
         ) from error
     return codec
 

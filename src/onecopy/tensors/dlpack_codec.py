@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import UnsupportedValue
 from onecopy.tensors import codec as codecs
+from onecopy.tensors.codec import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onecopy.tensors.codec import Leaf, Meta, Segment
+    from onecopy.tensors.codec import Meta, Segment
 
 _CPU: Final = 1
 
@@ -35,8 +36,8 @@ class DlpackCodec:
             )
         library = "torch" if importlib.util.find_spec("torch") else "numpy"
         tensor = importlib.import_module(library).from_dlpack(value)
-        leaf = codecs.find(library).encode(tensor)
-        return leaf._replace(meta=[library, leaf.meta])
+        leaf: Any = codecs.find(library).encode(tensor)
+        return Leaf([library, leaf.meta], leaf.memory)
 
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild it as the library that read it saw it."""

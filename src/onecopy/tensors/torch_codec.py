@@ -103,7 +103,8 @@ class TorchCodec:
         requires_grad = bool(flags & _REQUIRES_GRAD)
         if flags & _PARAMETER:
             return torch.nn.Parameter(tensor, requires_grad)
-        return tensor.requires_grad_(requires_grad)
+        # The tensor may be what others over its block are made from: leave it without history.
+        return tensor.detach().requires_grad_(requires_grad)
 
     def builder(
         self, meta: Meta, places: Sequence[int], blocks: list[tuple[int, int]]
@@ -204,9 +205,10 @@ def _decode_dense(meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         start, nbytes = segment.blocks[block]
         start += segment.start
         alone = math.prod(shape) * itemsize == nbytes and offset == 0
-        if len(meta) == 2 and alone and start % itemsize == 0:
-            # Nearly all tensors: contiguous, with a block for themselves. resize_ gives the
-            # shape at less cost than a view, and the result is no view of another tensor.
+        contiguous = len(meta) == 2 or meta[2] is None
+        if contiguous and alone and start % itemsize == 0:
+            # Nearly all tensors have a block for themselves. resize_ gives the shape at less
+            # cost than a view, and the result is no view of another tensor.
             count = nbytes // itemsize
             flat = torch.frombuffer(segment.mapping, dtype=dtype, count=count, offset=start)
             segment.bases[block] = tensor = flat if len(shape) == 1 else flat.resize_(shape)

@@ -9,6 +9,7 @@ an array whose first item says what it is:
     [3, key, value, …]         dict
     [4, key, value, …]         OrderedDict
     [5, "digits"]              an int that does not fit 64 bits
+    [6, codec, meta, part, …]  a branch: a value that its codec makes of parts
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import CorruptEntry, OnecopyError, UnsupportedValue
 from onecopy.tensors import codec as codecs
+from onecopy.tensors.codec import Branch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,7 @@ _TUPLE: Final = 2
 _DICT: Final = 3
 _ORDERED: Final = 4
 _BIG_INT: Final = 5
+_BRANCH: Final = 6
 
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
@@ -47,12 +50,19 @@ def encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str =
     return _encode(value, place, path, 0)
 
 
-def only_leaf(value: Any) -> tuple[str, Leaf] | None:
-    """Return the codec's name and the leaf if `value` is nothing but a leaf, else None."""
+def only_leaf(value: Any) -> tuple[str, Leaf | Branch] | None:
+    """Return what a codec makes of `value`, and its name; None for a container or a scalar."""
     kind = type(value)
     if kind in _SCALARS or kind is int or kind in _SEQUENCES or kind in _MAPPINGS:
         return None
     return _leaf(value, "")
+
+
+def encode_leaf(
+    codec: str, leaf: Leaf | Branch, place: Callable[[str, str, Leaf], list[Any]]
+) -> list[Any]:
+    """Return the encoded tree of what `only_leaf` returned."""
+    return _place(codec, leaf, place, "", 0)
 
 
 def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int) -> Any:
@@ -70,7 +80,7 @@ def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str,
         return [_SEQUENCES[kind], *(_encode(v, place, _join(path, i), depth + 1) for i, v in items)]
     if kind in _MAPPINGS:
         return [_MAPPINGS[kind], *_encode_items(value, place, path, depth)]
-    return _encode_leaf(value, place, path)
+    return _encode_leaf(value, place, path, depth)
 
 
 def _encode_items(
@@ -88,16 +98,31 @@ def _encode_items(
     return items
 
 
-def _encode_leaf(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str) -> list[Any]:
-    return place(path, *_leaf(value, path))
+def _encode_leaf(
+    value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int
+) -> list[Any]:
+    return _place(*_leaf(value, path), place, path, depth)
 
 
-def _leaf(value: Any, path: str) -> tuple[str, Leaf]:
+def _leaf(value: Any, path: str) -> tuple[str, Leaf | Branch]:
     codec = codecs.for_type(type(value))
     try:
         return codec.name, codec.encode(value)
     except UnsupportedValue as error:
         raise UnsupportedValue(f"{_at(path)}: {error}") from error
+
+
+def _place(
+    codec: str,
+    leaf: Leaf | Branch,
+    place: Callable[[str, str, Leaf], list[Any]],
+    path: str,
+    depth: int,
+) -> list[Any]:
+    if isinstance(leaf, Branch):
+        parts = [_encode(part, place, _join(path, k), depth + 1) for k, part in leaf.parts]
+        return [_BRANCH, codec, leaf.meta, *parts]
+    return place(path, codec, leaf)
 
 
 def _at(path: str) -> str:
@@ -139,4 +164,8 @@ def _decode(node: Any, segment: Segment) -> Any:
         return tuple(_decode(item, segment) for item in node[1:])
     if kind == _BIG_INT:
         return int(node[1])
+    if kind == _BRANCH:
+        # Only a codec that makes branches has `assemble`: for others this raises.
+        assemble: Any = codecs.find(node[1]).assemble  # type: ignore[attr-defined]
+        return assemble(node[2], [_decode(part, segment) for part in node[3:]])
     raise CorruptEntry(f"the entry's spec has a node of unknown kind {kind!r}")

@@ -9,7 +9,7 @@ from onecopy.segments.container import Label
 from onecopy.segments.mapping import map_to_fill, memory_at
 from onecopy.tensors import codec as codecs
 from onecopy.tensors import extents, spec, tree
-from onecopy.tensors.codec import Segment
+from onecopy.tensors.codec import Branch, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,19 +56,22 @@ class Packed:
         if lay_out:
             self.lay_out()
 
-    def _gather_leaf(self, codec: str, leaf: Leaf) -> bool:
+    def _gather_leaf(self, codec: str, leaf: Leaf | Branch) -> bool:
         """Take a leaf that is one piece of memory: what `_gather` does, in fewer steps."""
-        memory = leaf.memory[0] if len(leaf.memory) == 1 else None
-        if memory is None or memory.compact or not memory.nbytes or memory.shape is None:
+        if isinstance(leaf, Branch) or len(leaf.memory) != 1:
+            return False
+        memory = leaf.memory[0]
+        if memory.compact or not memory.nbytes or memory.shape is None:
             return False
         self.memory = memory
         self.sizes, self.nbytes = [memory.nbytes], memory.nbytes
         self._node = [tree.LEAF, codec, leaf.meta, [0, 0]]
         return True
 
-    def _gather(self, value: Any, leaf: tuple[str, Leaf] | None) -> None:
+    def _gather(self, value: Any, leaf: tuple[str, Leaf | Branch] | None) -> None:
         gathered = self._gathered = _Gathered()
-        self._node = gathered.place("", *leaf) if leaf else tree.encode(value, gathered.place)
+        place = gathered.place
+        self._node = tree.encode_leaf(*leaf, place) if leaf else tree.encode(value, place)
         memories = gathered.memories
         self._blocks = [_Planned(each, memories) for each in extents.merge(memories)]
         gathered.settle(self._blocks)
