@@ -255,6 +255,7 @@ def test_no_object_at_all_is_refused(load: Load) -> None:
         [3, "load"],
         [3, "__builtins__"],
         [3, "nn"],
+        [3, "_inductor"],
         [4, "nowhere"],
         [4, 7],
         [5, 1, 2, 3, 4],

@@ -20,10 +20,10 @@ from onecopy.errors import UnsupportedValue
 from onecopy.forks import no_fork
 
 _TORCH: Final = "torch.nn.modules."
-_TRANSFORMERS: Final = re.compile(
+# Not compiled here, for most processes never need it.
+_TRANSFORMERS: Final = (
     r"transformers\.(models\.\w+\.(modeling|configuration)_\w+|activations|pytorch_utils|"
-    r"modeling_layers|generation\.configuration_utils)\.\w+",
-    re.ASCII,
+    r"modeling_layers|generation\.configuration_utils)\.\w+"
 )
 
 
@@ -82,7 +82,7 @@ def _find_known(path: str) -> type | None:
         # All of these modules were imported with torch.
         found = getattr(sys.modules.get(module_name), name, None)
         return found if _is_defined_as(found, path, torch.nn.Module) else None
-    if _TRANSFORMERS.fullmatch(path):
+    if re.fullmatch(_TRANSFORMERS, path, re.ASCII):
         found = getattr(_import(module_name), name, None)
         return found if _is_defined_as(found, path, torch.nn.Module, *_configurations()) else None
     return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from onecopy.errors import CorruptEntry
-from onecopy.models import classes, functions, names
+from onecopy.models import classes, names
 from onecopy.models import skeleton as sk
 from onecopy.models.skeleton import pairs
 
@@ -117,15 +117,22 @@ _DECODERS: Final[dict[int, Callable[..., Any]]] = {
     sk.REFERENCE: lambda decoder, number: decoder._objects[number],
     sk.TUPLE: lambda decoder, *items: tuple(map(decoder._value, items)),
     sk.SIZE: lambda _, *sizes: torch.Size(sizes),
-    sk.DTYPE: lambda _, name: _checked(getattr(torch, name), torch.dtype),
+    # Not getattr, for which torch would import what it is asked for.
+    sk.DTYPE: lambda _, name: _checked(vars(torch)[name], torch.dtype),
     sk.DEVICE: lambda _, name: torch.device(_checked(name, str)),
     sk.SLICE: lambda decoder, *items: slice(*map(decoder._value, items)),
     sk.BIG_INT: lambda _, digits: int(_checked(digits, str)),
-    sk.FUNCTION: lambda _, name: functions.find(name),
+    sk.FUNCTION: lambda _, name: _function(name),
     sk.MEMBER: Decoder._member,
     sk.WEAK: lambda decoder, number: weakref.ref(decoder._objects[number]),
     sk.FROZEN: lambda decoder, *items: frozenset(map(decoder._value, items)),
 }
+
+
+def _function(name: str) -> Any:
+    from onecopy.models import functions  # Few modules have any.
+
+    return functions.find(name)
 
 
 def _new_module(kind: type) -> Any:
