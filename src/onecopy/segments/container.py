@@ -110,10 +110,14 @@ def as_file(header: bytes, trailer: int, align: int) -> bytes:
     """Return the header of an entry's segment as its file needs it, its length included.
 
     It gets a place for the checksum, and `trailer` bytes follow the spec.
+    Raises `CorruptEntry` for a header that is none of ours.
     """
-    fields = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
-    end = msgspec.json.decode(fields[SPEC_NAME], type=TensorInfo).data_offsets[1]
-    del fields[METADATA]
+    try:
+        fields = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
+        end = msgspec.json.decode(fields[SPEC_NAME], type=TensorInfo).data_offsets[1]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise CorruptEntry(f"its header was not written by onecopy ({error})") from None
+    fields.pop(METADATA, None)
     return _text(
         {
             METADATA: {"format": "pt", "onecopy": FORMAT, "crc32": NO_DIGITS},

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from onecopy.segments.mapping import Mode
+    from onecopy.store.index import Found
     from onecopy.store.messages import EntryStat, Message, StoreStats
 
 _T = TypeVar("_T")
@@ -317,10 +318,10 @@ class Store:
                     f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
                 )
 
-    def _open_segment(self, name: str) -> tuple[int, int]:
-        """Open an entry's segment, which is a safetensors file (I5), to copy it elsewhere.
+    def _open_segment(self, name: str) -> tuple[int, Found]:
+        """Open an entry's segment, to copy it elsewhere.
 
-        Returns a descriptor, which the caller closes, and the number of bytes. Until it is
+        Returns a descriptor, which the caller closes, and what the index says. Until it is
         closed the entry is in use.
         """
         while True:
@@ -334,6 +335,38 @@ class Store:
                 return opened
             if session.usable:
                 raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+
+    def snapshot(
+        self,
+        path: str | os.PathLike[str],
+        names: str | Sequence[str] | None = None,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Write entries to disk, to be opened by `onecopy.open`, or by any safetensors reader.
+
+        It appears at once, when it is complete and on the disk. Entries that somebody saves or
+        removes meanwhile may be in it or not; each that is in it is whole, but for mutable ones,
+        which are copied as they are: lock them if that matters.
+
+        Args:
+            path: what to write; it must not exist, nor will there ever be half of it.
+            names: one name makes a single file. Several, or None for all, make a directory.
+            overwrite: replace a file, or a snapshot, that is there already, at once.
+            progress: called with the number of bytes written, now and then.
+
+        Raises:
+            EntryExists: there is something at `path`, and `overwrite` is False.
+            StoreFull: the disk is full. Nothing is left there.
+        """
+        from onecopy.store import snapshotting
+
+        advance = progress or (lambda _: None)
+        if isinstance(names, str):
+            snapshotting.write_file(self, Path(path), names, overwrite, advance)
+        else:
+            snapshotting.write_folder(self, Path(path), names, overwrite, advance)
 
     # ---- what there is ----
 
@@ -369,9 +402,19 @@ class Store:
             EntryNotFound: one of them does not exist.
         """
         names = [name] if isinstance(name, str) else list(name)
-        for each in names:
-            check_name(each)
-        self._ask(messages.Remove(names))
+        self._ask(messages.Remove(self._with_parts(names)))
+
+    def _with_parts(self, names: Iterable[str]) -> list[str]:
+        """Return these names, and after each that of its parts, if it has any."""
+        result: list[str] = []
+        for name in names:
+            key = check_name(name)
+            found = self._read_index(lambda view, key=key: view.find(key))  # type: ignore[misc]
+            result.append(name)
+            if found is not None and found.parts:
+                value = (self._loader or Loader(self._live(_NOW))).parts(name)
+                result += [each for each in value if each in self]
+        return result
 
     @overload
     def stat(self, name: str) -> EntryStat: ...  # type: ignore[overload-overlap]  # str is one

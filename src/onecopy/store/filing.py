@@ -30,7 +30,7 @@ def save_file(
     channel: Channel,
     message: messages.Save,
     packed: Packed,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], object] | None,
 ) -> None:
     """Fill a file of the store's directory and hand it over; whatever fails, nothing is left."""
     if message.mutable:
@@ -79,7 +79,12 @@ def facts_of(message: messages.Save) -> Trailer:
 
 
 def write_entry(
-    fd: int, facts: Trailer, packed: Packed, progress: Callable[[int], None] | None = None
+    fd: int,
+    facts: Trailer,
+    packed: Packed,
+    progress: Callable[[int], object] | None = None,
+    *,
+    sync: bool = True,
 ) -> None:
     """Write a value and its trailer to an empty file, with a checksum, and onto the disk."""
     last = facts.pack(packed.size)
@@ -87,4 +92,4 @@ def write_entry(
         files.reserve(fd, packed.size)
         packed.write(fd, progress)
         region.write(fd, [last], packed.size - len(last))
-        files.finish(fd, packed.size)
+        files.finish(fd, packed.size, sync=sync)

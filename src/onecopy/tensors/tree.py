@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onecopy.tensors.codec import Leaf, Segment
 
 LEAF: Final = 0
-_LIST: Final = 1
+LIST: Final = 1
 _TUPLE: Final = 2
 _DICT: Final = 3
 _ORDERED: Final = 4
@@ -34,7 +34,7 @@ _BIG_INT: Final = 5
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
 
-_SEQUENCES: Final[dict[type, int]] = {list: _LIST, tuple: _TUPLE}
+_SEQUENCES: Final[dict[type, int]] = {list: LIST, tuple: _TUPLE}
 _MAPPINGS: Final[dict[type, int]] = {dict: _DICT, OrderedDict: _ORDERED}
 _SCALARS: Final = frozenset({type(None), bool, float, str})
 
@@ -122,7 +122,7 @@ def _decode(node: Any, segment: Segment) -> Any:
         values = [_decode(item, segment) for item in node[2::2]]
         items = zip(keys, values, strict=True)
         return dict(items) if kind == _DICT else OrderedDict(items)
-    if kind == _LIST:
+    if kind == LIST:
         return [_decode(item, segment) for item in node[1:]]
     if kind == _TUPLE:
         return tuple(_decode(item, segment) for item in node[1:])

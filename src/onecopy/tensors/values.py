@@ -60,7 +60,7 @@ class Packed:
         self.size += shift + trailer
         return self
 
-    def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
+    def write(self, fd: int, progress: Callable[[int], object] | None = None) -> None:
         """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
