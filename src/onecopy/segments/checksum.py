@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import threading
 from queue import SimpleQueue
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from onecopy.errors import CorruptEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NO_DIGITS: Final = "00000000"
 # What a header with a checksum begins with, behind its length; `container.as_file` writes it.
@@ -78,8 +81,10 @@ def stamp(fd: int, nbytes: int, running: Running | None = None) -> None:
     os.pwrite(fd, digits.encode(), _AT)
 
 
-def verify(fd: int, nbytes: int) -> bool:
+def verify(fd: int, nbytes: int, advance: Callable[[int], object] = lambda _: None) -> bool:
     """Compare a file with its checksum; return False if it has none.
+
+    `advance(n)` hears of every n bytes.
 
     Raises `CorruptEntry` if they differ.
     """
@@ -94,6 +99,7 @@ def verify(fd: int, nbytes: int) -> bool:
             break
         value = crc32(data, value)
         at += len(data)
+        advance(len(data))
     if f"{value:08x}".encode() != head[_AT:_END]:
         raise CorruptEntry(f"its checksum is {value:08x}, and its header says otherwise")
     return True

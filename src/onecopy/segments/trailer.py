@@ -12,6 +12,7 @@ fields.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 
 # Not from hashlib, which brings OpenSSL along; the daemon has this one anyway.
@@ -34,6 +35,11 @@ _TAIL: Final = 1024
 PINNED: Final = 1
 APART: Final = 2
 PARTS: Final = 4
+
+
+def flags(*, pinned: bool, apart: bool = False, parts: bool = False) -> int:
+    """Return the flags of an entry."""
+    return PINNED * pinned | APART * apart | PARTS * parts
 
 
 class Trailer(NamedTuple):
@@ -95,6 +101,15 @@ def nbytes_for(name: bytes, origin: bytes = b"") -> int:
     return len(name) + len(origin) + FIXED
 
 
+def spec_of(fd: int, size: int, facts: Trailer, before: bytes) -> bytes:
+    """Return the packed spec, which ends where the trailer begins; `before` as `read` gave it."""
+    length = facts.spec_nbytes
+    if length <= len(before):
+        return before[len(before) - length :]
+    end = size - nbytes_for(facts.name, facts.origin)
+    return os.pread(fd, length, max(0, end - length))
+
+
 def read(fd: int, size: int) -> tuple[Trailer, bytes]:
     """Return the trailer of a file of `size` bytes, and some bytes before it, as many as came.
 
@@ -111,6 +126,24 @@ def read(fd: int, size: int) -> tuple[Trailer, bytes]:
         raise CorruptEntry("its trailer is longer than the file")
     start = len(tail) - FIXED - text
     return _parse(tail[start:], lengths[0], size), tail[:start]
+
+
+def open_origin(facts: Trailer) -> int:
+    """Open the file whose bytes an entry is; raises `CorruptEntry` if it is not what it was."""
+    path = os.fsdecode(facts.origin)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise CorruptEntry(
+            f"the entry is the bytes of {path}, which is not there ({error.strerror}); import it "
+            "again"
+        ) from error
+    status = os.fstat(fd)
+    same = (status.st_size, status.st_mtime_ns) == (facts.origin_size, facts.origin_modified)
+    if not same or not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise CorruptEntry(f"{path} was changed after it became an entry; import it again")
+    return fd
 
 
 def _parse(raw: bytes, length: int, size: int) -> Trailer:

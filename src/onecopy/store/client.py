@@ -107,6 +107,11 @@ class Store:
         """The daemon's process id."""
         return self._live(_NOW).pid
 
+    @property
+    def _directory(self) -> str:
+        """Where the daemon keeps entries as files; empty if they are memory."""
+        return self._live(_NOW).directory
+
     def _after_fork(self) -> None:
         self._connecting = threading.Lock()
         self._session = self._loader = self._stop = None
@@ -242,6 +247,41 @@ class Store:
             kind=kind,
         )
         self._with_channel(lambda channel: publish(channel, message, packed, progress))
+
+    def import_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        overwrite: bool = False,
+        pin: bool = False,
+        ttl: float | None = None,
+    ) -> str:
+        """Make a safetensors checkpoint an entry without reading it: its files are mapped.
+
+        It loads as one dict, also if it has several files. It costs no memory but the page
+        cache, and no room of the store's. Replace such files by renaming, never write into
+        them: a load then says that they were changed. Only a file whose tensors are not
+        aligned, as old writers made them, is copied into the store.
+
+        Args:
+            path: a `.safetensors` file, an index (`.safetensors.index.json`), or a directory
+                with either.
+            name: what to call it; by default as the file or directory is called.
+            overwrite: replace an entry of that name; those who hold it keep it.
+            pin: never evict it.
+            ttl: seconds that it lives after its last user has left.
+
+        Returns:
+            The entry's name.
+
+        Raises:
+            CorruptEntry: a file is no safetensors file, or one is missing.
+            UnsupportedValue: torch has no dtype for a tensor.
+        """
+        from onecopy.store.importing import Options, import_checkpoint
+
+        return import_checkpoint(self, Path(path), name, Options(overwrite, pin, ttl))
 
     @overload
     def load(self, name: str, *, timeout: float = 0, mode: Mode | None = None) -> Any: ...

@@ -64,24 +64,17 @@ class EntryFile:
         facts = self.facts
         decode = partial(specs.decode, room=facts.spec_offset - facts.data_start)
         if facts.origin:
-            return self._map_origin(mode), decode(self._spec())
+            spec = trailer.spec_of(self.fd, self.status.st_size, facts, self._before)
+            return self._map_origin(mode), decode(spec)
         mapping = map_fd(self.fd, self.status.st_size, mode)
         return mapping, decode(mapping.view(facts.spec_offset, facts.spec_nbytes))
 
     def _map_origin(self, mode: Mode) -> Mapping:
-        fd = open_origin(self.facts)
+        fd = trailer.open_origin(self.facts)
         try:
             return map_fd(fd, self.facts.spec_offset, mode)
         finally:
             os.close(fd)
-
-    def _spec(self) -> bytes:
-        """Return the packed spec, which ends where the trailer begins."""
-        facts = self.facts
-        if facts.spec_nbytes <= len(self._before):
-            return self._before[len(self._before) - facts.spec_nbytes :]
-        end = self.status.st_size - trailer.nbytes_for(facts.name, facts.origin)
-        return os.pread(self.fd, facts.spec_nbytes, max(0, end - facts.spec_nbytes))
 
     def stat(self) -> EntryStat:
         """Return facts about the entry; who uses it, nobody counts."""
@@ -108,23 +101,6 @@ class EntryFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_origin(facts: trailer.Trailer) -> int:
-    """Open the file whose bytes an entry is; raises `CorruptEntry` if it is not what it was."""
-    path = os.fsdecode(facts.origin)
-    try:
-        fd = os.open(path, FLAGS)
-    except OSError as error:
-        raise CorruptEntry(
-            f"the entry is the bytes of {path}, which is not there ({error.strerror}); import it "
-            "again"
-        ) from error
-    status = os.fstat(fd)
-    if (status.st_size, status.st_mtime_ns) != (facts.origin_size, facts.origin_modified):
-        os.close(fd)
-        raise CorruptEntry(f"{path} was changed after it became an entry; import it again")
-    return fd
 
 
 def check_mode(mode: Mode | None) -> Mode:

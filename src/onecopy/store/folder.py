@@ -161,6 +161,15 @@ def _read_manifest(path: Path, directory: int) -> dict[str, int] | None:
     return manifest.entries
 
 
+def check_manifest(path: Path) -> None:
+    """Raise `CorruptEntry` unless a snapshot has all its files, in their sizes."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _read_manifest(path, directory)
+    finally:
+        os.close(directory)
+
+
 def _check_size(path: Path, directory: int, name: str, size: int) -> None:
     try:
         found = os.stat(name, dir_fd=directory, follow_symlinks=False).st_size

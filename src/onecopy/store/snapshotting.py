@@ -125,7 +125,7 @@ class _Source(NamedTuple):
     def facts(self, data_start: int, spec_offset: int, spec_nbytes: int) -> Trailer:
         """Return what the trailer of its file says."""
         entry = self.entry
-        flags = trailer.PINNED * entry.pinned | trailer.PARTS * self.found.parts
+        flags = trailer.flags(pinned=entry.pinned, parts=self.found.parts)
         created, key = int(entry.created * 1e9), entry.name.encode()
         offsets = (data_start, spec_offset, spec_nbytes, entry.nbytes)
         return Trailer(key, *offsets, created, entry.ttl, flags)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What safetensors calls a dtype, and what torch does. float4 packs two elements into a byte;
 # torch has nothing for the six-bit ones.
-_DTYPES: Final[dict[str, str]] = {
+DTYPES: Final[dict[str, str]] = {
     "BOOL": "bool",
     **{
         f"{code}{bits}": f"{name}{bits}"
@@ -107,11 +107,11 @@ def _tensors(mapping: Mapping, header: Header, path: str | Path) -> dict[str, to
 def _tensor(mapping: Mapping, data_start: int, info: TensorInfo, where: str) -> torch.Tensor:
     import torch
 
-    dtype = getattr(torch, _DTYPES.get(info.dtype, ""), None)
+    dtype = getattr(torch, DTYPES.get(info.dtype, ""), None)
     if dtype is None:
         raise UnsupportedValue(f"{where}: torch {torch.__version__} has no dtype for {info.dtype}")
     try:
-        shape = _shape(info)
+        shape = torch_shape(info)
         count = math.prod(shape)
         if count == 0:
             return torch.empty(shape, dtype=dtype)
@@ -122,7 +122,7 @@ def _tensor(mapping: Mapping, data_start: int, info: TensorInfo, where: str) -> 
         raise CorruptEntry(f"{where} has an impossible shape: {error}") from error
 
 
-def _shape(info: TensorInfo) -> tuple[int, ...]:
+def torch_shape(info: TensorInfo) -> tuple[int, ...]:
     """Return the shape as torch counts: elements of four bits are packed in pairs."""
     if info.dtype != "F4" or not info.shape:
         return info.shape
