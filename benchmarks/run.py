@@ -30,9 +30,11 @@ from benchmarks.questions import (
     memory,
     model,
     rate,
+    reopen,
     repeat,
     save_large,
     save_small,
+    snapshot,
 )
 from benchmarks.stage import SCALES, Stage
 
@@ -47,6 +49,8 @@ QUESTIONS: dict[str, ModuleType] = {
     "save_large": save_large,
     "memory": memory,
     "daemon": daemon,
+    "snapshot": snapshot,
+    "reopen": reopen,
 }
 
 

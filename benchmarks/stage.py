@@ -42,6 +42,12 @@ class Scale:
     """Starts of each daemon."""
     entries: int
     """Entries in the daemon whose memory is looked at."""
+    snapshot: int
+    """Size of what is written to disk."""
+    files: int
+    """Entries in a directory that is opened again."""
+    file: int
+    """Size of each, where they are sparse."""
 
 
 LAYER = 1_666_668  # 300 of them are 500 MB
@@ -56,6 +62,9 @@ FULL = Scale(
     workers=4,
     starts=7,
     entries=10_000,
+    snapshot=1_000_000_000,
+    files=1_000,
+    file=100_000_000,
 )
 SMALLEST = Scale(
     loads=(KIB, MIB),
@@ -68,6 +77,9 @@ SMALLEST = Scale(
     workers=2,
     starts=2,
     entries=200,
+    snapshot=8_000_000,
+    files=50,
+    file=100_000_000,
 )
 SCALES = {"full": FULL, "smallest": SMALLEST}
 

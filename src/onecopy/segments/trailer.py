@@ -32,6 +32,8 @@ FIXED: Final = _FIELDS.size
 # One read gets the trailer and a short spec before it, unless the origin's path is long.
 _TAIL: Final = 1024
 
+_NAME_LIMIT: Final = 255
+
 PINNED: Final = 1
 APART: Final = 2
 PARTS: Final = 4
@@ -92,8 +94,12 @@ class Trailer(NamedTuple):
             raise CorruptEntry(f"its ttl is {self.ttl}")
         if bool(self.origin) != bool(self.flags & APART):
             raise CorruptEntry("its flags contradict its origin")
-        if not self.name or b"\0" in self.name or b"\0" in self.origin:
+        if not 0 < len(self.name) <= _NAME_LIMIT or b"\0" in self.name + self.origin:
             raise CorruptEntry("its name is no name")
+        try:
+            self.name.decode()
+        except UnicodeDecodeError:
+            raise CorruptEntry("its name is not UTF-8") from None
 
 
 def nbytes_for(name: bytes, origin: bytes = b"") -> int:

@@ -382,6 +382,7 @@ class Store:
         names: str | Sequence[str] | None = None,
         *,
         overwrite: bool = False,
+        sync: bool = True,
         progress: Callable[[int], object] | None = None,
     ) -> None:
         """Write entries to disk, to be opened by `onecopy.open`, or by any safetensors reader.
@@ -394,19 +395,22 @@ class Store:
             path: what to write; it must not exist, nor will there ever be half of it.
             names: one name makes a single file. Several, or None for all, make a directory.
             overwrite: replace a file, or a snapshot, that is there already, at once.
+            sync: whether to wait until the disk has it. Otherwise it is as fast as `cp`, and
+                promises as little: after a power failure files may be short, which `open` says.
             progress: called with the number of bytes written, now and then.
 
         Raises:
             EntryExists: there is something at `path`, and `overwrite` is False.
             StoreFull: the disk is full. Nothing is left there.
         """
-        from onecopy.store import snapshotting
+        from onecopy.store.snapshotting import Writer
 
         advance = progress or (lambda _: None)
+        writer = Writer(self, overwrite=overwrite, sync=sync, advance=advance)
         if isinstance(names, str):
-            snapshotting.write_file(self, Path(path), names, overwrite, advance)
+            writer.write_file(Path(path), names)
         else:
-            snapshotting.write_folder(self, Path(path), names, overwrite, advance)
+            writer.write_folder(Path(path), names)
 
     # ---- what there is ----
 

@@ -83,8 +83,6 @@ def write_entry(
     facts: Trailer,
     packed: Packed,
     progress: Callable[[int], object] | None = None,
-    *,
-    sync: bool = True,
 ) -> None:
     """Write a value and its trailer to an empty file, with a checksum, and onto the disk."""
     last = facts.pack(packed.size)
@@ -92,4 +90,4 @@ def write_entry(
         files.reserve(fd, packed.size)
         packed.write(fd, progress)
         region.write(fd, [last], packed.size - len(last))
-        files.finish(fd, packed.size, sync=sync)
+        files.finish(fd, packed.size)
