@@ -226,9 +226,9 @@ class Store:
         """
         key = check_name(name)
         packed = Packed(value, _check_align(align))
-        session = self._session
+        session = self._session or self._live(_NOW)
         publish, kind = _publish, region.SEALED
-        if session is not None and session.directory:
+        if session.directory:
             packed.as_file(trailer.nbytes_for(key), align)
             publish, kind = save_file, region.FILE
         message = messages.Save(

@@ -281,6 +281,7 @@ def _file_reference(channel: Channel, message: messages.Save, file: _File, fds: 
     size = len(header) + len(spec) + last
     with reserve(channel, message.name, size, message.overwrite) as (fd, directory):
         with files.full_disk():
+            files.reserve(fd, size)
             region.write(fd, [header, spec, facts.pack(size)])
             files.finish(fd, size)
         channel.request(message, (*fds, fd))

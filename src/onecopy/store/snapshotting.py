@@ -110,14 +110,15 @@ class Writer:
     def _write_all(self, folder: Path, names: Sequence[str] | None) -> Iterator[tuple[str, int]]:
         """Write the entries to a new folder, and yield each one's name and size."""
         store = self._store
-        wanted = store.names() if names is None else store._with_parts(names)
+        wanted = store.names() if names is None else list(dict.fromkeys(store._with_parts(names)))
         for name, entry in zip(wanted, store.stat(wanted), strict=True):
             try:
                 if entry is None:
                     raise EntryNotFound(f"no entry {name!r} in store {store.name!r}")
                 path = folder / file_name(name.encode())
-                yield name, self._write(entry, path)
+                size = self._write(entry, path)
                 path.chmod(path.stat().st_mode & 0o444)  # As in the directory of a store.
+                yield name, size
             except EntryNotFound:
                 if names is not None:
                     raise

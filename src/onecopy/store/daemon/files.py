@@ -62,7 +62,8 @@ class FileCatalog(Catalog):
         self._prepare_slot()
         refers = bool(facts.origin)
         holding = self.books.holding(status, segment, shared=refers, file=True)
-        holding.opened = not holding.entries
+        if not holding.entries:
+            holding.opened = True
         entry = Entry(key.decode(), holding, 0 if refers else _on_disk(status), facts.nbytes)
         entry.pinned, entry.ttl = bool(facts.flags & trailer.PINNED), facts.ttl
         entry.last_used, entry.spec_fd = max(0, facts.created - epoch), spec_fd
@@ -79,7 +80,11 @@ class FileCatalog(Catalog):
     def reserve(self, owner: object, name: str, nbytes: int, overwrite: bool) -> list[int]:
         """Make and hold room; return the file to fill, and the directory."""
         super().reserve(owner, name, nbytes, overwrite)
-        return [self._directory.create(owner), os.dup(self._directory.fd)]
+        try:
+            return [self._directory.create(owner), os.dup(self._directory.fd)]
+        except Exception:
+            self.unreserve(owner)
+            raise
 
     def unreserve(self, owner: object) -> None:
         """Give up what a client reserved, and the file that it was filling."""
@@ -102,9 +107,12 @@ class FileCatalog(Catalog):
         entry = super().save(message, fds[:-1] if message.apart else fds, owner)
         if message.apart:
             os.close(file)
-        else:
+            return entry
+        try:
             # A description that can only read, and that no client shares.
             entry.holding.open_anew()
+        except OSError:
+            pass  # At the limit on open files: it is tried again when somebody asks for users.
         return entry
 
     def _resident(self, message: Save, status: os.stat_result) -> int:
