@@ -166,6 +166,7 @@ TRAILERS: dict[str, Trailer] = {
     "a flag, and bytes here": PLAIN._replace(flags=trailer.APART),
     "bytes of a directory": referring("/usr"),
     "bytes of a device": referring("/dev/zero"),
+    "a spec beyond the file that holds it": referring(__file__)._replace(spec_nbytes=2**62),
     "bytes of a file that is not there": PLAIN._replace(
         origin=b"/none", flags=trailer.APART, origin_size=100
     ),

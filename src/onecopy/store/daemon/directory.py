@@ -106,9 +106,10 @@ class Directory:
         with os.scandir(self.fd) as items:
             names = [item.name for item in items]
         for name in names:
-            if _TEMPORARY.fullmatch(name):
-                self._sweep(name)
-            elif name.endswith(SUFFIX) and not name.startswith("."):
+            if name.startswith("."):
+                if _TEMPORARY.fullmatch(name):
+                    self._sweep(name)
+            elif name.endswith(SUFFIX):
                 found = self._look(name)
                 if found is not None:
                     self._files[found.trailer.name.decode()] = _identity(found.status)

@@ -17,7 +17,6 @@ from onecopy.store.daemon import log
 from onecopy.store.daemon.books import Entry
 from onecopy.store.daemon.catalog import Catalog
 from onecopy.store.index import Record
-from onecopy.store.names import check_name
 
 if TYPE_CHECKING:
     from onecopy.segments.trailer import Trailer
@@ -57,7 +56,7 @@ class FileCatalog(Catalog):
             os.close(found.fd)
             return None
         facts = found.trailer
-        key = check_name(facts.name.decode())
+        key = facts.name
         self._check_descriptor(max(segment, spec_fd))
         self._prepare_slot()
         refers = bool(facts.origin)
