@@ -36,7 +36,12 @@ class Table:
     columns: list[str] = field(default_factory=list)
     rows: dict[str, dict[str, Summary]] = field(default_factory=dict)
     ours: str = "onecopy"
-    """The row that the others are compared with."""
+    """What the others are compared with: a peer, or the title of a row."""
+
+    @property
+    def our_title(self) -> str:
+        """The title of the row that the others are compared with."""
+        return PEERS[self.ours].title if self.ours in PEERS else self.ours
 
     def add(self, column: str, summaries: dict[str, Summary]) -> None:
         """One more column; a peer that has no number in it shows a dash."""
@@ -45,9 +50,13 @@ class Table:
 
     def put(self, name: str, column: str, summary: Summary) -> None:
         """One cell."""
+        self.put_row(PEERS[name].title, column, summary)
+
+    def put_row(self, title: str, column: str, summary: Summary) -> None:
+        """One cell of a row that is no peer's."""
         if column not in self.columns:
             self.columns.append(column)
-        self.rows.setdefault(PEERS[name].title, {})[column] = summary
+        self.rows.setdefault(title, {})[column] = summary
 
     def median(self, name: str, column: str) -> float | None:
         """The median of a peer, if it was there."""
@@ -56,7 +65,7 @@ class Table:
 
     def ratio(self, title: str, column: str) -> float | None:
         """Our median over that of the row ``title``."""
-        mine = self.rows.get(PEERS[self.ours].title, {}).get(column)
+        mine = self.rows.get(self.our_title, {}).get(column)
         other = self.rows.get(title, {}).get(column)
         return mine.median / other.median if mine and other and other.median else None
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from benchmarks.answer import Answer, Summary, Table, Target
-from benchmarks.peers.registry import PEERS
 
 LEGEND = "cells: median (least - p90); us/peer: our median over theirs"
 VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: "[dim]not measured[/]"}
@@ -86,7 +85,7 @@ def _row(table: Table, peer: str) -> list[str]:
 
 def _ratio(table: Table, peer: str, column: str) -> str:
     ratio = table.ratio(peer, column)
-    return "" if ratio is None or peer == PEERS[table.ours].title else f"{ratio:.2g}"
+    return "" if ratio is None or peer == table.our_title else f"{ratio:.2g}"
 
 
 def _cell(summary: Summary | None) -> str:

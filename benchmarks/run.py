@@ -33,9 +33,11 @@ from benchmarks.questions import (
     module,
     pretrained,
     rate,
+    reopen,
     repeat,
     save_large,
     save_small,
+    snapshot,
 )
 from benchmarks.stage import SCALES, Stage
 
@@ -53,6 +55,8 @@ QUESTIONS: dict[str, ModuleType] = {
     "memory": memory,
     "daemon": daemon,
     "dataloader": dataloader,
+    "snapshot": snapshot,
+    "reopen": reopen,
 }
 
 

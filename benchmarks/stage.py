@@ -47,6 +47,12 @@ class Scale:
     """Size of a batch from a DataLoader worker."""
     batches: int
     """Batches in one turn."""
+    snapshot: int
+    """Size of what is written to disk."""
+    files: int
+    """Entries in a directory that is opened again."""
+    file: int
+    """Size of each, where they are sparse."""
 
 
 LAYER = 1_666_668  # 300 of them are 500 MB
@@ -63,6 +69,9 @@ FULL = Scale(
     entries=10_000,
     batch=64 * MIB,
     batches=12,
+    snapshot=1_000_000_000,
+    files=1_000,
+    file=100_000_000,
 )
 SMALLEST = Scale(
     loads=(KIB, MIB),
@@ -77,6 +86,9 @@ SMALLEST = Scale(
     entries=200,
     batch=4 * MIB,
     batches=3,
+    snapshot=8_000_000,
+    files=50,
+    file=100_000_000,
 )
 SCALES = {"full": FULL, "smallest": SMALLEST}
 

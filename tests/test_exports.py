@@ -9,7 +9,9 @@ def test_the_public_names_are_these() -> None:
     assert set(onecopy.__all__) == {
         "start",
         "connect",
+        "open",
         "Store",
+        "Snapshot",
         "Ref",
         "Lock",
         "Watch",

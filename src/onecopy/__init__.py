@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from onecopy.store.lock import Lock
     from onecopy.store.messages import EntryStat, Event, StoreStats
     from onecopy.store.ref import Ref
+    from onecopy.store.snapshot import Snapshot, open
     from onecopy.store.watch import Watch
     from onecopy.tensors.codec import Codec
     from onecopy.tensors.codec import register as register_codec
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
 __all__ = [
     "start",
     "connect",
+    "open",
     "Store",
+    "Snapshot",
     "Ref",
     "Lock",
     "Watch",
@@ -83,7 +86,9 @@ __all__ = [
 _HOMES = {
     "start": "store.launch",
     "connect": "store.launch",
+    "open": "store.snapshot",
     "Store": "store.client",
+    "Snapshot": "store.snapshot",
     "Ref": "store.ref",
     "Lock": "store.lock",
     "Watch": "store.watch",

@@ -9,7 +9,21 @@ from onecopy.cli import entries
 from tests.cli.commands import command, refused, run
 from tests.processes import output_of
 
-COMMANDS = ("serve", "stop", "top", "ls", "stat", "rm", "put", "get", "doctor", "bench", "demo")
+COMMANDS = (
+    "serve",
+    "stop",
+    "top",
+    "ls",
+    "stat",
+    "rm",
+    "put",
+    "get",
+    "snapshot",
+    "verify",
+    "doctor",
+    "bench",
+    "demo",
+)
 
 
 def test_help_names_every_command() -> None:

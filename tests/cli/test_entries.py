@@ -34,6 +34,7 @@ STORE_KEYS = [
     "expired",
     "clients",
     "started",
+    "directory",
 ]
 
 

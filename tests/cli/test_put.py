@@ -19,16 +19,37 @@ from tests.cli.commands import on_terminal, refused, run
 def checkpoint(tmp_path: Path) -> Path:
     """A small checkpoint."""
     path = tmp_path / "model.safetensors"
-    save_file({"w": torch.randn(64, 64), "b": torch.arange(3, dtype=torch.bfloat16)}, path)
+    save_file({"w": torch.randn(64, 32), "b": torch.arange(3, dtype=torch.bfloat16)}, path)
     return path
 
 
 def test_a_checkpoint_becomes_a_dict_of_its_tensors(store: onecopy.Store, checkpoint: Path) -> None:
-    assert "saved 'llama': 2 items" in run("put", "test", "llama", checkpoint).stdout
+    assert "imported 'llama': 8.01 KiB" in run("put", "test", "llama", checkpoint).stdout
+    assert store.stats().used == 0
     loaded = store.load("llama")
     expected = load_file(checkpoint)
     assert loaded.keys() == expected.keys()
     assert all(torch.equal(loaded[name], expected[name]) for name in expected)
+
+
+def test_a_checkpoint_is_copied_on_demand(store: onecopy.Store, checkpoint: Path) -> None:
+    assert "saved 'model': 2 items" in run("put", "test", checkpoint, "--copy").stdout
+    assert store.stats().used > 0
+    checkpoint.write_bytes(b"other")
+    assert len(store.load("model")) == 2
+
+
+def test_a_directory_is_imported_as_one_dict(store: onecopy.Store, tmp_path: Path) -> None:
+    folder = tmp_path / "llama"
+    folder.mkdir()
+    for part in "ab":
+        save_file({part: torch.ones(3)}, folder / f"{part}.safetensors")
+    assert "imported 'llama'" in run("put", "test", folder).stdout
+    assert sorted(store.load("llama")) == ["a", "b"]
+    assert "name one .safetensors file" in refused("put", "test", folder, "--copy")
+    assert "give --overwrite" in refused("put", "test", folder)
+    run("rm", "test", "llama")
+    assert store.names() == []
 
 
 def test_the_name_is_the_files_if_none_is_given(store: onecopy.Store, checkpoint: Path) -> None:
@@ -102,6 +123,6 @@ def test_without_a_file_it_says_so() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_progress_is_shown_on_a_terminal_only(checkpoint: Path) -> None:
-    with on_terminal("put", "test", checkpoint) as terminal:
-        assert "/16.1 KiB" in terminal.read_all()
+    with on_terminal("put", "test", checkpoint, "--copy") as terminal:
+        assert "/8.1 KiB" in terminal.read_all()
     assert run("put", "test", "again", checkpoint).stderr == ""

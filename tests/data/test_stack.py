@@ -105,9 +105,9 @@ def test_a_plain_reader_finds_every_sample(store: Store, tmp_path) -> None:
     from safetensors.torch import load_file
 
     store.save("b", {"x": gather(rows())})
-    fd, size = store._open_segment("b")
+    fd, segment = store._open_segment("b")
     with open(fd, "rb") as source:
-        (tmp_path / "b.safetensors").write_bytes(source.read(size))
+        (tmp_path / "b.safetensors").write_bytes(source.read(segment.size))
     found = load_file(tmp_path / "b.safetensors")
     assert [int(found[name][0, 0]) for name in ("x", "x#2", "x#3")] == [0, 1, 2]
 

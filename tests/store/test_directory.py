@@ -17,6 +17,7 @@ import onecopy
 from onecopy.segments import trailer
 from onecopy.store.daemon.config import Config
 from onecopy.store.filenames import file_name
+from tests.attacks.children import forked
 from tests.attacks.patience import eventually
 from tests.attacks.serving import Daemon
 from tests.conftest import open_files
@@ -143,6 +144,27 @@ def test_a_failed_save_leaves_nothing(store: onecopy.Store, folder: Path) -> Non
     eventually(lambda: (open_files(), open_files(store.pid)) <= (ours, theirs))
     eventually(lambda: store.stats().used == 0)
     store.save("x", torch.ones(1000))
+
+
+def test_a_forked_child_saves_files_too(store: onecopy.Store) -> None:
+    with forked(lambda: store.save("x", b"of the child")) as (child,):
+        child.wait()
+    assert bytes(store.load("x")) == b"of the child"
+
+
+def test_a_file_that_is_changed_under_a_store_is_noticed(
+    store: onecopy.Store, folder: Path
+) -> None:
+    store.save("x", torch.ones(1000))
+    assert store.load("x").sum() == store.load("x").sum() == 1000
+    path = folder / "x.safetensors"
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.write(b"x")
+    os.utime(path, ns=(1, 1))
+    for _ in range(2):
+        with pytest.raises(onecopy.CorruptEntry, match="was changed"):
+            store.load("x")
 
 
 def test_waiters_and_watchers_hear_of_files_too(store: onecopy.Store, direct: bool) -> None:

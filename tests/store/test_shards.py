@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 from itertools import pairwise, permutations
+from pathlib import Path
 
 import pytest
 import torch
@@ -322,10 +323,20 @@ def test_it_is_not_evicted_by_halves(store: Store) -> None:
     assert values(store.load("x")) == [0, 1]
 
 
-def test_its_segment_is_no_file_to_copy(store: Store) -> None:
+@pytest.mark.parametrize("names", [None, ["x"]])
+def test_a_snapshot_has_it_whole(store: Store, tmp_path: Path, names: list[str] | None) -> None:
     save_all(store, 2)
-    with pytest.raises(InvalidArgument, match="segments of their own"):
-        store._open_segment("x")
+    store.snapshot(tmp_path / "all", names)
+    with onecopy.open(tmp_path / "all") as snapshot:
+        assert values(snapshot.load("x")) == [0, 1]
+        assert snapshot.names() == ["x"]
+
+
+def test_a_file_has_the_list_of_its_parts(store: Store, tmp_path: Path) -> None:
+    save_all(store, 2)
+    store.snapshot(tmp_path / "x.safetensors", "x")
+    with onecopy.open(tmp_path / "x.safetensors") as snapshot:
+        assert values(snapshot.load("x")) == [0, 1]
 
 
 def test_a_part_removed_behind_its_back_is_noticed(store: Store) -> None:

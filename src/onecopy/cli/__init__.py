@@ -7,6 +7,7 @@
     serve        serve, stop
     entries      ls, stat, rm
     put, get     files into a store and out of it; `source` is what a file holds, `progress` a bar
+    disk         snapshot, verify
     top          the live view; `sample` is what it shows
     doctor       runs `checks`
     bench        a quick measurement of this machine

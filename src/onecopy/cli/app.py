@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from onecopy._version import __version__
-from onecopy.cli import bench, demo, doctor, entries, get, put, serve, top
+from onecopy.cli import bench, demo, disk, doctor, entries, get, put, serve, top
 from onecopy.cli.output import complain
 from onecopy.errors import OnecopyError
 
@@ -42,11 +42,13 @@ app = typer.Typer(
 
 _STORES = "Stores"
 _ENTRIES = "Entries"
+_DISK = "Disk"
 _MACHINE = "This machine"
 
 for _panel, _commands in {
     _STORES: (serve.serve, serve.stop, top.top),
     _ENTRIES: (entries.ls, entries.stat, entries.rm, put.put, get.get),
+    _DISK: (disk.snapshot, disk.verify),
     _MACHINE: (doctor.doctor, bench.bench, demo.demo),
 }.items():
     for _command in _commands:

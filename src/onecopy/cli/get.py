@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +12,8 @@ import typer
 from onecopy.cli.arguments import EntryName, StoreName
 from onecopy.cli.output import stdout
 from onecopy.cli.progress import progress
-from onecopy.errors import EntryExists, InvalidArgument
+from onecopy.errors import EntryExists, OnecopyError
 from onecopy.units import format_size
-
-# Copied by one system call; between two of them the progress moves, and ^C is heard.
-_CHUNK = 32 << 20
 
 
 def get(
@@ -35,54 +29,11 @@ def get(
 
     if file.exists() and not force:
         raise EntryExists(f"{file} exists already; give --force to replace it")
-    if file.is_dir():
-        raise InvalidArgument(f"{file} is a folder; name a file in it")
     with open_store(store) as opened:
-        segment, nbytes = opened._open_segment(name)
-    try:
+        nbytes = opened.stat(name).nbytes
         with progress(name, nbytes) as advance, _troubles_of(file):
-            _write_file(file, segment, nbytes, advance)
-    finally:
-        os.close(segment)
-    stdout().print(f"wrote {file}: {format_size(nbytes)}")
-
-
-def _write_file(path: Path, segment: int, nbytes: int, advance: Callable[[int], None]) -> None:
-    """Write a file that is complete, and on the disk, before it has its name."""
-    # Beside its place, for a rename cannot leave the file system; hidden, for it is no result.
-    partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            _copy(segment, fd, nbytes, advance)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _copy(source: int, target: int, nbytes: int, advance: Callable[[int], None]) -> None:
-    """Copy in the kernel: this process neither maps nor reads the bytes."""
-    offset = 0
-    while offset < nbytes:
-        copied = os.sendfile(target, source, offset, min(_CHUNK, nbytes - offset))
-        if not copied:
-            raise OSError(errno.EIO, "the segment ended too early")
-        offset += copied
-        advance(copied)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a crash of the machine."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+            opened.snapshot(file, name, overwrite=force, progress=advance)
+    stdout().print(f"wrote {file}: {format_size(file.stat().st_size)}")
 
 
 @contextmanager
@@ -90,5 +41,7 @@ def _troubles_of(path: Path) -> Iterator[None]:
     """Give errors of the system the name of the file that they are about."""
     try:
         yield
+    except OnecopyError:
+        raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,4 +1,4 @@
-"""`put`: a file becomes an entry."""
+"""`put`: a file or a checkpoint becomes an entry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 from onecopy.cli.arguments import StoreName, duration, size
 from onecopy.cli.output import hint, printable, stdout
 from onecopy.cli.progress import progress
-from onecopy.errors import CorruptEntry, EntryExists
+from onecopy.errors import CorruptEntry, EntryExists, InvalidArgument
 from onecopy.units import format_size
 
 if TYPE_CHECKING:
@@ -54,8 +54,14 @@ _Ttl = Annotated[
     ),
 ]
 _Align = Annotated[
-    int,
-    typer.Option(parser=size, metavar="SIZE", help="Where tensors begin; 4KiB for Wasm."),
+    int | None,
+    typer.Option(
+        parser=size, metavar="SIZE", help="Where tensors begin, 64 if not given; 4KiB for Wasm."
+    ),
+]
+_Copy = Annotated[
+    bool,
+    typer.Option("--copy", help="Copy a checkpoint into the store, instead of mapping its files."),
 ]
 
 
@@ -67,24 +73,53 @@ def put(
     mutable: _Mutable = False,
     pin: _Pin = False,
     ttl: _Ttl = None,
-    align: _Align = 64,
+    align: _Align = None,
+    copy: _Copy = False,
 ) -> None:
     """Save a file: the tensors of a .safetensors, the array of a .npy, the bytes of any other.
 
-    The file is mapped: its bytes are copied once, into the store.
+    A checkpoint, which is a .safetensors file, its index, or a directory with either, is not
+    read: the store maps its files, which must not be written to afterwards. --copy, --mutable
+    and --align copy it, as all other files are.
     """
-    from onecopy.cli.source import open_source
-    from onecopy.cli.stores import open_store
-
     if name is None:
         raise typer.BadParameter("FILE is missing")
     path = file or Path(name)
-    key = name if file else path.stem
+    options: dict[str, Any] = {"overwrite": overwrite, "pin": pin, "ttl": ttl}
+    copied = copy or mutable or align is not None
+    if _is_checkpoint(path) and (path.suffix != ".safetensors" or not copied):
+        _import(store, path, name if file else None, copied, options)
+    else:
+        options |= {"mutable": mutable, "align": align or 64}
+        _save(store, path, name if file else path.stem, options)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.is_dir() or path.name.endswith((".safetensors", ".safetensors.index.json"))
+
+
+def _import(
+    store: str, path: Path, name: str | None, copied: bool, options: dict[str, Any]
+) -> None:
+    from onecopy.cli.stores import open_store
+    from onecopy.store.importing import default_name
+
+    if copied:
+        raise InvalidArgument(f"{path} can only be mapped; to copy, name one .safetensors file")
+    with open_store(store) as opened:
+        _check_free(opened, name or default_name(path), options["overwrite"])
+        key = opened.import_checkpoint(path, name, **options)
+        nbytes = sum(each.nbytes for each in opened.stat(opened._with_parts([key])) if each)
+    stdout().print(f"imported {printable(key)!r}: {format_size(nbytes)}, mapped where it is")
+
+
+def _save(store: str, path: Path, key: str, options: dict[str, Any]) -> None:
+    from onecopy.cli.source import open_source
+    from onecopy.cli.stores import open_store
+
     source = open_source(path)
-    options: dict[str, Any] = {"overwrite": overwrite, "mutable": mutable, "pin": pin}
-    options |= {"ttl": ttl, "align": align}
     with open_store(store) as opened, progress(key, source.nbytes) as advance:
-        _check_free(opened, key, overwrite)
+        _check_free(opened, key, options["overwrite"])
         with _unchanging(path):
             opened.save(key, source.value, progress=advance, **options)
     stdout().print(f"saved {printable(key)!r}: {source.kind}, {format_size(source.nbytes)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from onecopy.cli.arguments import StoreName, duration, group_id, size
-from onecopy.cli.output import stdout
+from onecopy.cli.output import printable, stdout
 from onecopy.errors import StoreUnavailable, WaitTimeout
 from onecopy.units import format_size
 
@@ -23,12 +23,21 @@ def serve(
     name: Annotated[
         str, typer.Argument(metavar="STORE", help="What to call the store.", show_default=False)
     ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="PATH",
+            help="Keep entries as files in this directory, and find them there again.",
+        ),
+    ] = None,
     capacity: Annotated[
         int | None,
         typer.Option(
             parser=size,
             metavar="SIZE",
-            help="How much memory it may take, such as 8GiB; half of this machine's if not given.",
+            help="How much it may take, such as 8GiB; if not given, half of this machine's memory "
+            "or, with --dir, all of the disk.",
         ),
     ] = None,
     foreground: Annotated[
@@ -55,21 +64,28 @@ def serve(
     With --foreground it takes a socket from its service manager
     (LISTEN_FDS), and says when it is ready (NOTIFY_SOCKET, Type=notify).
     """
-    config = _config(name, capacity, idle_exit, group)
+    config = _config(name, directory, capacity, idle_exit, group)
     if foreground:
         _become(config)
     _spawn(config)
 
 
-def _config(name: str, capacity: int | None, idle_exit: float | None, group: int | None) -> Config:
+def _config(
+    name: str,
+    directory: Path | None,
+    capacity: int | None,
+    idle_exit: float | None,
+    group: int | None,
+) -> Config:
     from onecopy.store.daemon.config import Config
-    from onecopy.store.launch import default_capacity
+    from onecopy.store.launch import absolute, default_capacity
     from onecopy.store.runtime import Place
 
     return Config(
         name=name,
         base=str(Place(name).base.absolute()),
-        capacity=default_capacity() if capacity is None else capacity,
+        capacity=default_capacity(directory) if capacity is None else capacity,
+        directory=absolute(directory),
         idle_exit=idle_exit,
         group=group,
     )
@@ -93,6 +109,8 @@ def _spawn(config: Config) -> None:
     console.print(
         f"store {config.name!r} serves {format_size(config.capacity)} (process {process.pid})"
     )
+    if config.directory is not None:
+        console.print(f"  dir   {printable(config.directory)}")
     console.print(f"  log   {place.log}\n  pid   {place.pid}\n  stop  onecopy stop {config.name}")
     # It is to outlive this process, so nobody here will wait for it; say so to `Popen`.
     process.returncode = 0

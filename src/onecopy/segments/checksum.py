@@ -9,19 +9,42 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 from zlib import crc32
 
 from onecopy.errors import CorruptEntry
 
+Advance = Callable[[int], object]
+"""Hears of every n bytes."""
+
 NO_DIGITS: Final = "00000000"
 # What a header with a checksum begins with, behind its length; `container.as_file` writes it.
 PREFIX: Final = b'{"__metadata__":{"format":"pt","onecopy":"1","crc32":"'
-_AT: Final = 8 + len(PREFIX)
-_END: Final = _AT + len(NO_DIGITS)
+DIGITS_AT: Final = 8 + len(PREFIX)
+_END: Final = DIGITS_AT + len(NO_DIGITS)
 
+
+def _ignore(_: int) -> None:
+    pass
+
+
+# Large enough for the system call, and for asking for the interpreter, not to matter.
 _CHUNK: Final = 1 << 20
+
+
+def _update(fd: int, start: int, end: int, value: int, advance: Advance = _ignore) -> int:
+    """Go on with a checksum over a range of a file; return it."""
+    buffer = memoryview(bytearray(min(_CHUNK, max(0, end - start))))
+    while start < end:
+        count = os.preadv(fd, [buffer[: end - start]], start)
+        if not count:
+            raise CorruptEntry("it was cut short while it was read")
+        value = crc32(buffer[:count], value)
+        start += count
+        advance(count)
+    return value
 
 
 class Running:
@@ -36,7 +59,7 @@ class Running:
         self._ends: SimpleQueue[int] = SimpleQueue()
         self._value = 0
         self._at = 0
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
     def advance(self, end: int) -> None:
@@ -49,17 +72,13 @@ class Running:
     def _run(self) -> None:
         try:
             while (end := self._ends.get()) >= 0:
-                self._update(end)
-        except OSError as error:
+                self._follow(end)
+        except (OSError, CorruptEntry) as error:
             self._error = error
 
-    def _update(self, end: int) -> None:
-        while self._at < end:
-            data = os.pread(self._fd, min(_CHUNK, end - self._at), self._at)
-            if not data:
-                raise OSError("the file ended while its checksum was computed")
-            self._value = crc32(data, self._value)
-            self._at += len(data)
+    def _follow(self, end: int) -> None:
+        self._value = _update(self._fd, self._at, end, self._value)
+        self._at = end
 
     def finish(self, end: int) -> str:
         """Return the digits, once all bytes up to `end` are written."""
@@ -68,32 +87,22 @@ class Running:
             self._thread.join()
         if self._error is not None:
             raise self._error
-        self._update(end)
+        self._follow(end)
         return f"{self._value:08x}"
 
 
-def stamp(fd: int, nbytes: int, running: Running | None = None) -> None:
-    """Put the checksum into the header of a complete file of ours."""
-    digits = (running or Running(fd)).finish(nbytes)
-    os.pwrite(fd, digits.encode(), _AT)
-
-
-def verify(fd: int, nbytes: int) -> bool:
+def verify(fd: int, nbytes: int, advance: Advance = _ignore) -> bool:
     """Compare a file with its checksum; return False if it has none.
+
+    `advance(n)` hears of every n bytes.
 
     Raises `CorruptEntry` if they differ.
     """
     head = os.pread(fd, _END, 0)
     if len(head) < _END or not head[8:].startswith(PREFIX):
         return False
-    value = crc32(NO_DIGITS.encode(), crc32(head[:_AT]))
-    at = _END
-    while at < nbytes:
-        data = os.pread(fd, min(_CHUNK, nbytes - at), at)
-        if not data:
-            break
-        value = crc32(data, value)
-        at += len(data)
-    if f"{value:08x}".encode() != head[_AT:_END]:
+    value = crc32(NO_DIGITS.encode(), crc32(head[:DIGITS_AT]))
+    value = _update(fd, _END, nbytes, value, advance)
+    if f"{value:08x}".encode() != head[DIGITS_AT:_END]:
         raise CorruptEntry(f"its checksum is {value:08x}, and its header says otherwise")
     return True

@@ -11,7 +11,9 @@ the whole layout.
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -63,6 +65,8 @@ class TensorInfo(msgspec.Struct, frozen=True):
         start, end = self.data_offsets
         if self.dtype not in BITS:
             raise CorruptEntry(f"tensor {name!r} has dtype {self.dtype!r}, unknown here")
+        if math.prod(size for size in self.shape if size) >= 2**63:
+            raise CorruptEntry(f"tensor {name!r} has the impossible shape {list(self.shape)}")
         bits = math.prod(self.shape) * BITS[self.dtype]
         if min(self.shape, default=0) < 0 or bits != (end - start) * 8:
             raise CorruptEntry(
@@ -110,10 +114,14 @@ def as_file(header: bytes, trailer: int, align: int) -> bytes:
     """Return the header of an entry's segment as its file needs it, its length included.
 
     It gets a place for the checksum, and `trailer` bytes follow the spec.
+    Raises `CorruptEntry` for a header that is none of ours.
     """
-    fields = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
-    end = msgspec.json.decode(fields[SPEC_NAME], type=TensorInfo).data_offsets[1]
-    del fields[METADATA]
+    try:
+        fields = msgspec.json.decode(header[8:], type=dict[str, msgspec.Raw])
+        end = msgspec.json.decode(fields[SPEC_NAME], type=TensorInfo).data_offsets[1]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise CorruptEntry(f"its header was not written by onecopy ({error})") from None
+    fields.pop(METADATA, None)
     return _text(
         {
             METADATA: {"format": "pt", "onecopy": FORMAT, "crc32": NO_DIGITS},
@@ -149,15 +157,31 @@ def parse_header(data: memoryview) -> Header:
 
     Raises `CorruptEntry` unless the tensors fill the file without overlap or hole.
     """
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _HEADER_LIMIT):
+    length = _check_length(data[:8], len(data))
+    return _parse(bytes(data[8 : 8 + length]), len(data))
+
+
+def read_header(fd: int, nbytes: int) -> Header:
+    """Read the header of a safetensors file of `nbytes`, and nothing else of it."""
+    length = _check_length(os.pread(fd, 8, 0), nbytes)
+    return _parse(os.pread(fd, length, 8), nbytes)
+
+
+def _check_length(head: bytes | memoryview, nbytes: int) -> int:
+    length = int.from_bytes(head, "little")
+    if len(head) < 8 or length > min(nbytes - 8, _HEADER_LIMIT):
         raise CorruptEntry(f"not a safetensors file: no header of {length} bytes is in it")
-    tensors, metadata = _parse_fields(data[8 : 8 + length])
-    _check_cover(tensors, len(data) - 8 - length)
-    return Header(8 + length, tensors, metadata)
+    return length
 
 
-def _parse_fields(text: memoryview) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+def _parse(text: bytes, nbytes: int) -> Header:
+    tensors, metadata = _parse_fields(text)
+    start = 8 + len(text)
+    _check_cover(tensors, nbytes - start)
+    return Header(start, tensors, metadata)
+
+
+def _parse_fields(text: bytes) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     try:
         fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         raw = fields.pop(METADATA, None)
@@ -165,9 +189,16 @@ def _parse_fields(text: memoryview) -> tuple[dict[str, TensorInfo], dict[str, st
         tensors = {
             name: msgspec.json.decode(field, type=TensorInfo) for name, field in fields.items()
         }
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        json.loads(text, object_pairs_hook=_check_unique)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CorruptEntry(f"not a safetensors file: its header does not parse ({error})") from None
     return dict(sorted(tensors.items(), key=lambda item: item[1].data_offsets)), metadata
+
+
+def _check_unique(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object with a key twice: msgspec takes the last, others may take the first."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name occurs twice")
 
 
 def _check_cover(tensors: dict[str, TensorInfo], nbytes: int) -> None:

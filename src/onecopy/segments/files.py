@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from contextlib import contextmanager
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Copied by one system call; between two of them others hear of the progress, and ^C is heard.
-_CHUNK: Final = 32 << 20
+_CHUNK: Final = 4 << 20
 
 # Below, a checksum takes less time than to start a thread for it.
 _LARGE: Final = 4 << 20
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+_syncfs = _libc.syncfs
+_sync_file_range = _libc.sync_file_range
+_sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+_WRITE_OUT: Final = 2
+_renameat2 = _libc.renameat2
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
@@ -90,14 +100,43 @@ def _send(source: int, target: int, count: int, offset: int, to: int) -> int:
     return os.sendfile(target, source, offset, count)
 
 
-def finish(fd: int, nbytes: int, running: checksum.Running | None = None) -> None:
+def write_out(fd: int, offset: int, nbytes: int) -> None:
+    """Begin to write a range to the disk, and do not wait: a later sync has less to do."""
+    _sync_file_range(fd, offset, nbytes, _WRITE_OUT)
+
+
+def stamp(fd: int, nbytes: int, running: checksum.Running | None = None) -> None:
+    """Put the checksum into the header of a complete file."""
+    digits = (running or checksum.Running(fd)).finish(nbytes)
+    os.pwrite(fd, digits.encode(), checksum.DIGITS_AT)
+
+
+def finish(fd: int, nbytes: int) -> None:
     """Put the checksum into the header of a complete file, and bring all of it onto the disk."""
-    running = running or checksum.Running(fd)
+    running = checksum.Running(fd)
     if nbytes > _LARGE:
         running.advance(nbytes)
         os.fdatasync(fd)  # Meanwhile.
-    checksum.stamp(fd, nbytes, running)
+    stamp(fd, nbytes, running)
     os.fdatasync(fd)
+
+
+def sync_file_system(fd: int) -> None:
+    """Bring all that was written to the file system of `fd` onto its disk.
+
+    After many small files, once is a hundred times faster than to wait for each.
+    """
+    if _syncfs(fd):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Let two paths of one file system change places, at once."""
+    names = os.fsencode(first), os.fsencode(second)
+    if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(second))
 
 
 def sync_folder(folder: Path) -> None:

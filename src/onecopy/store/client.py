@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from onecopy.models.pointing import Incompatible
     from onecopy.segments.mapping import Mode
+    from onecopy.store.index import Found
     from onecopy.store.messages import EntryStat, Message, StoreStats
     from onecopy.tensors.arena import Arena
 
@@ -100,6 +101,11 @@ class Store:
     def pid(self) -> int:
         """The daemon's process id."""
         return self._live(_NOW).pid
+
+    @property
+    def _directory(self) -> str:
+        """Where the daemon keeps entries as files; empty if they are memory."""
+        return self._live(_NOW).directory
 
     def _after_fork(self) -> None:
         self._connecting = threading.Lock()
@@ -230,6 +236,41 @@ class Store:
         if replaces_shards and type(value) is not Manifest:
             shards.sweep(self, name)
 
+    def import_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        overwrite: bool = False,
+        pin: bool = False,
+        ttl: float | None = None,
+    ) -> str:
+        """Make a safetensors checkpoint an entry without reading it: its files are mapped.
+
+        It loads as one dict, also if it has several files. It costs no memory but the page
+        cache, and no room of the store's. Replace such files by renaming, never write into
+        them: a load then says that they were changed. Only a file whose tensors are not
+        aligned, as old writers made them, is copied into the store.
+
+        Args:
+            path: a `.safetensors` file, an index (`.safetensors.index.json`), or a directory
+                with either.
+            name: what to call it; by default as the file or directory is called.
+            overwrite: replace an entry of that name; those who hold it keep it.
+            pin: never evict it.
+            ttl: seconds that it lives after its last user has left.
+
+        Returns:
+            The entry's name.
+
+        Raises:
+            CorruptEntry: a file is no safetensors file, or one is missing.
+            UnsupportedValue: torch has no dtype for a tensor.
+        """
+        from onecopy.store.importing import Options, import_checkpoint
+
+        return import_checkpoint(self, Path(path), name, Options(overwrite, pin, ttl))
+
     @overload
     def load(
         self,
@@ -331,17 +372,12 @@ class Store:
                     f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
                 )
 
-    def _open_segment(self, name: str) -> tuple[int, int]:
-        """Open an entry's segment, which is a safetensors file (I5), to copy it elsewhere.
+    def _open_segment(self, name: str) -> tuple[int, Found]:
+        """Open an entry's segment, to copy it elsewhere.
 
-        Returns a descriptor, which the caller closes, and the number of bytes. Until it is
+        Returns a descriptor, which the caller closes, and what the index says. Until it is
         closed the entry is in use.
         """
-        if shards.find(self, name) is not None:
-            raise InvalidArgument(
-                f"{name!r} was saved in shards, which are segments of their own; "
-                f"names({HIDDEN!r}) lists them"
-            )
         while True:
             session = self._live(_NOW)
             try:
@@ -370,6 +406,42 @@ class Store:
 
         capacity = self.stats().capacity
         return Arena(2 * capacity, f"onecopy-arena:{self.name}")
+
+    def snapshot(
+        self,
+        path: str | os.PathLike[str],
+        names: str | Sequence[str] | None = None,
+        *,
+        overwrite: bool = False,
+        sync: bool = True,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Write entries to disk, to be opened by `onecopy.open`, or by any safetensors reader.
+
+        It appears at once, when it is complete and on the disk. Entries that somebody saves or
+        removes meanwhile may be in it or not; each that is in it is whole, but for mutable ones,
+        which are copied as they are: lock them if that matters.
+
+        Args:
+            path: what to write; it must not exist, nor will there ever be half of it.
+            names: one name makes a single file. Several, or None for all, make a directory.
+            overwrite: replace a file, or a snapshot, that is there already, at once.
+            sync: whether to wait until the disk has it. Otherwise it is as fast as `cp`, and
+                promises as little: after a power failure files may be short, which `open` says.
+            progress: called with the number of bytes written, now and then.
+
+        Raises:
+            EntryExists: there is something at `path`, and `overwrite` is False.
+            StoreFull: the disk is full. Nothing is left there.
+        """
+        from onecopy.store.snapshotting import Writer
+
+        advance = progress or (lambda _: None)
+        writer = Writer(self, overwrite=overwrite, sync=sync, advance=advance)
+        if isinstance(names, str):
+            writer.write_file(Path(path), names)
+        else:
+            writer.write_folder(Path(path), names)
 
     # ---- what there is ----
 
@@ -411,7 +483,19 @@ class Store:
         for each in names:
             check_name(each)
         with shards.with_parts(self, names) as entries:
-            self._ask(messages.Remove(entries))
+            self._ask(messages.Remove(self._with_parts(entries)))
+
+    def _with_parts(self, names: Iterable[str]) -> list[str]:
+        """Return these names, and after each that of its parts, if it has any."""
+        result: list[str] = []
+        for name in names:
+            key = check_name(name)
+            found = self._read_index(lambda view, key=key: view.find(key))  # type: ignore[misc]
+            result.append(name)
+            if found is not None and found.parts:
+                value = (self._loader or Loader(self._live(_NOW))).parts(name)
+                result += [each for each in value if each in self]
+        return result
 
     @overload
     def stat(self, name: str) -> EntryStat: ...  # type: ignore[overload-overlap]  # str is one
@@ -433,12 +517,16 @@ class Store:
         return entry
 
     def _stat_all(self, names: list[str]) -> list[EntryStat | None]:
+        return shards.with_totals(self, self._stat_entries(names))
+
+    def _stat_entries(self, names: list[str]) -> list[EntryStat | None]:
+        """Return facts about entries as they are: of a value in shards, about its manifest."""
         for each in names:
             check_name(each)
         entries: list[EntryStat | None] = []
         for start in range(0, len(names), wire.BATCH):
             entries += self._ask(messages.Stat(names[start : start + wire.BATCH])).entries
-        return shards.with_totals(self, entries)
+        return entries
 
     def stats(self) -> StoreStats:
         """Return facts about the store."""

@@ -18,11 +18,14 @@ MANIFEST: Final = "onecopy.json"
 _LIMIT: Final = 255 - len(SUFFIX)
 _KEPT: Final = 60
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_WRITTEN: Final = [
+    chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)
+].__getitem__
 
 
 def file_name(key: bytes) -> str:
     """Return the file name of the entry with that name."""
-    text = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in key)
+    text = "".join(map(_WRITTEN, key))
     if text.startswith("."):
         text = f"%2E{text[1:]}"  # Hidden files are no entries.
     if len(text) > _LIMIT:

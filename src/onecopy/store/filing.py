@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument
@@ -18,7 +19,7 @@ from onecopy.store import messages, wire
 from onecopy.store.channel import Disconnected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from onecopy.store.channel import Channel
     from onecopy.tensors.values import Packed
@@ -28,7 +29,7 @@ def save_file(
     channel: Channel,
     message: messages.Save,
     packed: Packed,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], object] | None,
 ) -> None:
     """Fill a file of the store's directory and hand it over; whatever fails, nothing is left."""
     if message.mutable:
@@ -36,30 +37,29 @@ def save_file(
             "a store in a directory keeps what it was given: save mutable entries in a store in "
             "memory, or save again with overwrite=True"
         )
-    fd, directory = _reserve(channel, message)
-    filling.update((fd, directory))
-    try:
+    with reserve(channel, message.name, message.size, message.overwrite) as (fd, directory):
         write_entry(fd, facts_of(message), packed, progress)
         channel.request(message, (fd,))
         os.fsync(directory)
+
+
+@contextmanager
+def reserve(channel: Channel, name: str, nbytes: int, overwrite: bool) -> Iterator[tuple[int, int]]:
+    """Reserve room in a directory; yield the file to fill, and the directory."""
+    _, fds = channel.exchange(messages.Reserve(name, nbytes, overwrite))
+    filling.update(fds)
+    try:
+        if len(fds) != 2:
+            raise Disconnected("the store keeps its entries in memory now")
+        channel.idle = False
+        yield fds[0], fds[1]
     except BaseException:
         # Whatever went wrong, the room and the file are given up by closing the channel.
         channel.idle = False
         raise
     finally:
-        for each in (fd, directory):
-            filling.discard(each)
-            os.close(each)
-
-
-def _reserve(channel: Channel, message: messages.Save) -> tuple[int, int]:
-    reserve = messages.Reserve(message.name, message.size, message.overwrite)
-    _, fds = channel.exchange(reserve)
-    if len(fds) != 2:
+        filling.difference_update(fds)
         wire.close_all(fds)
-        raise Disconnected("the store keeps its entries in memory now")
-    channel.idle = False
-    return fds[0], fds[1]
 
 
 def facts_of(message: messages.Save) -> Trailer:
@@ -72,12 +72,15 @@ def facts_of(message: messages.Save) -> Trailer:
         message.nbytes,
         time.time_ns(),
         message.ttl,
-        trailer.PINNED * message.pin | trailer.PARTS * message.parts,
+        trailer.flags(pinned=message.pin, apart=message.apart, parts=message.parts),
     )
 
 
 def write_entry(
-    fd: int, facts: Trailer, packed: Packed, progress: Callable[[int], None] | None = None
+    fd: int,
+    facts: Trailer,
+    packed: Packed,
+    progress: Callable[[int], object] | None = None,
 ) -> None:
     """Write a value and its trailer to an empty file, with a checksum, and onto the disk."""
     last = facts.pack(packed.size)

@@ -112,6 +112,7 @@ class Found:
     """A name that was looked up: what a load needs of its slot, ready to use."""
 
     __slots__ = (
+        "apart",
         "data_start",
         "extent",
         "fd",
@@ -139,7 +140,9 @@ class Found:
         self.fd = str(fd)
         self.spec_fd = str(spec_fd) if spec_fd else ""
         self.mutable = bool(flags & MUTABLE)
-        self.extent = self.spec_offset if flags & APART else self.size
+        self.apart = bool(flags & APART)
+        """Whether the spec is not in the segment, whose data ends at `spec_offset`."""
+        self.extent = self.spec_offset if self.apart else self.size
         """How much of the segment to map."""
         self.parts = bool(flags & PARTS)
         """Whether the value is a list of names of entries, whose dicts make up the value."""

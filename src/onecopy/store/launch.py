@@ -60,7 +60,7 @@ def start(
             capacity=default_capacity(dir) if capacity is None else parse_size(capacity),
             owner=owner,
             keep_log=False,
-            directory=directory(dir),
+            directory=absolute(dir),
         )
         process = spawn(config, pass_fds=[owner])
     finally:
@@ -93,7 +93,7 @@ def default_capacity(dir: str | os.PathLike[str] | None = None) -> int:
     return memory.total() // 2 if dir is None else memory.disk(Path(dir).absolute())
 
 
-def directory(dir: str | os.PathLike[str] | None) -> str | None:
+def absolute(dir: str | os.PathLike[str] | None) -> str | None:
     """Return the directory of a store as its daemon needs it, which works in another one."""
     return None if dir is None else str(Path(dir).absolute())
 

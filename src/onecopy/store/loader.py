@@ -12,11 +12,19 @@ from functools import partial
 from os import close, fstat
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import AccessDenied, CorruptEntry, InvalidArgument, StoreUnavailable
+from onecopy.errors import (
+    AccessDenied,
+    CorruptEntry,
+    EntryNotFound,
+    InvalidArgument,
+    StoreUnavailable,
+)
 from onecopy.segments.mapping import MODES, map_fd
 from onecopy.store.messages import READ, SPEC, WRITE
 from onecopy.store.names import check_name
+from onecopy.store.parts import Parts, merge
 from onecopy.tensors import spec as specs
+from onecopy.tensors.tree import LIST
 from onecopy.tensors.values import builder
 
 if TYPE_CHECKING:
@@ -110,12 +118,35 @@ class Loader:
             layout = None if mapping is None else self._layout(found, mapping)
             if mapping is not None and layout is not None:
                 plan = _Plan(found, chosen)
-                plan.build = builder(found.data_start, layout, chosen)
+                plan.build = self._builder(found, layout, chosen)
                 plan.map = self._session.mapper(found, chosen) or partial(self._map, found, chosen)
                 plan.alive = None if chosen == "private" else weakref.ref(mapping)
                 _keep(self._plans, (name, mode), plan)
                 return plan.build(mapping)
         return ABSENT
+
+    def _builder(self, found: Found, layout: Spec, mode: Mode) -> Callable[[Mapping], Any]:
+        if not found.parts:
+            return builder(found.data_start, layout, mode)
+        names = _parts(layout)
+        return lambda _: merge(names, lambda name: self._load_part(name, mode))
+
+    def _load_part(self, name: str, mode: Mode) -> Any:
+        value = self.load(name, mode)
+        if value is ABSENT:
+            raise EntryNotFound(
+                f"the part {name!r} of this entry was removed; import the checkpoint again"
+            )
+        return value
+
+    def parts(self, name: str) -> Parts:
+        """Return the names of an entry's parts: none, if it has gone meanwhile."""
+        for found in self._look_up(name):
+            mapping = self._map(found, "readonly")
+            layout = None if mapping is None else self._layout(found, mapping)
+            if layout is not None:
+                return _parts(layout) if found.parts else Parts()
+        return Parts()
 
     def _look_up(self, name: str) -> Iterator[Found]:
         """Yield what the slot of a name says, again and again while it changes under us."""
@@ -157,14 +188,14 @@ class Loader:
     def _unchanged(self, found: Found) -> bool:
         return self._words[found.word] == found.generation and self._pulse[0] == self._thread
 
-    def open(self, name: str) -> tuple[int, int] | None:
-        """Open an entry's segment to read; return its descriptor and size, or None."""
+    def open(self, name: str) -> tuple[int, Found] | None:
+        """Open an entry's segment to read; return its descriptor and what is known, or None."""
         for found in self._look_up(name):
             fd = self._open(found, READ)
             if fd is not None:
                 if self._unchanged(found):
                     self._session.touch(found.slot)
-                    return fd, found.size
+                    return fd, found
                 close(fd)
         return None
 
@@ -191,6 +222,11 @@ class Loader:
             return specs.decode(map_fd(fd, found.spec_nbytes, "readonly").view(), room)
         finally:
             close(fd)
+
+
+def _parts(layout: Spec) -> Parts:
+    kind, *names = layout.tree if type(layout.tree) is list and layout.tree else [None]
+    return Parts.of(names if kind == LIST else None)
 
 
 def _check_unmodified(found: Found, status: stat_result) -> None:

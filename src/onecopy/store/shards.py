@@ -142,7 +142,7 @@ def sweep(store: Store, name: str) -> None:
 
 def _sweep(store: Store, name: str) -> None:
     manifest = find(store, name)
-    kept = set() if manifest is None else set(_parts(name, manifest))
+    kept = set() if manifest is None else set(parts_of(name, manifest))
     _discard(store, [part for part in _all_parts(store, name) if part not in kept])
 
 
@@ -153,7 +153,8 @@ def _part(name: str, generation: int, rank: int, size: int) -> str:
     return f"{_FOLDER}{name}/{generation}/{rank}-of-{size}"
 
 
-def _parts(name: str, manifest: Manifest) -> list[str]:
+def parts_of(name: str, manifest: Manifest) -> list[str]:
+    """Return the names of the parts of a set, in the order of ranks."""
     _, generation, size = manifest
     return [_part(name, generation, rank, size) for rank in range(size)]
 
@@ -217,7 +218,7 @@ def _load(
     Names of parts come back when `name` is removed and saved again. So it is the manifest, looked
     up once more after the loads, that vouches for what was loaded.
     """
-    parts = _parts(name, manifest)
+    parts = parts_of(name, manifest)
     try:
         loaded = store.load([parts[rank] for rank in ranks], mode=mode)
     except EntryNotFound as error:
@@ -266,7 +267,7 @@ def _total(store: Store, entry: EntryStat) -> EntryStat:
     manifest = find(store, entry.name)
     if manifest is None:
         return entry
-    parts = [each for each in store.stat(_parts(entry.name, manifest)) if each is not None]
+    parts = [each for each in store.stat(parts_of(entry.name, manifest)) if each is not None]
     return msgspec.structs.replace(
         entry,
         nbytes=sum(part.nbytes for part in parts),

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import torch
 
     from onecopy.segments.container import Header, TensorInfo
-    from onecopy.segments.mapping import Mapping
+    from onecopy.segments.mapping import Mapping, Mode
 
 # What safetensors calls a dtype, and what torch does. float4 packs two elements into a byte;
 # torch has nothing for the six-bit ones.
-_DTYPES: Final[dict[str, str]] = {
+DTYPES: Final[dict[str, str]] = {
     "BOOL": "bool",
     **{
         f"{code}{bits}": f"{name}{bits}"
@@ -58,12 +58,12 @@ def open_safetensors(path: str | Path) -> dict[str, torch.Tensor]:
     return _tensors(mapping, header, path)
 
 
-def open_value(path: str | Path) -> Any:
+def open_value(path: str | Path, mode: Mode = "private") -> Any:
     """Return the value that an entry's file holds, whatever it was saved from.
 
     Other safetensors files are opened as `open_safetensors` does.
     """
-    mapping, header = _map(path)
+    mapping, header = _map(path, mode)
     spec = header.tensors.get(container.SPEC_NAME)
     if spec is None or "onecopy" not in header.metadata:
         return _tensors(mapping, header, path)
@@ -72,12 +72,12 @@ def open_value(path: str | Path) -> Any:
     start, end = spec.data_offsets
     try:
         layout = specs.decode(mapping.view(header.data_start + start, end - start), start)
-        return unpack(mapping, header.data_start, layout, "private")
+        return unpack(mapping, header.data_start, layout, mode)
     except CorruptEntry as error:
         raise CorruptEntry(f"{path}: {error}") from error
 
 
-def _map(path: str | Path) -> tuple[Mapping, Header]:
+def _map(path: str | Path, mode: Mode = "private") -> tuple[Mapping, Header]:
     # NONBLOCK, for opening a FIFO would wait for its writer.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -86,7 +86,7 @@ def _map(path: str | Path) -> tuple[Mapping, Header]:
             raise InvalidArgument(f"{path} is not a file that can be mapped; copy it into one")
         if status.st_size < 8:
             raise CorruptEntry(f"{path} is not a safetensors file: it has no header")
-        mapping = map_fd(fd, status.st_size)
+        mapping = map_fd(fd, status.st_size, mode)
     finally:
         os.close(fd)
     try:
@@ -107,11 +107,11 @@ def _tensors(mapping: Mapping, header: Header, path: str | Path) -> dict[str, to
 def _tensor(mapping: Mapping, data_start: int, info: TensorInfo, where: str) -> torch.Tensor:
     import torch
 
-    dtype = getattr(torch, _DTYPES.get(info.dtype, ""), None)
+    dtype = getattr(torch, DTYPES.get(info.dtype, ""), None)
     if dtype is None:
         raise UnsupportedValue(f"{where}: torch {torch.__version__} has no dtype for {info.dtype}")
     try:
-        shape = _shape(info)
+        shape = torch_shape(info)
         count = math.prod(shape)
         if count == 0:
             return torch.empty(shape, dtype=dtype)
@@ -122,7 +122,7 @@ def _tensor(mapping: Mapping, data_start: int, info: TensorInfo, where: str) -> 
         raise CorruptEntry(f"{where} has an impossible shape: {error}") from error
 
 
-def _shape(info: TensorInfo) -> tuple[int, ...]:
+def torch_shape(info: TensorInfo) -> tuple[int, ...]:
     """Return the shape as torch counts: elements of four bits are packed in pairs."""
     if info.dtype != "F4" or not info.shape:
         return info.shape

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from onecopy.tensors.codec import Leaf, Segment
 
 LEAF: Final = 0
-_LIST: Final = 1
+LIST: Final = 1
 _TUPLE: Final = 2
-_DICT: Final = 3
+DICT: Final = 3
 _ORDERED: Final = 4
 _BIG_INT: Final = 5
 _BRANCH: Final = 6
@@ -37,8 +37,8 @@ _BRANCH: Final = 6
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
 
-_SEQUENCES: Final[dict[type, int]] = {list: _LIST, tuple: _TUPLE}
-_MAPPINGS: Final[dict[type, int]] = {dict: _DICT, OrderedDict: _ORDERED}
+_SEQUENCES: Final[dict[type, int]] = {list: LIST, tuple: _TUPLE}
+_MAPPINGS: Final[dict[type, int]] = {dict: DICT, OrderedDict: _ORDERED}
 _SCALARS: Final = frozenset({type(None), bool, float, str})
 
 
@@ -153,12 +153,12 @@ def _decode(node: Any, segment: Segment) -> Any:
     if kind == LEAF:
         _, name, meta, places = node
         return codecs.find(name).decode(meta, places, segment)
-    if kind in (_DICT, _ORDERED):
+    if kind in (DICT, _ORDERED):
         keys = [_decode(key, segment) if type(key) is list else key for key in node[1::2]]
         values = [_decode(item, segment) for item in node[2::2]]
         items = zip(keys, values, strict=True)
-        return dict(items) if kind == _DICT else OrderedDict(items)
-    if kind == _LIST:
+        return dict(items) if kind == DICT else OrderedDict(items)
+    if kind == LIST:
         return [_decode(item, segment) for item in node[1:]]
     if kind == _TUPLE:
         return tuple(_decode(item, segment) for item in node[1:])

@@ -130,7 +130,7 @@ class Packed:
         self.size += shift + trailer
         return self
 
-    def write(self, fd: int, progress: Callable[[int], None] | None = None) -> None:
+    def write(self, fd: int, progress: Callable[[int], object] | None = None) -> None:
         """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if self.memory is not None:
             self._blocks = [_Planned(extents.of(self.memory), [self.memory])]

@@ -252,7 +252,8 @@ def _check_fields(message: Save, key: bytes) -> None:
         raise InvalidArgument("the spec is too long for the index; leave it in the segment")
     if message.ttl is not None and not 0 < message.ttl < float("inf"):
         raise InvalidArgument(f"ttl must be a positive number of seconds, not {message.ttl}")
-    if message.kind not in region.KINDS or (message.mutable and message.kind != region.SEALED):
+    plain = message.kind == region.SEALED and not message.parts
+    if message.kind not in region.KINDS or (message.mutable and not plain):
         raise InvalidArgument("only a segment of its own can be mutable; save a copy")
     if message.size >= 2**63 or message.nbytes >= 2**63:
         raise InvalidArgument("the segment is larger than any address space")

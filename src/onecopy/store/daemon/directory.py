@@ -106,9 +106,10 @@ class Directory:
         with os.scandir(self.fd) as items:
             names = [item.name for item in items]
         for name in names:
-            if _TEMPORARY.fullmatch(name):
-                self._sweep(name)
-            elif name.endswith(SUFFIX) and not name.startswith("."):
+            if name.startswith("."):
+                if _TEMPORARY.fullmatch(name):
+                    self._sweep(name)
+            elif name.endswith(SUFFIX):
                 found = self._look(name)
                 if found is not None:
                     self._files[found.trailer.name.decode()] = _identity(found.status)
@@ -128,7 +129,7 @@ class Directory:
             return None
         try:
             return _examine(fd, name)
-        except (CorruptEntry, OSError, UnicodeDecodeError) as error:
+        except (CorruptEntry, OSError) as error:
             log.warning(f"{self.path / name} is no entry, and was left alone: {error}")
             os.close(fd)
             return None
@@ -233,8 +234,7 @@ def _examine(fd: int, name: str) -> FoundFile:
         raise CorruptEntry(f"it belongs to user {status.st_uid}")
     found = FoundFile(fd, status, *trailer.read(fd, status.st_size))
     if file_name(found.trailer.name) != name:
-        raise CorruptEntry(f"it is a copy of {found.trailer.name.decode()!r}")
-    found.trailer.name.decode()
+        raise CorruptEntry(f"its name should be {file_name(found.trailer.name)}: it is a copy")
     return found
 
 

@@ -10,14 +10,13 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InvalidArgument
+from onecopy.errors import CorruptEntry, InvalidArgument
 from onecopy.segments import region, trailer
 from onecopy.store import index
 from onecopy.store.daemon import log
 from onecopy.store.daemon.books import Entry
 from onecopy.store.daemon.catalog import Catalog
 from onecopy.store.index import Record
-from onecopy.store.names import check_name
 
 if TYPE_CHECKING:
     from onecopy.segments.trailer import Trailer
@@ -49,18 +48,30 @@ class FileCatalog(Catalog):
         return entries
 
     def _adopt(self, found: FoundFile, epoch: int) -> Entry | None:
+        """Publish a file, or what it refers to; that may have gone."""
+        try:
+            segment, status, spec, spec_fd = _open_segment(found)
+        except CorruptEntry as error:
+            log.warning(f"{found.trailer.name.decode()!r} was left alone: {error}")
+            os.close(found.fd)
+            return None
         facts = found.trailer
-        key = check_name(facts.name.decode())
-        self._check_descriptor(found.fd)
+        key = facts.name
+        self._check_descriptor(max(segment, spec_fd))
         self._prepare_slot()
-        holding = self.books.holding(found.status, found.fd, shared=False, file=True)
-        holding.opened = True
-        entry = Entry(key.decode(), holding, _on_disk(found.status), facts.nbytes)
+        refers = bool(facts.origin)
+        holding = self.books.holding(status, segment, shared=refers, file=True)
+        if not holding.entries:
+            holding.opened = True
+        entry = Entry(key.decode(), holding, 0 if refers else _on_disk(status), facts.nbytes)
         entry.pinned, entry.ttl = bool(facts.flags & trailer.PINNED), facts.ttl
-        entry.last_used = max(0, facts.created - epoch)
-        super()._publish(entry, None, _record(found, key, self.index.hash(key)))
+        entry.last_used, entry.spec_fd = max(0, facts.created - epoch), spec_fd
+        digest = self.index.hash(key)
+        super()._publish(entry, None, _record(facts, key, status, entry, digest, spec))
         self.touches.clear(entry.slot)
         self.books.hold(entry)
+        if holding.fd != segment:
+            os.close(segment)  # Another entry refers to the same file.
         return entry
 
     # ---- saving ----
@@ -68,7 +79,11 @@ class FileCatalog(Catalog):
     def reserve(self, owner: object, name: str, nbytes: int, overwrite: bool) -> list[int]:
         """Make and hold room; return the file to fill, and the directory."""
         super().reserve(owner, name, nbytes, overwrite)
-        return [self._directory.create(owner), os.dup(self._directory.fd)]
+        try:
+            return [self._directory.create(owner), os.dup(self._directory.fd)]
+        except Exception:
+            self.unreserve(owner)
+            raise
 
     def unreserve(self, owner: object) -> None:
         """Give up what a client reserved, and the file that it was filling."""
@@ -76,17 +91,27 @@ class FileCatalog(Catalog):
         self._directory.discard(owner)
 
     def save(self, message: Save, fds: list[int], owner: object) -> tuple[Entry, Entry | None]:
-        """Give the file that the client filled its name, and publish it."""
+        """Give the file that the client filled its name, and publish what is in it.
+
+        It comes last. If the bytes are another file's, that comes first, as in any store.
+        """
         if message.mutable:
             raise InvalidArgument(
                 "a store in a directory keeps what it was given: save mutable entries in a store "
                 "in memory, or save again with overwrite=True"
             )
-        _check_file(message, self._directory.check(owner, fds[-1]))
-        self._saving = (owner, fds[-1], message.overwrite)
-        entry, old = super().save(message, fds, owner)
-        # A description that can only read, and that no client shares.
-        entry.holding.open_anew()
+        file = fds[-1]
+        _check_file(message, fds[0], self._directory.check(owner, file))
+        self._saving = (owner, file, message.overwrite)
+        entry, old = super().save(message, fds[:-1] if message.apart else fds, owner)
+        if message.apart:
+            os.close(file)
+            return entry, old
+        try:
+            # A description that can only read, and that no client shares.
+            entry.holding.open_anew()
+        except OSError:
+            pass  # At the limit on open files: it is tried again when somebody asks for users.
         return entry, old
 
     def _resident(self, message: Save, status: os.stat_result) -> int:
@@ -106,31 +131,59 @@ def _on_disk(status: os.stat_result) -> int:
     return max(region.PAGE, status.st_blocks * 512)
 
 
-def _check_file(message: Save, found: FoundFile) -> None:
+def _open_segment(found: FoundFile) -> tuple[int, os.stat_result, bytes, int]:
+    """Return the segment of a file's entry, its status, its spec if that is short, or a memfd.
+
+    The segment is the file itself, or the one that it refers to; then the file is closed.
+    """
+    facts = found.trailer
+    short = facts.spec_nbytes <= index.spec_room(facts.name)
+    if not facts.origin:
+        # A long spec is read by whoever loads it: it is in the segment.
+        before = found.before if short else b""
+        return found.fd, found.status, before[len(before) - facts.spec_nbytes :], 0
+    segment = trailer.open_origin(facts)
+    spec = trailer.spec_of(found.fd, found.status.st_size, facts, found.before)
+    os.close(found.fd)
+    return segment, os.fstat(segment), spec if short else b"", 0 if short else _memfd(spec)
+
+
+def _memfd(spec: bytes) -> int:
+    fd = region.create("onecopy-spec")
+    region.write(fd, [spec])
+    region.seal(fd)
+    return fd
+
+
+def _check_file(message: Save, segment: int, found: FoundFile) -> None:
     """Check that a restart would find in the file what the message says now."""
     facts = found.trailer
-    said = (message.name.encode(), *_offsets(message), message.ttl, _flags(message))
-    if said != (facts.name, *_offsets(facts), facts.ttl, facts.flags) or facts.origin:
+    flags = trailer.flags(pinned=message.pin, apart=message.apart, parts=message.parts)
+    said = (message.name.encode(), *_offsets(message), message.ttl, flags)
+    origin = (0, 0)
+    if message.apart:
+        origin = (message.size, os.fstat(segment).st_mtime_ns)
+    kept = (facts.name, *_offsets(facts), facts.ttl, facts.flags)
+    if (said, origin) != (kept, (facts.origin_size, facts.origin_modified)):
         raise InvalidArgument("the file's trailer says something else than the message")
+    if message.kind != region.FILE:
+        raise InvalidArgument("a store in a directory keeps files; say that it is one")
 
 
 def _offsets(of: Save | Trailer) -> tuple[int, int, int, int]:
     return of.data_start, of.spec_offset, of.spec_nbytes, of.nbytes
 
 
-def _flags(message: Save) -> int:
-    return trailer.PINNED * message.pin | trailer.PARTS * message.parts
-
-
-def _record(found: FoundFile, key: bytes, digest: int) -> Record:
-    facts, status = found.trailer, found.status
-    short = facts.spec_nbytes <= min(index.spec_room(key), len(found.before))
+def _record(
+    facts: Trailer, key: bytes, status: os.stat_result, entry: Entry, digest: int, spec: bytes
+) -> Record:
+    apart, parts = bool(facts.flags & trailer.APART), bool(facts.flags & trailer.PARTS)
     return Record(
         digest,
         status.st_dev,
         status.st_ino,
-        found.fd,
-        index.PARTS * bool(facts.flags & trailer.PARTS),
+        entry.holding.fd,
+        index.APART * apart | index.PARTS * parts,
         status.st_size,
         facts.data_start,
         facts.spec_offset,
@@ -138,7 +191,7 @@ def _record(found: FoundFile, key: bytes, digest: int) -> Record:
         facts.nbytes,
         facts.created,
         status.st_mtime_ns,
-        0,
+        entry.spec_fd,
         key,
-        found.before[len(found.before) - facts.spec_nbytes :] if short else b"",
+        spec,
     )
