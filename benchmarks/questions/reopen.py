@@ -47,7 +47,7 @@ def ask(stage: Stage) -> Answer:
 def _start(folder: Path, expected: int) -> float:
     begin = time.perf_counter()
     store = onecopy.start("reopen", dir=folder)
-    found = len(store.names())
+    found = store.stats().entries
     seconds = time.perf_counter() - begin
     store.close()
     if found != expected:

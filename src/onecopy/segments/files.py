@@ -8,8 +8,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import StoreFull
-from onecopy.segments import checksum
+from onecopy.segments import checksum, region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,16 +27,6 @@ _syncfs = _libc.syncfs
 _sync_file_range = _libc.sync_file_range
 _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 _WRITE_OUT: Final = 2
-_renameat2 = _libc.renameat2
-
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-
-
-def as_full(error: OSError) -> OSError | StoreFull:
-    """Return what to raise for an error that may be about the space on a disk."""
-    if error.errno in _FULL:
-        return StoreFull(f"the disk is full ({error.strerror}); remove entries, or free space")
-    return error
 
 
 @contextmanager
@@ -46,7 +35,7 @@ def full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raised = as_full(error)
+        raised = region.as_full(error)
         if raised is error:
             raise
         raise raised from error
@@ -80,7 +69,7 @@ def copy(
         try:
             copied = step(source, target, min(_CHUNK, end - offset), offset, to)
         except OSError as error:
-            if step is _send or error.errno in _FULL:
+            if step is _send or error.errno in region.FULL_DISK:
                 raise
             step = _send  # From a memfd, or to another kind of file system.
             continue
@@ -134,7 +123,7 @@ def sync_file_system(fd: int) -> None:
 def exchange(first: Path, second: Path) -> None:
     """Let two paths of one file system change places, at once."""
     names = os.fsencode(first), os.fsencode(second)
-    if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE):
+    if _libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(second))
 

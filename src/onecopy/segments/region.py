@@ -42,6 +42,8 @@ KINDS: Final = (SEALED, ARENA, FILE)
 # What one pwritev takes: IOV_MAX buffers; Linux moves at most 0x7ffff000 bytes a call.
 _IOV_MAX: Final = 1024
 
+FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
+
 # Kernels before 6.3 refuse MFD_NOEXEC_SEAL. Learned at the first memfd.
 _flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL
 
@@ -84,6 +86,13 @@ def as_limit(error: OSError) -> OSError:
     if error.errno not in (errno.EMFILE, errno.ENFILE):
         return error
     return LimitReached(error.errno, "this process has no file descriptor left; raise `ulimit -n`")
+
+
+def as_full(error: OSError) -> OSError | StoreFull:
+    """Return what to raise for an error that may be about the space on a disk."""
+    if error.errno in FULL_DISK:
+        return StoreFull(f"the disk is full ({error.strerror}); remove entries, or free space")
+    return error
 
 
 def write(fd: int, buffers: Iterable[memoryview | bytes], offset: int = 0) -> int:

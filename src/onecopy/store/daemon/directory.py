@@ -22,7 +22,7 @@ from onecopy.errors import (
     LimitReached,
     StoreRunning,
 )
-from onecopy.segments import files, trailer
+from onecopy.segments import region, trailer
 from onecopy.store.daemon import log
 from onecopy.store.filenames import LOCK, MANIFEST, SUFFIX, file_name
 
@@ -153,7 +153,7 @@ class Directory:
             fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=self.fd)
         except OSError as error:
             if error.errno not in _NO_TMPFILE:
-                raise files.as_full(error) from error
+                raise region.as_full(error) from error
             name = _temporary()
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
             fd = os.open(name, flags, 0o666, dir_fd=self.fd)
@@ -200,7 +200,7 @@ class Directory:
                 os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.fd, follow_symlinks=True)
             os.rename(name, target, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError as error:
-            raise files.as_full(error) from error
+            raise region.as_full(error) from error
         del self._drafts[owner]
         self._files[key.decode()] = draft.identity
 
