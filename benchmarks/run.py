@@ -38,6 +38,7 @@ from benchmarks.questions import (
     save_large,
     save_small,
     snapshot,
+    storage,
 )
 from benchmarks.stage import SCALES, Stage
 
@@ -54,6 +55,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "save_large": save_large,
     "memory": memory,
     "daemon": daemon,
+    "storage": storage,
     "dataloader": dataloader,
     "snapshot": snapshot,
     "reopen": reopen,

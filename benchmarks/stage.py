@@ -47,6 +47,8 @@ class Scale:
     """Size of a batch from a DataLoader worker."""
     batches: int
     """Batches in one turn."""
+    block: int
+    """Size of the module that is made in the store."""
     snapshot: int
     """Size of what is written to disk."""
     files: int
@@ -69,6 +71,7 @@ FULL = Scale(
     entries=10_000,
     batch=64 * MIB,
     batches=12,
+    block=512 * MIB,
     snapshot=1_000_000_000,
     files=1_000,
     file=100_000_000,
@@ -86,6 +89,7 @@ SMALLEST = Scale(
     entries=200,
     batch=4 * MIB,
     batches=3,
+    block=16 * MIB,
     snapshot=8_000_000,
     files=50,
     file=100_000_000,

@@ -211,8 +211,9 @@ PROGRAM = """
 
     store = onecopy.connect("test")
     loader = DataLoader(Rows(), store=store, num_workers=2, ttl=0.5, persistent_workers=True)
-    for batch in loader:
-        break
+    # A batch of each worker: one that has not begun when its parent dies never hears of it (torch).
+    for _ in zip(range(2), loader):
+        pass
     print("ready", flush=True)
 """
 

@@ -48,19 +48,25 @@ class ManifestCodec:
 
 
 def _checked(meta: Any) -> Manifest:
-    kinds = [type(each) for each in meta]
+    kinds = [type(each) for each in meta] if type(meta) is list else []
     if kinds != [str, int, int] or not 0 < meta[2] < 1 << 32:
         raise CorruptEntry(f"no manifest of shards looks like {meta!r}")
     return Manifest(*meta)
 
 
 def parse(found: Found) -> Manifest | None:
-    """Return the manifest in a slot of the index, or None if it holds another kind of entry."""
+    """Return the manifest in a slot of the index, or None if it holds another kind of entry.
+
+    What only looks like one is none: it can be removed, and its load says what is wrong.
+    """
     if b"shards" not in found.spec:
         return None
-    node = specs.decode(found.spec, found.spec_offset - found.data_start).tree
-    if type(node) is list and node[:2] == [tree.LEAF, ManifestCodec.name]:
-        return _checked(node[2])
+    try:
+        node = specs.decode(found.spec, found.spec_offset - found.data_start).tree
+        if type(node) is list and len(node) > 2 and node[:2] == [tree.LEAF, ManifestCodec.name]:
+            return _checked(node[2])
+    except CorruptEntry:
+        pass
     return None
 
 
