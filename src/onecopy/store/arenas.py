@@ -48,6 +48,24 @@ def place(packed: Packed, align: int) -> Placed | None:
     pieces = packed.pieces()
     if pieces is None:
         return None
+    return _place_whole(pieces, align) or _place_parts(pieces, align)
+
+
+def _place_whole(pieces: Sequence[_Piece], align: int) -> Placed | None:
+    """Ask once for all: nearly always all memory from the first byte to the last is clean."""
+    start = min(address for address, _ in pieces)
+    end = max(address + nbytes for address, nbytes in pieces)
+    at = arenas.locate(start, end - start)
+    if at is None:
+        return None
+    arena, first = at
+    offsets = [address - start + first for address, _ in pieces]
+    if any(offset % align for offset in offsets):
+        return None
+    return Placed(arena, offsets, [])
+
+
+def _place_parts(pieces: Sequence[_Piece], align: int) -> Placed | None:
     found = [arenas.locate(*piece) for piece in pieces]
     # A block that starts off its alignment is as good as outside.
     found = [at if at is not None and at[1] % align == 0 else None for at in found]

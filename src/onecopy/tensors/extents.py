@@ -57,7 +57,9 @@ def merge(memories: Sequence[Memory]) -> list[Extent]:
 def _extent(memories: Sequence[Memory], group: list[int], end: int) -> Extent:
     """Make an extent of `group`, which is in the order of addresses."""
     start = memories[group[0]].address
-    uniform = len(group) == 1 or all(
+    if len(group) == 1:
+        return Extent(start, end - start, (group[0],), 0)
+    uniform = all(
         (memories[index].address - start) % memories[index].itemsize == 0 for index in group
     )
     members = tuple(sorted(group))
