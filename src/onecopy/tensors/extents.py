@@ -41,7 +41,8 @@ def merge(memories: Sequence[Memory]) -> list[Extent]:
     extents = []
     group: list[int] = []
     end = -1
-    for index in sorted(range(len(memories)), key=lambda i: memories[i].address):
+    addresses = [memory.address for memory in memories]
+    for index in sorted(range(len(memories)), key=addresses.__getitem__):
         memory = memories[index]
         if group and memory.address >= end:
             extents.append(_extent(memories, group, end))

@@ -88,7 +88,9 @@ class TorchCodec:
             flags |= _PARAMETER
         if value.layout is not torch.strided:
             return _encode_sparse(value, flags)
-        return _encode_dense(value.resolve_conj().resolve_neg(), flags)
+        if value.is_conj() or value.is_neg():
+            value = value.resolve_conj().resolve_neg()
+        return _encode_dense(value, flags)
 
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> Any:
         """Rebuild a tensor; those that share a block share one torch storage."""
@@ -157,7 +159,7 @@ def _encode_dense(value: Any, flags: int) -> Leaf:
     plain = _meta(name, shape, None, flags)
     if value.is_contiguous() or nbytes == 0:
         label, seen = _label(name, shape)
-        return Leaf(plain, [Memory(value.data_ptr(), nbytes, value, itemsize, label, seen)])
+        return Leaf(plain, (Memory(value.data_ptr(), nbytes, value, itemsize, label, seen),))
     strides = list(value.stride())
     extent = _span(shape, strides) * itemsize
     memory = Memory(value.data_ptr(), extent, value, itemsize)
