@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define API __attribute__((visibility("default")))
+#include "export.h"
 
 /* An entry to open; segments/opening.py lays it out. */
 struct opening {
@@ -34,8 +34,7 @@ struct opening {
 };
 
 /* Advisory, so two at a time may count as one. */
-static void touch(volatile uint64_t *slot)
-{
+static void touch(volatile uint64_t *slot) {
     struct timespec now;
     if (!slot)
         return;
@@ -44,16 +43,14 @@ static void touch(volatile uint64_t *slot)
     slot[1]++;
 }
 
-static int unmodified(const struct opening *entry, const struct stat *status)
-{
+static int unmodified(const struct opening *entry, const struct stat *status) {
     const struct timespec *time = &status->st_mtim;
     return !entry->modified
         || entry->modified == (uint64_t)time->tv_sec * 1000000000ull + (uint64_t)time->tv_nsec;
 }
 
 /* Open and map an entry. Returns the address, or 0: let Python try. */
-API void *onecopy_map(const struct opening *entry)
-{
+EXPORT void *onecopy_map(const struct opening *entry) {
     struct stat status;
     void *address = MAP_FAILED;
     int fd = openat(entry->directory, entry->number, entry->flags);
@@ -73,9 +70,8 @@ API void *onecopy_map(const struct opening *entry)
 }
 
 /* Make a memfd of three parts and seal it. Returns its descriptor, or -1: let Python try. */
-API int onecopy_fill(const char *label, int flags, int seals, const void *header, size_t header_size,
-                     const void *block, size_t block_size, const void *spec, size_t spec_size)
-{
+EXPORT int onecopy_fill(const char *label, int flags, int seals, const void *header, size_t header_size,
+                     const void *block, size_t block_size, const void *spec, size_t spec_size) {
     struct iovec parts[3] = {
         {(void *)header, header_size}, {(void *)block, block_size}, {(void *)spec, spec_size}};
     const ssize_t size = (ssize_t)(header_size + block_size + spec_size);
@@ -94,8 +90,7 @@ API int onecopy_fill(const char *label, int flags, int seals, const void *header
  * Descriptors that come with the answer are dropped by the kernel: there is no room for them. */
 #define INTERRUPTED (-4096)
 
-API long onecopy_exchange(int sock, const void *message, size_t size, int fd, void *reply, size_t room)
-{
+EXPORT long onecopy_exchange(int sock, const void *message, size_t size, int fd, void *reply, size_t room) {
     union {
         char space[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
