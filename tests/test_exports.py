@@ -38,6 +38,7 @@ def test_the_public_names_are_these() -> None:
         "WeightsMismatch",
         "LockHeld",
         "AccessDenied",
+        "SlowStorageWarning",
         "__version__",
     }
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from onecopy.store.ref import Ref
     from onecopy.store.snapshot import Snapshot, open
     from onecopy.store.watch import Watch
+    from onecopy.tensors.arena import SlowStorageWarning
     from onecopy.tensors.codec import Codec
     from onecopy.tensors.codec import register as register_codec
 
@@ -79,6 +80,7 @@ __all__ = [
     "WeightsMismatch",
     "LockHeld",
     "AccessDenied",
+    "SlowStorageWarning",
     "__version__",
 ]
 
@@ -97,6 +99,7 @@ _HOMES = {
     "StoreStats": "store.messages",
     "Codec": "tensors.codec",
     "register_codec": "tensors.codec",
+    "SlowStorageWarning": "tensors.arena",
 }
 
 
