@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from onecopy import native
-from onecopy.tensors.arena import Arena, locate, plan
+from onecopy.tensors.arena import Arena, locate
 from tests.native import captured
 from tests.processes import output_of
+from tests.tensors.planning import plan
 
 _WIDE = {
     "hidden_size": 32,

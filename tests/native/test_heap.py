@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from onecopy.segments.region import PAGE
-from onecopy.tensors.arena import Arena, locate, plan
+from onecopy.tensors.arena import Arena, locate
 from tests.processes import output_of
+from tests.tensors.planning import plan
 
 _SIZES = [
     1,

@@ -14,7 +14,8 @@ from onecopy.native import Unavailable
 from onecopy.segments.region import PAGE
 from onecopy.tensors import arena as arenas
 from onecopy.tensors import native_memory
-from onecopy.tensors.arena import Arena, SlowStorageWarning, locate, plan
+from onecopy.tensors.arena import Arena, SlowStorageWarning, locate
+from tests.tensors.planning import plan
 
 MIB = 1 << 20
 

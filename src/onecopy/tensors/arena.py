@@ -6,7 +6,7 @@
     arena, offset = locate(weights.data_ptr(), weights.nbytes)
 
 Bytes in an arena are *clean* while this process shares their pages with the arena's file. They
-can become an entry without being copied: `plan` says where they are, `freeze` makes them this
+can become an entry without being copied: `locate` says where they are, `freeze` makes them this
 process's own, with the file left as it was (I4). From then on they are not clean: they may be
 written to, which the file does not see.
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from onecopy.errors import InvalidArgument
 from onecopy.forks import no_fork
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from onecopy.tensors.codec import Memory
 
 # Freed pages that stay in memory while a block is open. Giving each back at once made a forward
 # pass four times slower.
@@ -157,22 +156,6 @@ def locate(address: int, nbytes: int) -> tuple[Arena, int] | None:
     number, offset = _locate(address, nbytes)
     arena = _arenas.get(number)
     return None if arena is None else (arena, offset)
-
-
-def plan(pieces: Iterable[Memory | tuple[Any, ...]]) -> tuple[Arena, list[int]] | None:
-    """Return the one arena in which all pieces of memory lie clean, and their offsets.
-
-    A piece is an address and a size, and whatever follows. None if any of them must be copied.
-    """
-    common, offsets = 0, []
-    for address, nbytes, *_ in pieces:
-        number, offset = _locate(address, nbytes)
-        if not number or number != (common or number):
-            return None
-        common = number
-        offsets.append(offset)
-    arena = _arenas.get(common)
-    return None if arena is None else (arena, offsets)
 
 
 def _locate(address: int, nbytes: int) -> tuple[int, int]:
