@@ -16,6 +16,12 @@
     ├── UnsupportedValue   TypeError            a value that cannot be stored, or rebuilt here
     ├── WeightsMismatch    RuntimeError         a module and the weights for it do not fit
     ├── LockHeld           RuntimeError         this thread already holds the lock
+    ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
+    ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
+    ├── GuestError         RuntimeError         a guest failed, and is not called again
+    │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
+    │   ├── GuestTimeout        TimeoutError    it did not return in its time
+    │   └── GuestMemoryExceeded MemoryError     it used more memory than it may
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -95,3 +101,27 @@ class LockHeld(OnecopyError, RuntimeError):
 
 class AccessDenied(OnecopyError, PermissionError):
     """The store belongs to another user, or this client may only read."""
+
+
+class WindowRefused(OnecopyError, ValueError):
+    """A tensor cannot be a window of a guest as it is; the text says what would make it one."""
+
+
+class InvalidModule(OnecopyError, ValueError):
+    """A module that is not WebAssembly, or asks for what no guest is given."""
+
+
+class GuestError(OnecopyError, RuntimeError):
+    """A guest failed; its memory may be in any state, so it is not called again."""
+
+
+class GuestTrapped(GuestError):
+    """A guest trapped, recursed too deeply or gave up; the text has its reason."""
+
+
+class GuestTimeout(GuestError, TimeoutError):
+    """A guest did not return in its time."""
+
+
+class GuestMemoryExceeded(GuestError, MemoryError):
+    """A guest used more memory than it may."""

@@ -1,0 +1,29 @@
+"""Compiles one module: Wasm from standard input, native code to standard output."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Final
+
+_ADDRESS_SPACE: Final = 8 << 30
+
+
+def main() -> None:
+    """Compile within limits; the text of an error goes to standard error."""
+    import wasmtime
+
+    from onecopy.guests.engine import engine
+    from onecopy.guests.module import COMPILE_SECONDS
+
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CPU, (2 * COMPILE_SECONDS, 2 * COMPILE_SECONDS))
+    try:
+        native = wasmtime.Module(engine(), sys.stdin.buffer.read()).serialize()
+    except wasmtime.WasmtimeError as error:
+        sys.exit(str(error))
+    sys.stdout.buffer.write(native)
+
+
+if __name__ == "__main__":
+    main()

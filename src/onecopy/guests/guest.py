@@ -1,0 +1,245 @@
+"""A guest: one instance of a module, its windows, and calls into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy.errors import (
+    GuestError,
+    GuestMemoryExceeded,
+    GuestTimeout,
+    GuestTrapped,
+    InvalidArgument,
+    InvalidModule,
+)
+from onecopy.guests import abi
+from onecopy.guests.control import ABI, NBYTES, ControlPage
+from onecopy.guests.engine import engine, ticker, ticks
+from onecopy.guests.host import Host
+from onecopy.guests.memory import LinearMemory
+from onecopy.guests.raw import Export, HostFunction, Trapped
+from onecopy.guests.window import Windows
+
+if TYPE_CHECKING:
+    import wasmtime
+
+    from onecopy.guests.source import Source
+    from onecopy.guests.window import Window
+
+FOREVER: Final = 1 << 62
+DEFAULT_MEMORY: Final = 64 << 20
+
+
+class Instance:
+    """An instance in this process; `Guest` is the public face, workers use it directly.
+
+    Not for two threads at once. After a `GuestError` it is only good for `close()`.
+    """
+
+    def __init__(
+        self,
+        module: wasmtime.Module,
+        host: Host | None = None,
+        memory_limit: int = DEFAULT_MEMORY,
+    ) -> None:
+        import wasmtime
+
+        self.host = host or Host()
+        self.memory_limit = memory_limit
+        self._failure: BaseException | None = None
+        self._dead: str | None = None
+        self._exports: dict[str, Export] = {}
+        self._store = wasmtime.Store(engine())
+        self._store.set_epoch_deadline(FOREVER)
+        self._store.set_limits(memory_size=memory_limit, memories=1, instances=1)
+        self._imports = self._link(module)
+        self._instance = self._instantiate(module)
+        self.memory = LinearMemory(self._store, self._instance.exports(self._store)["memory"], memory_limit)  # type: ignore[arg-type]
+        self.memory.allow(0)
+        self.windows = Windows(self.memory)
+        self._control_at = self.memory.reserve(NBYTES)
+        self.control = ControlPage(self.memory.view(self._control_at, NBYTES))
+        self.host.attach(self.memory, self._control_at)
+        self.control.describe([])
+
+    def start(self, seconds: float | None = None) -> None:
+        """Run the module's own initialization, and agree on a version of the ABI."""
+        if "_initialize" in self.functions():
+            self.call("_initialize", seconds=seconds)
+        if "onecopy_abi" not in self.functions():
+            return
+        spoken = self.call("onecopy_abi", ABI, seconds=seconds)
+        if spoken != ABI:
+            raise InvalidModule(
+                f"the guest speaks version {spoken or 'newer than any'} of the ABI, and this host "
+                f"version {ABI}; build it with the onecopy.h of this release"
+            )
+
+    def _link(self, module: wasmtime.Module) -> list[Any]:
+        functions = []
+        for each in module.imports:
+            name = each.name or ""
+            functions.append(
+                HostFunction(
+                    self._store, abi.SIGNATURES[name], self.host.function(name), self._failed
+                )
+            )
+        self._functions = functions
+        return [each.function for each in functions]
+
+    def _instantiate(self, module: wasmtime.Module) -> wasmtime.Instance:
+        import wasmtime
+
+        try:
+            with ticker.running():
+                self._store.set_epoch_deadline(ticks(1))
+                return wasmtime.Instance(self._store, module, self._imports)
+        except wasmtime.Trap as trap:
+            raise self._error(Trapped(trap), 1) from None
+        except wasmtime.WasmtimeError as error:
+            if "memory" in str(error) and "limit" in str(error):
+                raise GuestMemoryExceeded(
+                    f"the guest starts with more memory than its limit of {self.memory_limit} "
+                    "bytes; raise memory_limit"
+                ) from None
+            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
+        finally:
+            self._store.set_epoch_deadline(FOREVER)
+
+    def functions(self) -> list[str]:
+        """Return the names of what can be called."""
+        import wasmtime
+
+        exports = self._instance.exports(self._store)
+        return [name for name in exports if isinstance(exports[name], wasmtime.Func)]
+
+    def export(self, name: str) -> Export:
+        """Return a function of the guest, prepared for many calls (see `invoke`).
+
+        Raises:
+            InvalidArgument: the guest has no such function.
+        """
+        import wasmtime
+
+        found = self._exports.get(name)
+        if found is None:
+            self._check_alive()
+            function = self._instance.exports(self._store).get(name)
+            if not isinstance(function, wasmtime.Func):
+                raise InvalidArgument(
+                    f"the guest has no function {name!r}; it has {', '.join(self.functions())}"
+                )
+            found = self._exports[name] = Export(self._store, name, function)
+        return found
+
+    def call(self, name: str, *arguments: float, seconds: float | None = None) -> Any:
+        """Call a function of the guest with numbers; read-only windows are as new before it."""
+        return self.invoke(self.export(name), *arguments, seconds=seconds)
+
+    def invoke(self, export: Export, *arguments: float, seconds: float | None = None) -> Any:
+        """Call a prepared function.
+
+        Raises:
+            GuestTimeout, GuestTrapped, GuestMemoryExceeded: the guest failed.
+            onecopy.OnecopyError: what a host function raised on its behalf.
+        """
+        if self._dead is not None:
+            self._check_alive()
+        self.charge()
+        try:
+            if seconds is None:
+                return export(*arguments)
+            with ticker.running():
+                return self._timed(export, arguments, seconds)
+        except Trapped as trapped:
+            raise self._error(trapped, seconds) from None
+
+    def run(self, export: Export, epochs: int) -> Any:
+        """Call a prepared function without arguments, by a ticker that runs already.
+
+        For those who call many guests in a row: nothing is charged or dropped here; do that with
+        `charge()` when there is time.
+        """
+        self._store.set_epoch_deadline(epochs)
+        try:
+            return export()
+        except Trapped as trapped:
+            raise self._error(trapped, None) from None
+        finally:
+            self._store.set_epoch_deadline(FOREVER)
+
+    def _timed(self, export: Export, arguments: tuple[float, ...], seconds: float) -> Any:
+        self._store.set_epoch_deadline(ticks(seconds))
+        try:
+            return export(*arguments)
+        finally:
+            self._store.set_epoch_deadline(FOREVER)
+
+    def charge(self) -> None:
+        """Drop what the guest wrote where it may only read, and count it against its limit.
+
+        Raises:
+            GuestMemoryExceeded: its own memory and that were more than the limit.
+        """
+        dropped = self.windows.drop_written()
+        if dropped and dropped + self.memory.own_nbytes > self.memory_limit:
+            self._dead = "it wrote too much to read-only windows"
+            raise GuestMemoryExceeded(
+                f"the guest wrote {dropped} bytes to read-only windows and has "
+                f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
+            )
+
+    def open_window(self, name: str, source: Source) -> Window:
+        """Map a tensor into the guest, or replace a window; the guest must not be running."""
+        self._check_alive()
+        window = self.windows.open(name, source)
+        self.control.describe(self.windows.described())
+        return window
+
+    def close_window(self, name: str) -> None:
+        """Take a window away."""
+        self._check_alive()
+        self.windows.close(name)
+        self.control.describe(self.windows.described())
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+
+    def _error(self, trapped: Trapped, seconds: float | None) -> BaseException:
+        import wasmtime
+
+        self._dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            return failure
+        cause = trapped.cause
+        code = getattr(cause, "trap_code", None)
+        if code == wasmtime.TrapCode.INTERRUPT:
+            limit = "its time" if seconds is None else f"{seconds * 1000:g} ms"
+            return GuestTimeout(f"the guest did not return within {limit}")
+        return GuestTrapped(f"the guest trapped: {trapped}")
+
+    def _check_alive(self) -> None:
+        if self._dead is not None:
+            raise GuestError(f"this guest is not called again: {self._dead}; make a new one")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is good for nothing but `close()`."""
+        return self._dead is not None
+
+    def close(self) -> None:
+        """Unmap the windows, then drop the instance; twice is fine."""
+        if self._store is None:
+            return
+        self.windows.close_all()
+        self._dead = "it was closed"
+        self._exports.clear()
+        self._store.close()
+        self._store = None  # type: ignore[assignment]
+
+    def __enter__(self) -> Instance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,82 @@
+"""What a guest's imports do: the part that every guest has.
+
+Each method gets the numbers that the guest gave, unsigned and unchecked, and returns what the guest
+gets back. A bad address is an answer (`RANGE`), not an exception: the guest asked, the guest is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import GuestTrapped, InvalidArgument
+from onecopy.guests import abi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.memory import LinearMemory
+
+log = logging.getLogger("onecopy.guests")
+
+_LINE_NBYTES: Final = 1000
+_LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+
+
+class Host:
+    """The host's side of one guest; `attach` it before the guest runs."""
+
+    def __init__(self, config: bytes = b"") -> None:
+        self._config = config
+        self.memory: LinearMemory
+        self.control_address = 0
+        self.say: Callable[[int, str], None] = _log
+
+    def attach(self, memory: LinearMemory, control_address: int) -> None:
+        """Learn where the guest's memory is."""
+        self.memory = memory
+        self.control_address = control_address
+
+    def function(self, name: str) -> Callable[..., int | None]:
+        """Return what an import does; those of other kinds of guests answer `DENIED`."""
+        return getattr(self, name, _denied)
+
+    def control(self) -> int:
+        """Where the control page is."""
+        return self.control_address
+
+    def log(self, level: int, address: int, nbytes: int) -> None:
+        """Log a line of the guest."""
+        number = _LEVELS[min(level, len(_LEVELS) - 1)]
+        self.say(number, self._text(address, min(nbytes, _LINE_NBYTES)))
+
+    def config(self, address: int, room: int) -> int:
+        """Copy the configuration; return its whole length."""
+        return self.hand_over(self._config, address, room)
+
+    def fail(self, address: int, nbytes: int) -> None:
+        """End the call with the guest's own reason."""
+        raise GuestTrapped(f"the guest gave up: {self._text(address, min(nbytes, _LINE_NBYTES))}")
+
+    def hand_over(self, data: bytes, address: int, room: int) -> int:
+        """Copy what fits into the guest; return the whole length, or `RANGE`."""
+        try:
+            self.memory.write(address, data[:room])
+        except InvalidArgument:
+            return abi.RANGE
+        return len(data)
+
+    def _text(self, address: int, nbytes: int) -> str:
+        try:
+            return self.memory.read(address, nbytes).decode(errors="replace")
+        except InvalidArgument:
+            return "(text outside its memory)"
+
+
+def _denied(*_: int) -> int:
+    return abi.DENIED
+
+
+def _log(level: int, text: str) -> None:
+    # Repr: what a guest says may hold line breaks and terminal sequences.
+    log.log(level, "%r", text)

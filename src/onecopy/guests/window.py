@@ -1,0 +1,254 @@
+"""Windows: pages of a tensor in a guest's memory.
+
+Read-only windows are copy-on-write maps of a read-only descriptor, never read-only pages: a guest's
+bulk instructions and host calls on its behalf run in host code, where a fault is not a trap but the
+end of the process. What a guest writes there are private pages; they are counted against its limit
+and dropped before its next call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import os
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import LimitReached, WindowRefused
+from onecopy.guests import control
+from onecopy.guests.memory import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onecopy.guests.memory import LinearMemory
+    from onecopy.guests.source import Source
+
+_MAP_FIXED: Final = 0x10
+_MAP_NORESERVE: Final = 0x4000
+_MADV_DONTNEED: Final = 4
+_READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
+
+# PAGEMAP_SCAN (Linux 6.7): which pages of a range are of a kind; see the kernel's
+# Documentation/admin-guide/mm/pagemap.rst. Ours: there or swapped out, and no page of the file.
+_PAGEMAP_SCAN: Final = 0xC0606610
+_IS_FILE: Final = 1 << 2
+_IS_PRESENT: Final = 1 << 3
+_IS_SWAPPED: Final = 1 << 4
+_RANGES: Final = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap = _libc.mmap
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_madvise = _libc.madvise
+_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_ioctl = _libc.ioctl
+_ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
+
+
+class Window:
+    """One tensor, mapped; made by `Windows.open`."""
+
+    def __init__(self, name: str, source: Source, address: int, generation: int) -> None:
+        self.name = name
+        self.address = address
+        """Of its first page in the guest's memory."""
+        self.extent = source.extent
+        self.writable = source.writable
+        self.nbytes = source.nbytes
+        self.described = control.Described(
+            name=name,
+            address=address + source.lead,
+            flags=control.WRITABLE * source.writable | control.COPIED * source.copied,
+            nbytes=source.nbytes,
+            dtype=source.dtype,
+            generation=generation,
+            shape=source.shape,
+            strides=source.strides,
+        )
+
+    def __repr__(self) -> str:
+        access = "rw" if self.writable else "r"
+        return f"<Window {self.name!r} ({access}), {self.nbytes} bytes>"
+
+
+class Windows:
+    """The windows of one guest."""
+
+    def __init__(self, memory: LinearMemory) -> None:
+        self._memory = memory
+        self._windows: dict[str, Window] = {}
+        self._generation = 0
+
+    def __iter__(self) -> Iterable[Window]:
+        return iter(self._windows.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._windows
+
+    def __getitem__(self, name: str) -> Window:
+        return self._windows[name]
+
+    def described(self) -> list[control.Described]:
+        """Return what the guest is told of them, in the order in which they were opened."""
+        return [each.described for each in self._windows.values()]
+
+    def open(self, name: str, source: Source) -> Window:
+        """Map a tensor; a window of that name is replaced, and kept if this one is refused.
+
+        Raises:
+            WindowRefused: too many windows, too long a name, a segment that is too short, or no
+                room in the guest's memory.
+        """
+        old = self._windows.get(name)
+        self._check(name, source, old)
+        address = self._memory.reserve(source.extent)
+        try:
+            _map(self._memory.base + address, source)
+        except BaseException:
+            self._memory.release(address, source.extent)
+            raise
+        if old is not None:
+            self._unmap(old)
+        self._generation += 1
+        self._windows[name] = window = Window(name, source, address, self._generation)
+        return window
+
+    def _check(self, name: str, source: Source, old: Window | None) -> None:
+        if not 0 < len(name.encode()) <= control.NAME_NBYTES or "\0" in name:
+            raise WindowRefused(
+                f"a window's name has 1 to {control.NAME_NBYTES} bytes of UTF-8 and no NUL; "
+                f"{name!r} does not"
+            )
+        if old is None and len(self._windows) == control.MAX_WINDOWS:
+            raise WindowRefused(
+                f"a guest has at most {control.MAX_WINDOWS} windows; close one first, or lay "
+                "several tensors into one"
+            )
+        if len(source.shape) > control.MAX_RANK:
+            raise WindowRefused(
+                f"{name!r} has {len(source.shape)} dimensions, and a window at most "
+                f"{control.MAX_RANK}; reshape it"
+            )
+        if not source.checked():
+            raise WindowRefused(f"the segment of {name!r} is shorter than the tensor in it")
+
+    def close(self, name: str) -> None:
+        """Take a window away; the guest finds zeros there."""
+        self._unmap(self._windows.pop(name))
+
+    def close_all(self) -> None:
+        """Take all away: before the instance goes, whose memory may be used again."""
+        for name in list(self._windows):
+            self.close(name)
+
+    def _unmap(self, window: Window) -> None:
+        _map_zeros(self._memory.base + window.address, window.extent)
+        self._memory.release(window.address, window.extent)
+
+    def drop_written(self) -> int:
+        """Drop what the guest wrote to where it may only read; return how many bytes that were.
+
+        Read-only windows show the tensor again as it is now; released regions are empty again.
+        """
+        ranges = [(each.address, each.extent) for each in self._windows.values() if not each.writable]
+        base = self._memory.base
+        return sum(
+            _drop_private(base + address, nbytes)
+            for address, nbytes in [*ranges, *self._memory.released()]
+        )
+
+
+def _map(where: int, source: Source) -> None:
+    sharing = mmap.MAP_SHARED if source.writable else mmap.MAP_PRIVATE | _MAP_NORESERVE
+    _place(where, source.extent, sharing, source.fd, source.offset)
+
+
+def _map_zeros(where: int, nbytes: int) -> None:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    _place(where, nbytes, flags, -1, 0)
+
+
+def _place(where: int, nbytes: int, flags: int, fd: int, offset: int) -> None:
+    if _mmap(where, nbytes, _READ_WRITE, flags | _MAP_FIXED, fd, offset) != where:
+        code = ctypes.get_errno()
+        raise LimitReached(
+            code,
+            f"mapping {nbytes} bytes into a guest failed: {os.strerror(code)}; raise the sysctl "
+            "vm.max_map_count, or close windows",
+        )
+
+
+class _Scan(ctypes.Structure):
+    """`struct pm_scan_arg` of the kernel."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            *("size", "flags", "start", "end", "walk_end", "vec", "vec_len", "max_pages"),
+            *("category_inverted", "category_mask", "category_anyof_mask", "return_mask"),
+        )
+    )
+
+
+class _PageMap:
+    """Asks the kernel which pages of this process are private; None where it cannot say."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._ranges = (ctypes.c_uint64 * (3 * _RANGES))()
+        self._scan = _Scan(
+            size=ctypes.sizeof(_Scan),
+            vec=ctypes.addressof(self._ranges),
+            vec_len=_RANGES,
+            category_inverted=_IS_FILE,
+            category_mask=_IS_FILE,
+            category_anyof_mask=_IS_PRESENT | _IS_SWAPPED,
+            return_mask=_IS_FILE,
+        )
+
+    def private(self, start: int, end: int) -> list[tuple[int, int]] | None:
+        """Return the first ranges of private pages, `_RANGES` of them at most."""
+        scan = self._scan
+        scan.start, scan.end = start, end
+        found = _ioctl(self._fd, _PAGEMAP_SCAN, ctypes.addressof(scan))
+        if found < 0:
+            return None
+        return [(self._ranges[3 * i], self._ranges[3 * i + 1]) for i in range(found)]
+
+
+@functools.cache
+def _page_map(pid: int) -> _PageMap | None:
+    del pid  # a forked child's descriptor would show its parent's memory
+    try:
+        return _PageMap()
+    except OSError:
+        return None
+
+
+def prepare() -> None:
+    """Open what `drop_written` asks the kernel through: before a sandbox forbids opening."""
+    _page_map(os.getpid())
+
+
+def _drop_private(start: int, nbytes: int) -> int:
+    """Drop the private pages of a range; return their bytes (all of them, if nobody can say)."""
+    scanner = _page_map(os.getpid())
+    end = start + nbytes
+    dropped = 0
+    while scanner is not None:
+        ranges = scanner.private(start, end)
+        if ranges is None:
+            break
+        for first, last in ranges:
+            _madvise(first, last - first, _MADV_DONTNEED)
+            dropped += last - first
+        if len(ranges) < _RANGES:
+            return dropped
+    # An older kernel: how much was written is not known, and all pages are mapped anew.
+    _madvise(start, nbytes, _MADV_DONTNEED)
+    return dropped
+
+
+__all__ = ["PAGE", "Window", "Windows", "prepare"]
