@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 import onecopy
+
+
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that: programs
+# that are interrupted by a test would never notice.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

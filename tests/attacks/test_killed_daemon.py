@@ -145,6 +145,8 @@ class TestAfterItsDeath:
     def test_a_watch_ends_with_an_error(self, daemon: Daemon, store: onecopy.Store) -> None:
         with store.watch() as watch:
             store.save("seen", b"1")
+            # A save is answered before it is told to watchers; a later request is not.
+            store.stats()
             daemon.kill()
             assert next(watch).name == "seen"
             with pytest.raises(onecopy.StoreUnavailable):
