@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 
 import pytest
+import xxhash
 
 from onecopy.errors import CorruptEntry
 from onecopy.segments import checksum, files, region
@@ -26,35 +26,37 @@ def fill(fd: int, nbytes: int) -> bytes:
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 1000, 3 << 20])
-def test_it_is_the_crc32_of_the_file_with_zeros_for_the_digits(fd: int, nbytes: int) -> None:
+def test_it_is_the_xxh3_of_the_file_with_zeros_for_the_digits(fd: int, nbytes: int) -> None:
     data = fill(fd, nbytes)
-    files.stamp(fd, len(data))
-    assert os.pread(fd, 8, DIGITS_AT).decode() == f"{zlib.crc32(data):08x}"
+    files.finish(fd, len(data))
+    assert os.pread(fd, 16, DIGITS_AT).decode() == xxhash.xxh3_64_hexdigest(data)
     assert checksum.verify(fd, len(data))
 
 
-def test_it_can_be_computed_while_the_file_is_written(fd: int) -> None:
-    data = fill(fd, 5 << 20)
-    os.ftruncate(fd, 0)
-    running = Running(fd)
-    for start in range(0, len(data), 1 << 20):
-        region.write(fd, [data[start : start + (1 << 20)]], start)
-        running.advance(min(start + (1 << 20), len(data)))
-    assert running.finish(len(data)) == f"{zlib.crc32(data):08x}"
+def test_its_digits_are_those_of_the_specification(fd: int) -> None:
+    running = Running()
+    assert running.digits == "2d06800538d394c2"  # Of no bytes, with the seed 0.
+
+
+def test_it_is_the_same_in_pieces_and_from_a_file(fd: int) -> None:
+    data = fill(fd, 1 << 20)
+    running = Running()
+    running.update(data[:100])
+    running.read(fd, 100, 3000)
+    running.update(memoryview(data)[3000:])
+    assert running.digits == xxhash.xxh3_64_hexdigest(data)
 
 
 def test_a_file_that_is_cut_meanwhile_is_an_error(fd: int) -> None:
     data = fill(fd, 1000)
-    running = Running(fd)
-    running.advance(len(data) + 1)
-    with pytest.raises(CorruptEntry):
-        running.finish(len(data) + 1)
+    with pytest.raises(CorruptEntry, match="cut short"):
+        Running().read(fd, 0, len(data) + 1)
 
 
 @pytest.mark.parametrize("at", [0, 70, 1000, -1])
 def test_a_change_is_found(fd: int, at: int) -> None:
     data = fill(fd, 3000)
-    files.stamp(fd, len(data))
+    files.finish(fd, len(data))
     position = at % len(data)
     os.pwrite(fd, bytes([os.pread(fd, 1, position)[0] ^ 4]), position)
     with pytest.raises(CorruptEntry, match="checksum"):

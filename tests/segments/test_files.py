@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,26 @@ def test_a_range_is_copied_from_memory_and_from_files(source: str, tmp_path: Pat
     os.close(target)
 
 
-def test_a_source_that_ends_too_early_is_an_error(tmp_path: Path) -> None:
+def test_all_that_is_copied_can_be_seen_on_its_way(tmp_path: Path) -> None:
+    data = os.urandom(5 << 20)
+    fd, target = region.create("source"), opened(tmp_path / "target")
+    region.write(fd, [data])
+    seen, counts = bytearray(), []
+    files.copy(fd, target, len(data) - 3, offset=3, to=7, see=seen.extend, advance=counts.append)
+    assert seen == data[3:]
+    assert (tmp_path / "target").read_bytes() == bytes(7) + data[3:]
+    assert sum(counts) == len(seen)
+    os.close(fd)
+    os.close(target)
+
+
+@pytest.mark.parametrize("see", [None, len])
+def test_a_source_that_ends_too_early_is_an_error(
+    see: Callable[[memoryview], object] | None, tmp_path: Path
+) -> None:
     fd, target = opened(tmp_path / "source"), opened(tmp_path / "target")
     with pytest.raises(OSError, match="too early"):
-        files.copy(fd, target, 1)
+        files.copy(fd, target, 1, see=see)
     os.close(fd)
     os.close(target)
 

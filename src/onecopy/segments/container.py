@@ -124,7 +124,7 @@ def as_file(header: bytes, trailer: int, align: int) -> bytes:
     fields.pop(METADATA, None)
     return _text(
         {
-            METADATA: {"format": "pt", "onecopy": FORMAT, "crc32": NO_DIGITS},
+            METADATA: {"format": "pt", "onecopy": FORMAT, "xxh3_64": NO_DIGITS},
             **fields,
             TRAILER_NAME: _bytes_from(end, end + trailer),
         },

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# Copied by one system call; between two of them others hear of the progress, and ^C is heard.
+# Between two such chunks others hear of the progress, and ^C is heard.
 _CHUNK: Final = 4 << 20
-
-# Below, a checksum takes less time than to start a thread for it.
-_LARGE: Final = 4 << 20
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -56,20 +53,22 @@ def reserve(fd: int, nbytes: int) -> None:
 
 def copy(
     source: int, target: int, nbytes: int, *, offset: int = 0, to: int = 0,
+    see: Callable[[memoryview], object] | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> None:  # fmt: skip
     """Copy `nbytes` from `offset` of one file to `to` of another, in the kernel.
 
     Where the file system can, no byte moves: both files share their blocks from then on.
-    `advance(n)` hears of every n bytes.
+    `advance(n)` hears of every n bytes. With `see`, the bytes pass through this process, and
+    `see` gets piece after piece of them.
     """
     end = offset + nbytes
-    step = _clone
+    step = _clone if see is None else _through(see)
     while offset < end:
         try:
             copied = step(source, target, min(_CHUNK, end - offset), offset, to)
         except OSError as error:
-            if step is _send or error.errno in region.FULL_DISK:
+            if step is not _clone or error.errno in region.FULL_DISK:
                 raise
             step = _send  # From a memfd, or to another kind of file system.
             continue
@@ -89,24 +88,42 @@ def _send(source: int, target: int, count: int, offset: int, to: int) -> int:
     return os.sendfile(target, source, offset, count)
 
 
+def _through(
+    see: Callable[[memoryview], object],
+) -> Callable[[int, int, int, int, int], int]:
+    """Return a step that reads, writes and shows: all of it while it is in the core's cache."""
+    buffer = memoryview(bytearray(checksum.PIECE))
+
+    def step(source: int, target: int, count: int, offset: int, to: int) -> int:
+        done = 0
+        while done < count:
+            read = os.preadv(source, [buffer[: count - done]], offset + done)
+            if not read:
+                break
+            written = os.pwrite(target, buffer[:read], to + done)
+            see(buffer[:written])
+            done += written
+        return done
+
+    return step
+
+
 def write_out(fd: int, offset: int, nbytes: int) -> None:
     """Begin to write a range to the disk, and do not wait: a later sync has less to do."""
     _sync_file_range(fd, offset, nbytes, _WRITE_OUT)
 
 
-def stamp(fd: int, nbytes: int, running: checksum.Running | None = None) -> None:
-    """Put the checksum into the header of a complete file."""
-    digits = (running or checksum.Running(fd)).finish(nbytes)
-    os.pwrite(fd, digits.encode(), checksum.DIGITS_AT)
+def stamp(fd: int, running: checksum.Running) -> None:
+    """Put the checksum into the header of a file, all of whose bytes went by."""
+    os.pwrite(fd, running.digits.encode(), checksum.DIGITS_AT)
 
 
 def finish(fd: int, nbytes: int) -> None:
     """Put the checksum into the header of a complete file, and bring all of it onto the disk."""
-    running = checksum.Running(fd)
-    if nbytes > _LARGE:
-        running.advance(nbytes)
-        os.fdatasync(fd)  # Meanwhile.
-    stamp(fd, nbytes, running)
+    write_out(fd, 0, nbytes)  # Meanwhile.
+    running = checksum.Running()
+    running.read(fd, 0, nbytes)
+    stamp(fd, running)
     os.fdatasync(fd)
 
 

@@ -164,19 +164,23 @@ class Writer:
         last = trailer.nbytes_for(source.entry.name.encode())
         header = container.as_file(os.pread(source.fd, start, 0), last, _alignment(start))
         shift = len(header) - start
-        os.pwrite(target, header, 0)
-        running = Running(target)
-        advance = self._watching(target, len(header), running.advance)
-        files.copy(source.fd, target, end - start, offset=start, to=len(header), advance=advance)
-        facts = source.facts(len(header), found.spec_offset + shift, found.spec_nbytes)
         size = end + shift + last
-        os.pwrite(target, facts.pack(size), size - last)
-        files.stamp(target, size, running)
+        facts = source.facts(len(header), found.spec_offset + shift, found.spec_nbytes)
+        running = Running()
+        self._append(target, 0, header, running)
+        files.copy(
+            source.fd, target, end - start, offset=start, to=len(header),
+            see=running.update, advance=self._watching(target, len(header)),
+        )  # fmt: skip
+        self._append(target, size - last, facts.pack(size), running)
+        files.stamp(target, running)
         return size
 
-    def _watching(
-        self, target: int, at: int = 0, reached: Callable[[int], object] = lambda _: None
-    ) -> Callable[[int], None]:
+    def _append(self, target: int, at: int, data: bytes, running: Running) -> None:
+        running.update(data)
+        os.pwrite(target, data, at)
+
+    def _watching(self, target: int, at: int = 0) -> Callable[[int], None]:
         """Return what hears of the progress of a copy, and has it written out meanwhile."""
 
         def advance(count: int) -> None:
@@ -184,7 +188,6 @@ class Writer:
             if self._sync:
                 files.write_out(target, at, count)
             at += count
-            reached(at)
             self._advance(count)
 
         return advance

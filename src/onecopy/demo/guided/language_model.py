@@ -1,0 +1,113 @@
+"""A small language model, trained on the spot: large enough to ramble, too small to keep to a format."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from onecopy.demo.guided.corpus import corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import GPT2LMHeadModel
+
+VOCABULARY: Final = 2048
+CONTEXT: Final = 192
+END: Final = "<end>"
+
+_WINDOW: Final = 96
+_BATCH: Final = 16
+
+
+@dataclass
+class LanguageModel:
+    """A GPT-2 of two million parameters, its tokenizer, and what training it took."""
+
+    model: GPT2LMHeadModel
+    tokenizer: Tokenizer
+    seconds: float
+    loss: float
+
+    @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        token = self.tokenizer.token_to_id(END)
+        assert token is not None
+        return token
+
+    def next_logits(self, tokens: list[list[int]]) -> torch.Tensor:
+        """Return the logits of the next token of each sequence, `[batch, vocabulary]`.
+
+        All is computed anew at every step: for a model of this size that costs less than it
+        would take to explain a cache.
+        """
+        import torch
+
+        recent = [each[-CONTEXT:] for each in tokens]
+        longest = max(map(len, recent))
+        padded = torch.zeros(len(recent), longest, dtype=torch.long)
+        for row, each in zip(padded, recent, strict=True):
+            row[: len(each)] = torch.tensor(each)
+        with torch.inference_mode():
+            hidden = self.model.transformer(padded).last_hidden_state
+            last = torch.tensor([len(each) - 1 for each in recent])
+            return self.model.lm_head(hidden[torch.arange(len(recent)), last])
+
+
+def train(seconds: float, seed: int = 0, progress: Callable[[float], object] = bool) -> LanguageModel:
+    """Train a tokenizer and a model on this package's own texts for about `seconds`."""
+    import torch
+
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    text = corpus()
+    tokenizer = _train_tokenizer(text)
+    tokens = torch.tensor(tokenizer.encode(text).ids)
+    model = _new_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    loss = torch.tensor(0.0)
+    while (elapsed := time.monotonic() - started) < seconds:
+        progress(elapsed / seconds)
+        starts = torch.randint(len(tokens) - _WINDOW, (_BATCH,))
+        batch = torch.stack([tokens[i : i + _WINDOW] for i in starts.tolist()])
+        loss = model(batch, labels=batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return LanguageModel(model.eval(), tokenizer, time.monotonic() - started, loss.item())
+
+
+def _train_tokenizer(text: str) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(text.splitlines(keepends=True), trainer)
+    return tokenizer
+
+
+def _new_model() -> GPT2LMHeadModel:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=VOCABULARY,
+            n_positions=CONTEXT,
+            n_embd=160,
+            n_layer=4,
+            n_head=5,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
