@@ -10,9 +10,8 @@ import pytest
 
 import onecopy
 
-
-# A shell starts what runs in the background with SIGINT ignored, and children inherit that: programs
-# that are interrupted by a test would never notice.
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that:
+# programs that are interrupted by a test would never notice.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

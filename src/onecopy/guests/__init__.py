@@ -1,0 +1,1 @@
+"""WebAssembly guests that share tensors with the host (docs/design/guests.md)."""

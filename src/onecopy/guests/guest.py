@@ -48,13 +48,15 @@ class Instance:
         self.memory_limit = memory_limit
         self._failure: BaseException | None = None
         self._dead: str | None = None
+        self._closed = False
         self._exports: dict[str, Export] = {}
         self._store = wasmtime.Store(engine())
         self._store.set_epoch_deadline(FOREVER)
         self._store.set_limits(memory_size=memory_limit, memories=1, instances=1)
         self._imports = self._link(module)
         self._instance = self._instantiate(module)
-        self.memory = LinearMemory(self._store, self._instance.exports(self._store)["memory"], memory_limit)  # type: ignore[arg-type]
+        memory: Any = self._instance.exports(self._store)["memory"]  # checked with the module
+        self.memory = LinearMemory(self._store, memory, memory_limit)
         self.memory.allow(0)
         self.windows = Windows(self.memory)
         self._control_at = self.memory.reserve(NBYTES)
@@ -230,13 +232,13 @@ class Instance:
 
     def close(self) -> None:
         """Unmap the windows, then drop the instance; twice is fine."""
-        if self._store is None:
+        if self._closed:
             return
+        self._closed = True
         self.windows.close_all()
         self._dead = "it was closed"
         self._exports.clear()
         self._store.close()
-        self._store = None  # type: ignore[assignment]
 
     def __enter__(self) -> Instance:
         return self

@@ -1,7 +1,8 @@
 """What a guest's imports do: the part that every guest has.
 
-Each method gets the numbers that the guest gave, unsigned and unchecked, and returns what the guest
-gets back. A bad address is an answer (`RANGE`), not an exception: the guest asked, the guest is told.
+Each method gets the numbers that the guest gave, unsigned and unchecked, and returns what the
+guest gets back. A bad address is an answer (`RANGE`), not an exception: the guest asked, and is
+told.
 """
 
 from __future__ import annotations

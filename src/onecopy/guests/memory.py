@@ -1,8 +1,8 @@
 """A guest's linear memory: where it is, how it grows, and which part of it is the host's.
 
 The host grows the memory for what it maps, so the guest's own memory stays in one piece below the
-first of these regions (or around them, if it grows later). Memory never shrinks: what is released is
-kept for the next region of that size or smaller.
+first of these regions (or around them, if it grows later). Memory never shrinks: what is released
+is kept for the next region of that size or smaller.
 """
 
 from __future__ import annotations

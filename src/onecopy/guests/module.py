@@ -1,9 +1,9 @@
 """Wasm modules: checked, compiled once per machine, and kept as native code in a private folder.
 
-What the folder holds is machine code that workers run, so it is believed only if the folder and the
-file are this user's alone; users hand over Wasm, never compiled modules. A file's name is the hash of
-the Wasm, the engine's version and its settings. Compiling runs in a process of its own with limits on time
-and memory: a hostile module may keep the compiler busy for minutes.
+What the folder holds is machine code that workers run, so it is believed only if the folder and
+the file are this user's alone; users hand over Wasm, never compiled modules. A file's name is the
+hash of the Wasm, the engine's version and its settings. Compiling runs in a process of its own with
+limits on time and memory: a hostile module may keep the compiler busy for minutes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from onecopy.guests import abi
 from onecopy.guests.engine import SETTINGS, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
-
     import wasmtime
 
 MAGIC: Final = b"\0asm\1\0\0\0"
@@ -161,12 +159,12 @@ def _keep(path: Path, native: bytes) -> None:
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(hashlib.sha256(native).digest() + native)
-        os.replace(name, path)
+        Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)
 
 
-def _compile(wasm: Buffer) -> bytes:
+def _compile(wasm: bytes) -> bytes:
     command = [sys.executable, "-m", "onecopy.guests.compiler"]
     try:
         done = subprocess.run(command, input=wasm, capture_output=True, timeout=COMPILE_SECONDS)

@@ -46,7 +46,7 @@ def _unchecked() -> Callable[..., int | None]:
     pointer = ctypes.c_void_p
     prototype = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, ctypes.c_size_t, pointer)
     address = ctypes.cast(_ffi.dll.wasmtime_func_call_unchecked, pointer).value
-    return prototype(address)
+    return prototype(address or 0)
 
 
 class Export:
@@ -101,10 +101,10 @@ class Export:
 
         trap, self._trap.value = self._trap.value, None
         if error:
-            pointer = ctypes.cast(error, ctypes.POINTER(_ffi.wasmtime_error_t))
-            return wasmtime.WasmtimeError._from_ptr(pointer)
-        pointer = ctypes.cast(trap, ctypes.POINTER(_ffi.wasm_trap_t))
-        return wasmtime.Trap._from_ptr(pointer)
+            failed = ctypes.cast(error, ctypes.POINTER(_ffi.wasmtime_error_t))
+            return wasmtime.WasmtimeError._from_ptr(failed)
+        trapped = ctypes.cast(trap or 0, ctypes.POINTER(_ffi.wasm_trap_t))
+        return wasmtime.Trap._from_ptr(trapped)
 
 
 def check_signature(name: str, params: Sequence[str], results: Sequence[str]) -> None:

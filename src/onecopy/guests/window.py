@@ -152,7 +152,8 @@ class Windows:
 
         Read-only windows show the tensor again as it is now; released regions are empty again.
         """
-        ranges = [(each.address, each.extent) for each in self._windows.values() if not each.writable]
+        windows = self._windows.values()
+        ranges = [(each.address, each.extent) for each in windows if not each.writable]
         base = self._memory.base
         return sum(
             _drop_private(base + address, nbytes)

@@ -1,0 +1,1 @@
+"""The demo of guided decoding: a small model under controllers (being built)."""

@@ -1,4 +1,4 @@
-"""A small language model, trained on the spot: large enough to ramble, too small to keep to a format."""
+"""A small language model, trained on the spot: it rambles, and keeps to no format."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class LanguageModel:
             return self.model.lm_head(hidden[torch.arange(len(recent)), last])
 
 
-def train(seconds: float, seed: int = 0, progress: Callable[[float], object] = bool) -> LanguageModel:
+def train(
+    seconds: float, seed: int = 0, progress: Callable[[float], object] = bool
+) -> LanguageModel:
     """Train a tokenizer and a model on this package's own texts for about `seconds`."""
     import torch
 
