@@ -17,7 +17,7 @@ lint: $(VENV)/dev.ok
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/dev.ok
+types: $(VENV)/dev.ok $(VENV)/demo.ok
 	$(BIN)/mypy
 
 check: lint types test

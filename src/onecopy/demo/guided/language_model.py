@@ -37,7 +37,7 @@ class LanguageModel:
         """The token that ends a text."""
         token = self.tokenizer.token_to_id(END)
         assert token is not None
-        return token
+        return int(token)
 
     def next_logits(self, tokens: list[list[int]]) -> torch.Tensor:
         """Return the logits of the next token of each sequence, `[batch, vocabulary]`.
