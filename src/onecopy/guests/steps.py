@@ -13,7 +13,7 @@ All fields are 32-bit words, little endian. Per worker one page, its *slot*:
 | 2 | worker | number of the step that was finished last |
 | 3 | worker | the row whose guest runs in a step, plus 1; 0 = none |
 | 4 | worker | the row whose guest is being opened, plus 1; 0 = none |
-| 6, 7 | worker | when the guest of word 3 was called: nanoseconds of the monotonic clock |
+| 6, 7 | engine | when its time ends: nanoseconds of the monotonic clock |
 | 64 … | engine | the rows, in the order in which they are to run |
 
 Per row one *line* of 16 KiB; its two halves are pages of their own:
@@ -61,7 +61,7 @@ MAX_TOKENS: Final = 1904
 MAX_BRANCHES: Final = 64
 """The most branches of a fork."""
 
-STEP, COUNT, FINISHED, RUNNING, OPENING, SINCE, ROWS = 0, 1, 2, 3, 4, 6, 64
+STEP, COUNT, FINISHED, RUNNING, OPENING, DEADLINE, ROWS = 0, 1, 2, 3, 4, 6, 64
 """Words of a slot."""
 
 SEQUENCE, ROLLBACK, APPENDED, CALL, FORK, BRANCHES, TOKENS = 0, 1, 2, 3, 4, 16, 144
@@ -74,7 +74,13 @@ FAILURES: Final[tuple[type[errors.OnecopyError], ...]] = (
     errors.GuestTrapped,
     errors.GuestTimeout,
     errors.GuestMemoryExceeded,
+    errors.GuestMisbehaved,
     errors.InvalidArgument,
+    errors.InvalidGrammar,
+    errors.InvalidModule,
+    errors.UnsupportedValue,
+    errors.WindowRefused,
+    errors.LimitReached,
 )
 
 _SLOT: Final = 1024
@@ -139,9 +145,10 @@ class Board:
         pairs = self.words[line + BRANCHES : line + BRANCHES + 2 * count].tolist()
         return list(zip(pairs[::2], pairs[1::2], strict=True))
 
-    def call(self, slot: int, step: int, rows: Sequence[int]) -> None:
+    def call(self, slot: int, step: int, rows: Sequence[int], deadline: int = 0) -> None:
         """Write which rows a worker is to run; the caller rings the bell."""
         words = self.words
+        self.wide[(slot + DEADLINE) >> 1] = deadline
         for at, row in enumerate(rows, slot + ROWS):
             words[at] = row
         words[slot + COUNT] = len(rows)
@@ -156,7 +163,8 @@ class Board:
         """Return what a guest failed with."""
         start = 4 * (line + ANSWER)
         text = bytes(self._bytes[start : start + self.words[line + LENGTH]])
-        return FAILURES[self.words[line + FAILURE]](text.decode(errors="replace"))
+        kind = FAILURES[self.words[line + FAILURE]]
+        return kind(text.decode(errors="replace"))
 
     def nanoseconds_of(self, line: int) -> int:
         """Return how long the guest took."""
