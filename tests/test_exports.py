@@ -44,8 +44,10 @@ def test_the_public_names_are_these() -> None:
         "GuestError",
         "GuestTrapped",
         "GuestTimeout",
+        "GuestMisbehaved",
         "GuestMemoryExceeded",
         "WorkerLost",
+        "InvalidGrammar",
         "SlowStorageWarning",
         "__version__",
     }

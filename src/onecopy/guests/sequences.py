@@ -12,7 +12,7 @@ import threading
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from onecopy.errors import GuestError
+from onecopy.errors import GuestError, GuestTimeout
 from onecopy.guests import control, steps
 from onecopy.guests.controller import Controller
 from onecopy.guests.engine import ticks
@@ -22,7 +22,6 @@ from onecopy.guests.messages import Done, Message
 from onecopy.guests.outcome import Choose, Fork, Mask, Splice
 from onecopy.guests.progress import culprit
 from onecopy.guests.rows import Rows
-from onecopy.guests.source import Fields, Source
 from onecopy.guests.steps import Board
 from onecopy.guests.variables import Variables
 from onecopy.guests.vocabulary import Vocabulary
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from onecopy.guests.outcome import Outcome
     from onecopy.guests.worker import Worker
 
-_REPLAY: Final = 4
+REPLAY: Final = 4
 """How much longer than in its step a call may take when it is repeated: the machine is busy."""
 
 
@@ -58,7 +57,7 @@ class Detach(Message, frozen=True, gc=False):
 
 
 class OpenSequence(Message, frozen=True, gc=False):
-    """Opens a sequence, and repeats the calls of one that was lost; its windows come along."""
+    """Opens a sequence, and repeats the calls of one that was lost."""
 
     key: int
     number: int
@@ -69,7 +68,6 @@ class OpenSequence(Message, frozen=True, gc=False):
     prompt: tuple[int, ...]
     seconds: float
     memory_limit: int
-    windows: tuple[tuple[str, Fields], ...]
     calls: tuple[tuple[int, ...], ...]
     branches: tuple[tuple[int, int, int], ...]
     """Forks: before which of the calls, which branch, of how many."""
@@ -131,7 +129,11 @@ class Bench:
         self._grammars.engine()  # takes its time: not in the first step that needs it
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._seats: dict[int, Seat] = {}
-        self._orders: queue.SimpleQueue[tuple[OpenSequence, list[int]] | None]
+        self._unwanted: set[int] = set()
+        self._offenders: set[int] = set()
+        """Modules whose guests ran out of time here: they run last."""
+        self._deferred: list[int] = []
+        self._orders: queue.SimpleQueue[OpenSequence | None]
         self._orders = queue.SimpleQueue()
         self._opener = threading.Thread(target=self._open_all, name="opener", daemon=True)
         self._opener.start()
@@ -149,17 +151,36 @@ class Bench:
         self._worker.keep_time()
         for row in rows:
             self._run_row(self.board.line(row), row, number)
+        if self._deferred:
+            self._run_deferred(number)
         words[slot + steps.RUNNING] = 0
         self._worker.progress.end()
         words[slot + steps.FINISHED] = number
         os.eventfd_write(self._done, 1)
         self._tidy(rows)
 
+    def _run_deferred(self, number: int) -> None:
+        """Run those whose kind has cost others their time, as long as the step lasts."""
+        deferred, self._deferred = self._deferred, []
+        self._offenders, offenders = set(), self._offenders
+        end = self.board.wide[(self._slot + steps.DEADLINE) >> 1]
+        for row in deferred:
+            line = self.board.line(row)
+            if perf_counter_ns() < end:
+                self._run_row(line, row, number)
+            else:
+                self._fail(line, GuestTimeout("guests of its module have used up the step"))
+                self.board.words[line + steps.ANSWERED] = number
+        self._offenders |= offenders
+
     def _run_row(self, line: int, row: int, number: int) -> None:
         words = self.board.words
         started = perf_counter_ns()
         try:
             seat = self._seats[words[line]]
+            if self._offenders and seat.culprit in self._offenders:
+                self._deferred.append(row)
+                return
             words[self._slot + steps.RUNNING] = row + 1
             self._worker.progress.begin(seat.culprit, self._seconds)
             if words[line + steps.ROLLBACK]:
@@ -169,6 +190,8 @@ class Bench:
             else:
                 self._fork(seat, line, number)
         except Exception as error:
+            if isinstance(error, GuestTimeout):
+                self._offenders.add(seat.culprit)
             self._fail(line, error)
         self.board.wide[(line + steps.TOOK) >> 1] = perf_counter_ns() - started
         words[line + steps.ANSWERED] = number
@@ -231,34 +254,29 @@ class Bench:
 
     # ---- opening and closing ----
 
-    def open(self, message: OpenSequence, fds: list[int]) -> None:
+    def open(self, message: OpenSequence) -> None:
         """Have a sequence opened; the line says when, and how that went."""
-        self._orders.put((message, fds))
+        self._orders.put(message)
 
     def _open_all(self) -> None:
-        while (order := self._orders.get()) is not None:
-            self._open(*order)
+        while (message := self._orders.get()) is not None:
+            self._open(message)
 
-    def _open(self, message: OpenSequence, fds: list[int]) -> None:
+    def _open(self, message: OpenSequence) -> None:
         words, line = self.board.words, self.board.line(message.row)
         words[self._slot + steps.OPENING] = message.row + 1
         try:
-            controller, outcome = self._opened_controller(message, fds)
+            controller, outcome = self._opened_controller(message)
             digest = culprit(message.digest)
             self._sit(Seat(self, controller, message.number, message.row, digest))
             self._answer(line, outcome)
         except Exception as error:
             self._fail(line, error)
-        finally:
-            wire.close_all(fds)
         words[self._slot + steps.OPENING] = 0
         words[line + steps.OPENED] = message.number
         os.eventfd_write(self._opened, 1)
 
-    def _opened_controller(
-        self, message: OpenSequence, fds: list[int]
-    ) -> tuple[Controller, Outcome | None]:
-        windows = zip(message.windows, fds, strict=True)
+    def _opened_controller(self, message: OpenSequence) -> tuple[Controller, Outcome | None]:
         controller = Controller(
             self._worker.module(message.digest),
             self.vocabulary,
@@ -266,7 +284,6 @@ class Bench:
             grammars=self._grammars,
             variables=self._variables(message.request),
             memory_limit=message.memory_limit,
-            windows={name: Source.from_fields(fields, fd) for (name, fields), fd in windows},
         )
         controller.keep(self._keep)
         try:
@@ -290,16 +307,20 @@ class Bench:
             for branch in forks.get(i, ()):
                 controller = _branch_of(controller, branch)
             if i < len(message.calls):
-                controller.step(message.calls[i], _REPLAY * self._epochs)
+                controller.step(message.calls[i], REPLAY * self._epochs)
         return controller
 
     def _sit(self, seat: Seat) -> None:
         self._seats[seat.number] = seat
+        if seat.number in self._unwanted:
+            self.close_sequence(seat.number)
 
     def close_sequence(self, number: int) -> None:
-        """Close a sequence; one that is not here was never opened, or has left."""
+        """Close a sequence, also one that is still being opened."""
         seat = self._seats.pop(number, None)
-        if seat is not None:
+        if seat is None:
+            self._unwanted.add(number)
+        else:
             seat.controller.close()
 
     def lines(self, number: int) -> Lines:
@@ -357,7 +378,8 @@ class Service:
             bench.close()
 
     def _open(self, message: OpenSequence, fds: list[int]) -> None:
-        self._benches[message.key].open(message, fds)
+        wire.close_all(fds)
+        self._benches[message.key].open(message)
 
     def _close(self, message: CloseSequence, fds: list[int]) -> None:
         wire.close_all(fds)
