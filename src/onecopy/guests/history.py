@@ -94,10 +94,15 @@ class History:
     def lost(self) -> None:
         """Note that the guest is gone: what it was told last, without an answer, is pending."""
         if self.hearing:
-            call = self.calls.pop()
-            self.pending[:0] = call
+            self.repeat()
         self.hearing = False
         self.take_back = 0
+
+    def repeat(self) -> None:
+        """Have the last call made again: its answer was lost."""
+        call = self.calls.pop()
+        assert not isinstance(call, Branch)
+        self.pending[:0] = call
 
     def _take_back(self, count: int) -> None:
         self.take_back += count

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from onecopy.guests.answers import Answer, OnFailure
     from onecopy.guests.controllers import Controllers
     from onecopy.guests.history import History
+    from onecopy.guests.ledger import Forking
     from onecopy.guests.module import Module
+    from onecopy.guests.remote import WorkerProcess
     from onecopy.guests.station import Station
 
 OPENING: Final = "opening"
@@ -52,6 +54,7 @@ class Sequence:
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
         *("_owner", "_history", "origin", "station", "asked", "line", "answer", "stale"),
+        *("placed", "waiting", "attempts"),
     )
 
     def __init__(
@@ -81,10 +84,16 @@ class Sequence:
         self.line = owner.board.line(row)
         self.asked = 0
         """The step that it was asked in, and has not answered yet; 0 = none."""
-        self.answer: Answer | None = None
+        self.answer: Answer | Forking | None = None
         """An answer that came too late for its step, and is given with the next one."""
         self.stale = False
         """What it is about to answer was asked before a rollback."""
+        self.waiting = False
+        """The host was told last that there is no answer yet."""
+        self.attempts = 0
+        """How often it was rebuilt since it was ready last."""
+        self.placed: WorkerProcess | None = None
+        """Where the pool counts it."""
         self._owner = owner
         self._history = history
 
@@ -92,6 +101,16 @@ class Sequence:
     def tokens(self) -> list[int]:
         """The text: prompt, what was appended, what the guest spliced in. A copy."""
         return list(self._history.tokens)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether its guest is being opened or rebuilt."""
+        return self.state in (OPENING, SUSPENDED)
+
+    @property
+    def owner(self) -> Controllers:
+        """Whose it is."""
+        return self._owner
 
     @property
     def history(self) -> History:

@@ -6,6 +6,7 @@ their own, since grammars take their time to compile and steps must not wait for
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import threading
@@ -285,7 +286,8 @@ class Bench:
             variables=self._variables(message.request),
             memory_limit=message.memory_limit,
         )
-        controller.keep(self._keep)
+        if self._keep:
+            controller.keep(self._keep)
         try:
             outcome = controller.init_prompt(message.prompt, message.seconds)
             return self._repeat(controller, message), outcome
@@ -392,7 +394,5 @@ class Service:
 
 def prepare() -> None:
     """Import, before a sandbox forbids opening files, what is imported late elsewhere."""
-    import llguidance
-    import numpy
-
-    del llguidance, numpy
+    for name in ("numpy", "llguidance", "onecopy.guests.llguidance_engine"):
+        importlib.import_module(name)

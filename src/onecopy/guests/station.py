@@ -58,6 +58,12 @@ class Station:
         words = self._owner.board.words
         return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
 
+    def blamed(self) -> set[int]:
+        """Return the rows whose guests ran when the worker died."""
+        words = self._owner.board.words
+        running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
+        return {row - 1 for row in running if row}
+
     def open(self, sequence: Sequence) -> None:
         """Have a sequence opened, or rebuilt."""
         self._order(lambda: self._send_open(sequence))
@@ -108,8 +114,13 @@ class Station:
         for word in (steps.STEP, steps.FINISHED, steps.RUNNING, steps.OPENING):
             words[self.slot + word] = 0
         message = sequences.Attach(
-            *(owner.key, self.worker.index, owner.rows.batch, owner.board.workers),
-            *(owner.rows.bias_stride > 0, owner.guest_seconds, owner.keep),
+            key=owner.key,
+            index=self.worker.index,
+            batch=owner.rows.batch,
+            workers=owner.board.workers,
+            biases=owner.rows.bias_stride > 0,
+            guest_seconds=owner.guest_seconds,
+            keep=owner.keep,
         )
         fds = (owner.rows.fd, owner.board.fd, self.bell, self.done, self._opened)
         self.worker.request(message, (*fds, owner.vocabulary.segment), _ATTACH_SECONDS)
@@ -138,9 +149,17 @@ class Station:
             return
         calls, forks = _numbered(history.calls)
         message = sequences.OpenSequence(
-            *(self._owner.key, sequence.number, sequence.row),
-            *(origin.module.digest, origin.config, origin.request, history.prompt),
-            *(origin.seconds, origin.memory_limit, calls, forks),
+            key=self._owner.key,
+            number=sequence.number,
+            row=sequence.row,
+            digest=origin.module.digest,
+            config=origin.config,
+            request=origin.request,
+            prompt=history.prompt,
+            seconds=origin.seconds,
+            memory_limit=origin.memory_limit,
+            calls=calls,
+            branches=forks,
         )
         self._owner.board.words[sequence.line + steps.OPENED] = 0
         self._opening.append(sequence)

@@ -58,8 +58,6 @@ FAILED: Final = 6
 
 MAX_TOKENS: Final = 1904
 """The most tokens that one step appends, or a guest splices in."""
-MAX_BRANCHES: Final = 64
-"""The most branches of a fork."""
 
 STEP, COUNT, FINISHED, RUNNING, OPENING, DEADLINE, ROWS = 0, 1, 2, 3, 4, 6, 64
 """Words of a slot."""
