@@ -275,7 +275,7 @@ class Controllers:
             for sequence, tokens in told.items():
                 if tokens:
                     sequence.history.append(tokens)
-                if self._may_ask(sequence, tokens) and sequence.station in rows:
+                if self._may_ask(sequence) and sequence.station in rows:
                     self._ask(sequence)
                     rows[sequence.station].append(sequence)
             self._ring(rows)
@@ -305,10 +305,10 @@ class Controllers:
                     heapq.heappush(self._free, station.freed.pop())
         return rows
 
-    def _may_ask(self, sequence: Sequence, tokens: list[int]) -> bool:
+    def _may_ask(self, sequence: Sequence) -> bool:
         if sequence.asked:
             self.ledger.settle(sequence)
-        if sequence.answer is not None and tokens:
+        if sequence.answer is not None and sequence.history.pending:
             self.ledger.overtake(sequence)
         if len(sequence.history.pending) > MAX_TOKENS:
             self.ledger.fail(sequence, GuestError(f"more than {MAX_TOKENS} tokens at a time"))
