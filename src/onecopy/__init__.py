@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onecopy import guests, models
     from onecopy.errors import (
         AccessDenied,
+        BuildFailed,
         CorruptEntry,
         EntryExists,
         EntryNotFound,
@@ -91,6 +92,7 @@ __all__ = [
     "AccessDenied",
     "WindowRefused",
     "InvalidModule",
+    "BuildFailed",
     "GuestError",
     "GuestTrapped",
     "GuestTimeout",

@@ -19,6 +19,7 @@
     ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
     ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
     ├── InvalidGrammar     ValueError           a grammar that does not compile, or not in time
+    ├── BuildFailed        RuntimeError         a guest's source does not compile, or nothing can
     ├── GuestError         RuntimeError         a guest failed, and is not called again
     │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
     │   ├── GuestTimeout        TimeoutError    it did not return in its time
@@ -115,6 +116,10 @@ class InvalidModule(OnecopyError, ValueError):
 
 class InvalidGrammar(OnecopyError, ValueError):
     """A grammar has an error, is too large, or takes too long to compile."""
+
+
+class BuildFailed(OnecopyError, RuntimeError):
+    """A guest's source does not compile (the text is the compiler's), or there is no compiler."""
 
 
 class GuestError(OnecopyError, RuntimeError):
