@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 from onecopy._version import __version__
 
 if TYPE_CHECKING:
-    from onecopy import models
+    from onecopy import guests, models
     from onecopy.errors import (
         AccessDenied,
+        BuildFailed,
         CorruptEntry,
         EntryExists,
         EntryNotFound,
+        GuestError,
+        GuestMemoryExceeded,
+        GuestTimeout,
+        GuestTrapped,
         InvalidArgument,
+        InvalidModule,
         LimitReached,
         LockHeld,
         LockLost,
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
         UnsupportedValue,
         WaitTimeout,
         WeightsMismatch,
+        WindowRefused,
     )
     from onecopy.store.client import Store
     from onecopy.store.launch import connect, start
@@ -63,6 +70,7 @@ __all__ = [
     "Codec",
     "register_codec",
     "models",
+    "guests",
     "OnecopyError",
     "EntryNotFound",
     "EntryExists",
@@ -80,6 +88,13 @@ __all__ = [
     "WeightsMismatch",
     "LockHeld",
     "AccessDenied",
+    "WindowRefused",
+    "InvalidModule",
+    "BuildFailed",
+    "GuestError",
+    "GuestTrapped",
+    "GuestTimeout",
+    "GuestMemoryExceeded",
     "SlowStorageWarning",
     "__version__",
 ]
@@ -106,8 +121,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
-    if name == "models":
-        return importlib.import_module("onecopy.models")
+    if name in {"models", "guests"}:
+        return importlib.import_module(f"onecopy.{name}")
     module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
     value = getattr(module, "register" if name == "register_codec" else name)
     globals()[name] = value

@@ -18,6 +18,7 @@
     ├── LockHeld           RuntimeError         this thread already holds the lock
     ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
     ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
+    ├── BuildFailed        RuntimeError         a guest's source does not compile, or nothing can
     ├── GuestError         RuntimeError         a guest failed, and is not called again
     │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
     │   ├── GuestTimeout        TimeoutError    it did not return in its time
@@ -109,6 +110,10 @@ class WindowRefused(OnecopyError, ValueError):
 
 class InvalidModule(OnecopyError, ValueError):
     """A module that is not WebAssembly, or asks for what no guest is given."""
+
+
+class BuildFailed(OnecopyError, RuntimeError):
+    """A guest's source does not compile (the text is the compiler's), or there is no compiler."""
 
 
 class GuestError(OnecopyError, RuntimeError):

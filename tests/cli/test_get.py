@@ -60,7 +60,8 @@ def test_a_failure_leaves_no_file_and_no_descriptor(
         raise OSError(28, "No space left on device")
 
     store.save("x", torch.ones(3))
-    monkeypatch.setattr(os, "sendfile", fail)
+    for call in ("copy_file_range", "sendfile", "pwrite"):
+        monkeypatch.setattr(os, call, fail)
     before = open_files()
     path = tmp_path / "folder" / "x"
     path.parent.mkdir()

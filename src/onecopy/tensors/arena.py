@@ -52,6 +52,7 @@ class _Backing(Protocol):
     def release(self) -> None: ...
     def facts(self) -> Facts | None: ...
     def freeze(self, extents: Sequence[tuple[int, int]]) -> bool: ...
+    def tidy(self) -> None: ...
 
 
 # All that may still have tensors, by the ids of their memories.
@@ -138,6 +139,10 @@ class Arena:
         False, and nothing has changed, if some of them were frozen since they were located.
         """
         return self._backing.freeze(sorted(extents))
+
+    def tidy(self) -> None:
+        """Drop what freezes have left behind, which takes a core for a while: in the background."""
+        self._backing.tidy()
 
     def __repr__(self) -> str:
         return f"<Arena {self.label!r}: {self.live_bytes} of {self.nbytes} bytes in use>"
