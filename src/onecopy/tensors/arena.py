@@ -163,6 +163,18 @@ def locate(address: int, nbytes: int) -> tuple[Arena, int] | None:
     return None if arena is None else (arena, offset)
 
 
+def reopen(dev: int, ino: int) -> int | None:
+    """Open the memfd of that number to read, if it is that of an arena of this process."""
+    for arena in list(_arenas.values()):
+        facts = arena.facts
+        if facts is None or facts.fd < 0:
+            continue
+        status = os.fstat(facts.fd)
+        if (status.st_dev, status.st_ino) == (dev, ino):
+            return region.reopen(facts.fd)
+    return None
+
+
 def _locate(address: int, nbytes: int) -> tuple[int, int]:
     if plain_memory.memories:
         number, offset = plain_memory.locate(address, nbytes)
