@@ -65,6 +65,8 @@ class WorkerProcess:
         """Whose guests live here; None until there are some. It never changes after that."""
         self.guests = 0
         """How many were placed here."""
+        self.abandoned: list[int] = []
+        """Guests that nobody has any more, to be closed."""
         self.unfiltered = ""
         """Why its system calls are not filtered, if they are not."""
         self.reason = ""
@@ -139,18 +141,17 @@ class WorkerProcess:
         Raises:
             WorkerLost: the worker ended; or it did not answer in `timeout` seconds, and was ended.
         """
-        answer = self.exchange(messages.encode(message), fds, timeout)
-        return self.decode(answer, message.answer)
-
-    def decode(self, answer: memoryview | bytes, kind: Any) -> Any:
-        """Parse an answer of a class; raises the error that a refusal carries."""
-        decoder = self._decoders.get(kind)
-        if decoder is None:
-            decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
-        reply = decoder(answer)
+        reply = self.decode(self.exchange(messages.encode(message), fds, timeout), message.answer)
         if isinstance(reply, Failed):
             raise reply.to_error()
         return reply
+
+    def decode(self, answer: memoryview | bytes, kind: Any) -> Any:
+        """Parse an answer: of a class, or `Failed`."""
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
+        return decoder(answer)
 
     def exchange(
         self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None
