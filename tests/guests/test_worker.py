@@ -126,8 +126,7 @@ def test_an_error_of_an_unknown_class_is_still_an_error() -> None:
 def test_it_ends_when_its_engine_is_killed_even_if_forked_children_live_on() -> None:
     code = """
         import os, sys, time
-        from onecopy.guests.module import Module
-from onecopy.guests.pool import Pool
+        from onecopy.guests.pool import Pool
         pool = Pool()
         child = os.fork()
         if not child:
@@ -138,7 +137,9 @@ from onecopy.guests.pool import Pool
     """
     with script(code) as process:
         assert process.stdout is not None
-        pid = int(process.stdout.readline())
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        pid = int(line)
         process.kill()
         eventually(lambda: not Path(f"/proc/{pid}").exists())
         process.communicate()
