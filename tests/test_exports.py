@@ -46,6 +46,7 @@ def test_the_public_names_are_these() -> None:
         "GuestTrapped",
         "GuestTimeout",
         "GuestMemoryExceeded",
+        "WorkerLost",
         "SlowStorageWarning",
         "__version__",
     }

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WeightsMismatch,
         WindowRefused,
+        WorkerLost,
     )
     from onecopy.store.client import Store
     from onecopy.store.launch import connect, start
@@ -95,6 +96,7 @@ __all__ = [
     "GuestTrapped",
     "GuestTimeout",
     "GuestMemoryExceeded",
+    "WorkerLost",
     "SlowStorageWarning",
     "__version__",
 ]
