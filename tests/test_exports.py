@@ -45,7 +45,9 @@ def test_the_public_names_are_these() -> None:
         "GuestError",
         "GuestTrapped",
         "GuestTimeout",
+        "GuestMisbehaved",
         "GuestMemoryExceeded",
+        "InvalidGrammar",
         "SlowStorageWarning",
         "__version__",
     }
