@@ -25,6 +25,7 @@
     │   ├── GuestTimeout        TimeoutError    it did not return in its time
     │   ├── GuestMisbehaved     ValueError      it asked for what is not possible
     │   └── GuestMemoryExceeded MemoryError     it used more memory than it may
+    ├── WorkerLost         ConnectionError      a worker process ended, with the guests in it
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -140,3 +141,7 @@ class GuestMisbehaved(GuestError, ValueError):
 
 class GuestMemoryExceeded(GuestError, MemoryError):
     """A guest used more memory than it may."""
+
+
+class WorkerLost(OnecopyError, ConnectionError):
+    """A worker process ended, and the guests in it; the pool starts another: open them again."""
