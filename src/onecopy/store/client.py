@@ -49,6 +49,11 @@ _NOW: Final = Deadline(0)
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
+def all_stores() -> list[Store]:
+    """Return this process's handles of stores."""
+    return list(_stores)
+
+
 def _forget_sessions() -> None:
     """In a forked child: connections, caches and locks are the parent's."""
     for store in list(_stores):

@@ -134,6 +134,7 @@ _BUILT_IN: Final = {
 _BUILT_IN_TYPES: Final = {
     "torch.Tensor": "torch",
     "torch.nn.parameter.Parameter": "torch",
+    "onecopy.tensors.torch_codec.Padded": "torch",
     "torch.nn.modules.module.Module": "module",
     "numpy.ndarray": "numpy",
     "numpy.generic": "numpy",
