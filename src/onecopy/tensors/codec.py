@@ -10,6 +10,7 @@ programs call `register`. docs/codecs.md walks through one.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -167,6 +168,16 @@ def find(name: str) -> Codec:
             "or call onecopy.register_codec"
         )
     return _by_name[name]
+
+
+def prepare() -> None:
+    """Import what loads are going to need, in a process that has torch.
+
+    Whoever connects can wait for it; whoever loads for the first time should not.
+    """
+    if "torch" in sys.modules:
+        for name in ("torch", "module"):
+            _import_built_in(name)  # Not found by name yet: what programs register goes first.
 
 
 def _import_built_in(name: str) -> Codec:
