@@ -142,6 +142,7 @@ _BUILT_IN_TYPES: Final = {
 }
 
 _by_name: dict[str, Codec] = {}
+_registered: dict[str, Codec] = {}
 _by_type: dict[type, Codec] = {}
 
 
@@ -149,7 +150,7 @@ def register(codec: Codec) -> None:
     """Make `codec` known to this process; it replaces one of the same name."""
     if not codec.name or not codec.types:
         raise InvalidArgument("a codec needs a name and the qualified names of its types")
-    _by_name[codec.name] = codec
+    _by_name[codec.name] = _registered[codec.name] = codec
     _by_type.clear()
 
 
@@ -175,9 +176,9 @@ def prepare() -> None:
 
     Whoever connects can wait for it; whoever loads for the first time should not.
     """
-    if "torch" in sys.modules:
+    if sys.modules.get("torch"):
         for name in ("torch", "module"):
-            _import_built_in(name)  # Not found by name yet: what programs register goes first.
+            find(name)
 
 
 def _import_built_in(name: str) -> Codec:
@@ -220,7 +221,7 @@ def _claimant(bases: Sequence[type]) -> Codec | None:
     """Return the codec that claims the first of `bases` that is claimed; programs go first."""
     for base in bases:
         name = _qualified(base)
-        for codec in reversed(_by_name.values()):
+        for codec in reversed(_registered.values()):
             if name in codec.types:
                 return codec
         if name in _BUILT_IN_TYPES:
