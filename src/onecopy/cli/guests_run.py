@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.module import Module
     from onecopy.guests.source import Source
-    from onecopy.guests.sources import Access  # type: ignore[import-not-found]
+    from onecopy.guests.sources import Access
 
 _HIDDEN: Final = frozenset({"onecopy_abi", "_initialize"})
 _WINDOW: Final = re.compile(r"([^=]+)=([^/=]+)/(.+?)(?::(rw|r))?", re.DOTALL)
@@ -199,4 +199,4 @@ def _source(window: WindowArgument, stack: ExitStack) -> Source:
     store = stack.enter_context(open_store(window.store))
     source = source_of(store.ref(window.entry), window.access)
     stack.callback(source.close)
-    return source  # type: ignore[no-any-return]
+    return source
