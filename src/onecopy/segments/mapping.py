@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["private", "readonly", "shared"]
 
+_MAP_FIXED: Final = 0x10
 _MAP_NORESERVE: Final = 0x4000
 _MADV_POPULATE_READ: Final = 22
 _MAP_FAILED: Final = ctypes.c_void_p(-1).value
@@ -113,6 +114,17 @@ def adopt(address: int, nbytes: int) -> Mapping:
     mapping.address = address
     mapping.nbytes = nbytes
     return mapping
+
+
+def replace(address: int, nbytes: int, fd: int = -1, offset: int = 0) -> None:
+    """Map a part of a mapping anew: to a segment, shared, or without `fd` to zeros of its own.
+
+    Whole pages; views of the mapping stay valid, and see the new bytes from one moment to the next.
+    """
+    sharing = mmap.MAP_SHARED if fd >= 0 else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    if _mmap(address, nbytes, access, sharing | _MAP_FIXED, fd, offset) != address:
+        raise _map_error(ctypes.get_errno(), nbytes)
 
 
 def map_to_fill(fd: int, nbytes: int) -> Mapping:

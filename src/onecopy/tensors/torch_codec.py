@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
@@ -70,15 +70,27 @@ _COMPONENTS: Final[dict[Any, tuple[str, ...]]] = {
 _LAYOUTS: Final = {str(layout).rpartition("_")[2]: layout for layout in _COMPONENTS}
 
 
+class Padded(NamedTuple):
+    """A contiguous tensor of which only the first `width` columns are the value; all is stored."""
+
+    tensor: Any
+    width: int
+
+
 class TorchCodec:
     """Stores `torch.Tensor` and `torch.nn.Parameter` on the CPU."""
 
     name = "torch"
-    types = ("torch.Tensor", "torch.nn.parameter.Parameter")
+    types = (
+        *("torch.Tensor", "torch.nn.parameter.Parameter"),
+        "onecopy.tensors.torch_codec.Padded",
+    )
 
     def encode(self, value: Any) -> Leaf:
         """Describe a tensor; strides are kept, also for views that share memory."""
         kind = type(value)
+        if kind is Padded:
+            return _encode_padded(value)
         _refuse_unstorable(value, kind)
         flags = 0
         if value.requires_grad:
@@ -128,6 +140,17 @@ class TorchCodec:
         return flat if len(shape) == 1 else lambda mapping: flat(mapping).resize_(shape)
 
 
+def itemsize(name: str) -> int | None:
+    """Return the bytes of an element of the dtype that torch calls `name`; None if it has none."""
+    return _DTYPES[name][1] if name in _DTYPES else None
+
+
+def label(dtype: Any) -> str | None:
+    """Return what safetensors calls a dtype; None if it has no name for single elements of it."""
+    name, pairs = _LABELS.get(_NAMES.get(dtype, ""), ("", 0))
+    return name if pairs == 1 else None
+
+
 def _fills(shape: Any, nbytes: int, itemsize: int) -> bool:
     sizes = type(shape) is list and all(type(size) is int and size > 0 for size in shape)
     return sizes and math.prod(shape) * itemsize == nbytes
@@ -168,6 +191,15 @@ def _encode_dense(value: Any, flags: int) -> Leaf:
         compact = Compact(plain, nbytes, lambda buffer: _gather(value, buffer))
         memory = memory._replace(dtype=label, shape=seen, compact=compact)
     return Leaf(_meta(name, shape, strides, flags), [memory])
+
+
+def _encode_padded(value: Padded) -> Leaf:
+    tensor, width = value
+    name, itemsize = _NAMES[tensor.dtype], tensor.element_size()
+    label, seen = _label(name, list(tensor.shape))
+    memory = Memory(tensor.data_ptr(), tensor.nbytes, tensor, itemsize, label, seen)
+    shape = [*tensor.shape[:-1], width]
+    return Leaf(_meta(name, shape, list(tensor.stride()), 0), [memory])
 
 
 def _meta(name: str, shape: list[int], strides: list[int] | None, flags: int) -> Meta:

@@ -32,7 +32,7 @@ _TUPLE: Final = 2
 DICT: Final = 3
 _ORDERED: Final = 4
 _BIG_INT: Final = 5
-_BRANCH: Final = 6
+BRANCH: Final = 6
 
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
@@ -121,7 +121,7 @@ def _place(
 ) -> list[Any]:
     if isinstance(leaf, Branch):
         parts = [_encode(part, place, _join(path, k), depth + 1) for k, part in leaf.parts]
-        return [_BRANCH, codec, leaf.meta, *parts]
+        return [BRANCH, codec, leaf.meta, *parts]
     return place(path, codec, leaf)
 
 
@@ -164,7 +164,7 @@ def _decode(node: Any, segment: Segment) -> Any:
         return tuple(_decode(item, segment) for item in node[1:])
     if kind == _BIG_INT:
         return int(node[1])
-    if kind == _BRANCH:
+    if kind == BRANCH:
         # Only a codec that makes branches has `assemble`: for others this raises.
         assemble: Any = codecs.find(node[1]).assemble  # type: ignore[attr-defined]
         return assemble(node[2], [_decode(part, segment) for part in node[3:]])

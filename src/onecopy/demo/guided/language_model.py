@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import GPT2LMHeadModel
 
-VOCABULARY: Final = 2048
+VOCABULARY: Final = 1024
 CONTEXT: Final = 192
 END: Final = "<end>"
 
-_WINDOW: Final = 96
+_WINDOW: Final = 64
 _BATCH: Final = 16
+_RATE: Final = 3e-3
+_WARM_UP: Final = 20
 
 
 @dataclass
 class LanguageModel:
-    """A GPT-2 of two million parameters, its tokenizer, and what training it took."""
+    """A GPT-2 of 750,000 parameters, its tokenizer, and what training it took."""
 
     model: GPT2LMHeadModel
     tokenizer: Tokenizer
@@ -59,9 +61,16 @@ class LanguageModel:
 
 
 def train(
-    seconds: float, seed: int = 0, progress: Callable[[float], object] = bool
+    steps: int = 300,
+    seconds: float = 50,
+    seed: int = 0,
+    progress: Callable[[float], object] = bool,
 ) -> LanguageModel:
-    """Train a tokenizer and a model on this package's own texts for about `seconds`."""
+    """Train a tokenizer and a model on this package's own texts.
+
+    It ends after `steps` of gradient descent, or after `seconds` on a slow machine; `progress` is
+    told which part is done, from 0 to 1.
+    """
     import torch
 
     started = time.monotonic()
@@ -70,17 +79,32 @@ def train(
     tokenizer = _train_tokenizer(text)
     tokens = torch.tensor(tokenizer.encode(text).ids)
     model = _new_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE)
     loss = torch.tensor(0.0)
-    while (elapsed := time.monotonic() - started) < seconds:
-        progress(elapsed / seconds)
-        starts = torch.randint(len(tokens) - _WINDOW, (_BATCH,))
-        batch = torch.stack([tokens[i : i + _WINDOW] for i in starts.tolist()])
-        loss = model(batch, labels=batch).loss
+    for step in range(steps):
+        done = max(step / steps, (time.monotonic() - started) / seconds)
+        if done >= 1:
+            break
+        progress(done)
+        _set_rate(optimizer, _RATE * min(1, (step + 1) / _WARM_UP) * max(0.05, 1 - done))
+        loss = model(batch := _batch(tokens), labels=batch).loss
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     return LanguageModel(model.eval(), tokenizer, time.monotonic() - started, loss.item())
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _batch(tokens: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    starts = torch.randint(len(tokens) - _WINDOW, (_BATCH,))
+    return torch.stack([tokens[i : i + _WINDOW] for i in starts.tolist()])
 
 
 def _train_tokenizer(text: str) -> Tokenizer:
@@ -106,9 +130,12 @@ def _new_model() -> GPT2LMHeadModel:
         GPT2Config(
             vocab_size=VOCABULARY,
             n_positions=CONTEXT,
-            n_embd=160,
-            n_layer=4,
-            n_head=5,
+            n_embd=128,
+            n_layer=3,
+            n_head=4,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
             bos_token_id=0,
             eos_token_id=0,
         )

@@ -1,0 +1,123 @@
+"""What a sequence was told, so that another worker can tell it again.
+
+A guest decides the same if it is told the same in the same portions: that is what the settings of
+the engine are for. So a sequence whose worker died is rebuilt from its *calls*, each a tuple of the
+tokens appended before it. Branches are calls of another kind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from onecopy.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Branch(NamedTuple):
+    """The sequence became one of several, `number` from 0; branch 0 is the one that was."""
+
+    number: int
+    branches: int
+
+
+Call = tuple[int, ...] | Branch
+
+
+class History:
+    """The prompt, the text so far, and the calls that led there."""
+
+    def __init__(self, prompt: Sequence[int]) -> None:
+        self.prompt = tuple(prompt)
+        self.tokens = list(prompt)
+        """The text: prompt, appended tokens, what guests spliced in."""
+        self.calls: list[Call] = []
+        self.pending: list[int] = []
+        """Appended, but not told to the guest yet."""
+        self.take_back = 0
+        """Tokens that the guest has been told, and that are no longer in the text."""
+        self._reach = 0
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Add tokens of the host."""
+        self.tokens += tokens
+        self.pending += tokens
+        self._reach += len(tokens)
+
+    def told(self) -> tuple[int, ...]:
+        """Note that the guest is called with all that is pending; return it."""
+        call = tuple(self.pending)
+        self.calls.append(call)
+        self.pending.clear()
+        self.take_back = 0
+        return call
+
+    def splice(self, backtrack: int, tokens: Sequence[int]) -> None:
+        """Edit the text as the guest wants; the guest is told of the tokens, not of the rest.
+
+        Raises:
+            InvalidArgument: it wants back more than there is after the prompt.
+        """
+        if backtrack > len(self.tokens) - len(self.prompt):
+            raise InvalidArgument(
+                f"the guest takes {backtrack} tokens back, and there are "
+                f"{len(self.tokens) - len(self.prompt)} after the prompt"
+            )
+        if backtrack:
+            del self.tokens[-backtrack:]
+        self.tokens += tokens
+        self.pending += tokens
+        self._reach = len(tokens)
+
+    def rollback(self, count: int) -> None:
+        """Forget the last tokens, for the guest too; not beyond the guest's last splice.
+
+        Raises:
+            InvalidArgument: there are not so many.
+        """
+        if not 0 <= count <= self._reach:
+            raise InvalidArgument(
+                f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
+                "guest's last splice"
+            )
+        if count:
+            del self.tokens[-count:]
+        self._reach -= count
+        unsent = min(count, len(self.pending))
+        if unsent:
+            del self.pending[-unsent:]
+        self._take_back(count - unsent)
+
+    def untold(self) -> None:
+        """Note that nobody heard the last call: what it told is pending again."""
+        call = self.calls.pop()
+        self.pending[:0] = call
+
+    def _take_back(self, count: int) -> None:
+        self.take_back += count
+        branches: list[Call] = []  # what was branched off stays so
+        while count > 0:
+            call = self.calls.pop()
+            if isinstance(call, Branch):
+                branches.insert(0, call)
+                continue
+            if len(call) > count:
+                self.calls.append(call[:-count])
+            count -= len(call)
+        self.calls += branches
+
+    def fork(self, branches: int) -> list[History]:
+        """Return the histories of the new branches of `branches`; this one is branch 0."""
+        others = [self._copy() for _ in range(1, branches)]
+        for number, each in enumerate([self, *others]):
+            each.calls.append(Branch(number, branches))
+        return others
+
+    def _copy(self) -> History:
+        other = History(self.prompt)
+        other.tokens = list(self.tokens)
+        other.pending = list(self.pending)
+        other.calls = list(self.calls)
+        other._reach = self._reach
+        return other
