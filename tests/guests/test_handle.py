@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import gc
 import logging
 import os
@@ -50,8 +51,9 @@ def guest(pool: Pool, wat: Callable[[str], bytes]) -> Iterator[Guest]:
 
 @pytest.fixture
 def segment() -> Iterator[int]:
-    fd = os.memfd_create("test")
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, 4096)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     yield fd
     os.close(fd)
 
