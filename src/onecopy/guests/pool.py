@@ -148,7 +148,7 @@ class Pool:
                 self.leave(worker)
 
     def _choose(self, tenant: str) -> WorkerProcess | None:
-        ready = [each for each in self.workers if self._watchdog.ready(each)]
+        ready = [each for each in self.workers if each.alive and each.serves]
         mine = [each for each in ready if each.tenant == tenant]
         if len(mine) < self._per_tenant:
             mine += [each for each in ready if each.tenant is None]
@@ -184,7 +184,7 @@ class Pool:
     def _await_workers(self) -> None:
         end = time.monotonic() + _WAIT_SECONDS
         with self._changed:
-            while not all(map(self._watchdog.ready, self.workers)) or not self.workers:
+            while not self.workers or not all(each.serves for each in self.workers):
                 self._changed.wait(0.1)
                 if self._watchdog.failure is not None or time.monotonic() > end:
                     break
