@@ -13,12 +13,12 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import LimitReached, WindowRefused
+from onecopy.errors import InvalidArgument, LimitReached, WindowRefused
 from onecopy.guests import control
 from onecopy.guests.pagemap import page_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from onecopy.guests.memory import LinearMemory
     from onecopy.guests.source import Source
@@ -71,7 +71,7 @@ class Windows:
         self._windows: dict[str, Window] = {}
         self._generation = 0
 
-    def __iter__(self) -> Iterable[Window]:
+    def __iter__(self) -> Iterator[Window]:
         return iter(self._windows.values())
 
     def __contains__(self, name: object) -> bool:
@@ -129,6 +129,10 @@ class Windows:
 
     def close(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
+        if name not in self._windows:
+            raise InvalidArgument(
+                f"the guest has no window {name!r}; it has {', '.join(self._windows) or 'none'}"
+            )
         self._unmap(self._windows.pop(name))
 
     def close_all(self) -> None:
