@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WeightsMismatch,
         WindowRefused,
+        WorkerLost,
     )
     from onecopy.store.client import Store
     from onecopy.store.launch import connect, start
@@ -99,6 +100,7 @@ __all__ = [
     "GuestMisbehaved",
     "GuestMemoryExceeded",
     "InvalidGrammar",
+    "WorkerLost",
     "SlowStorageWarning",
     "__version__",
 ]

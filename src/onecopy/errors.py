@@ -18,13 +18,14 @@
     ├── LockHeld           RuntimeError         this thread already holds the lock
     ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
     ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
-    ├── InvalidGrammar     ValueError           a grammar that does not compile, or not in time
     ├── BuildFailed        RuntimeError         a guest's source does not compile, or nothing can
+    ├── InvalidGrammar     ValueError           a grammar that does not compile, or not in time
     ├── GuestError         RuntimeError         a guest failed, and is not called again
     │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
     │   ├── GuestTimeout        TimeoutError    it did not return in its time
     │   ├── GuestMisbehaved     ValueError      it asked for what is not possible
     │   └── GuestMemoryExceeded MemoryError     it used more memory than it may
+    ├── WorkerLost         ConnectionError      a worker process ended, with the guests in it
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -114,12 +115,12 @@ class InvalidModule(OnecopyError, ValueError):
     """A module that is not WebAssembly, or asks for what no guest is given."""
 
 
-class InvalidGrammar(OnecopyError, ValueError):
-    """A grammar has an error, is too large, or takes too long to compile."""
-
-
 class BuildFailed(OnecopyError, RuntimeError):
     """A guest's source does not compile (the text is the compiler's), or there is no compiler."""
+
+
+class InvalidGrammar(OnecopyError, ValueError):
+    """A grammar has an error, is too large, or takes too long to compile."""
 
 
 class GuestError(OnecopyError, RuntimeError):
@@ -140,3 +141,7 @@ class GuestMisbehaved(GuestError, ValueError):
 
 class GuestMemoryExceeded(GuestError, MemoryError):
     """A guest used more memory than it may."""
+
+
+class WorkerLost(OnecopyError, ConnectionError):
+    """A worker process ended, and the guests in it; the pool starts another: open them again."""

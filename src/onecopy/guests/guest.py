@@ -19,6 +19,8 @@ from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
 from onecopy.guests.memory import LinearMemory, region
 from onecopy.guests.raw import Export, HostFunction, Trapped
+from onecopy.guests.source import Source
+from onecopy.guests.sources import source_of
 from onecopy.guests.window import Windows
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     import wasmtime
 
-    from onecopy.guests.source import Source
+    from onecopy.guests.sources import Access
     from onecopy.guests.window import Window
 
 FOREVER: Final = 1 << 62
@@ -194,9 +196,23 @@ class Instance:
                 f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
             )
 
-    def open_window(self, name: str, source: Source) -> Window:
-        """Map a tensor into the guest, or replace a window; the guest must not be running."""
+    def open_window(
+        self, name: str, value: Any, access: Access = "r", *, copy: bool = False
+    ) -> Window:
+        """Map a tensor into the guest, or replace a window; the guest must not be running.
+
+        `value` is a `Source`, which the caller closes, or anything that `source_of` takes.
+
+        Raises:
+            WindowRefused: it cannot be a window; one of that name is still there.
+        """
         self._check_alive()
+        if isinstance(value, Source):
+            return self._map(name, value)
+        with source_of(value, access, copy=copy) as source:
+            return self._map(name, source)
+
+    def _map(self, name: str, source: Source) -> Window:
         window = self.windows.open(name, source)
         self.control.describe(self.windows.described())
         return window

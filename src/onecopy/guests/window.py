@@ -13,7 +13,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import LimitReached, WindowRefused
+from onecopy.errors import InvalidArgument, LimitReached, WindowRefused
 from onecopy.guests import control
 from onecopy.guests.pagemap import page_map
 
@@ -146,6 +146,10 @@ class Windows:
 
     def close(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
+        if name not in self._windows:
+            raise InvalidArgument(
+                f"the guest has no window {name!r}; it has {', '.join(self._windows) or 'none'}"
+            )
         self._unmap(self._windows.pop(name))
 
     def close_all(self) -> None:
