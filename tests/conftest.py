@@ -43,6 +43,19 @@ def client(store, direct: bool):
         yield client
 
 
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("zig"))
+
+
+@pytest.fixture
+def compiler(_compiled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caches of building guests lie in temporary folders, the compiler's own for a session."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", _compiled)
+    monkeypatch.setenv("ZIG_LOCAL_CACHE_DIR", _compiled)
+
+
 def open_files(pid: int | str = "self") -> int:
     """Count the open descriptors of a process."""
     return len(os.listdir(f"/proc/{pid}/fd"))

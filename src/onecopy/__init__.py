@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onecopy import guests, models
     from onecopy.errors import (
         AccessDenied,
+        BuildFailed,
         CorruptEntry,
         EntryExists,
         EntryNotFound,
@@ -92,13 +93,14 @@ __all__ = [
     "AccessDenied",
     "WindowRefused",
     "InvalidModule",
+    "BuildFailed",
     "GuestError",
     "GuestTrapped",
     "GuestTimeout",
     "GuestMisbehaved",
     "GuestMemoryExceeded",
-    "WorkerLost",
     "InvalidGrammar",
+    "WorkerLost",
     "SlowStorageWarning",
     "__version__",
 ]

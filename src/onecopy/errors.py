@@ -18,6 +18,7 @@
     ├── LockHeld           RuntimeError         this thread already holds the lock
     ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
     ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
+    ├── BuildFailed        RuntimeError         a guest's source does not compile, or nothing can
     ├── InvalidGrammar     ValueError           a grammar that does not compile, or not in time
     ├── GuestError         RuntimeError         a guest failed, and is not called again
     │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
@@ -112,6 +113,10 @@ class WindowRefused(OnecopyError, ValueError):
 
 class InvalidModule(OnecopyError, ValueError):
     """A module that is not WebAssembly, or asks for what no guest is given."""
+
+
+class BuildFailed(OnecopyError, RuntimeError):
+    """A guest's source does not compile (the text is the compiler's), or there is no compiler."""
 
 
 class InvalidGrammar(OnecopyError, ValueError):

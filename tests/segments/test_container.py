@@ -15,10 +15,11 @@ from onecopy.segments.container import Label
 
 def built(sizes: list[int], leads: list[int], align: int, spec: bytes = b"spec") -> bytes:
     labels = [Label(f"t{i}", "U8", (size,)) for i, size in enumerate(sizes)]
-    offsets, _ = container.place(sizes, leads, align)
+    offsets, end = container.place(sizes, leads, align)
     header = container.build_header(zip(labels, offsets, sizes, strict=True), len(spec), align)
     blocks = [memoryview(bytes([i % 256]) * size) for i, size in enumerate(sizes)]
-    return b"".join(map(bytes, container.fill(header, blocks, offsets))) + spec
+    gap = bytes(container.spec_start(end, align) - end)
+    return b"".join(map(bytes, container.fill(header, blocks, offsets))) + gap + spec
 
 
 @given(
@@ -47,6 +48,11 @@ def test_blocks_are_aligned_and_the_header_says_where_they_are(blocks, align: in
         start, end = header.tensors[f"t{i}"].data_offsets
         assert start % align == lead
         assert data[header.data_start + start : header.data_start + end] == bytes([i]) * size
+
+
+def test_a_spec_has_pages_of_its_own_if_the_blocks_do() -> None:
+    header = container.parse_header(memoryview(built([5000, 1], [0, 0], 4096)))
+    assert header.tensors[container.SPEC_NAME].data_offsets[0] == 3 * 4096
 
 
 def file_of(fields: object, data: bytes = b"", length: int | None = None) -> memoryview:

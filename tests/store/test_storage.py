@@ -17,6 +17,7 @@ from onecopy.store import arenas
 from onecopy.tensors.arena import locate
 from tests.attacks.children import forked
 from tests.attacks.patience import eventually
+from tests.maps import mapped_bytes
 
 
 def inode(store: onecopy.Store, name: str) -> int:
@@ -202,6 +203,25 @@ class TestARefusedSave:
         assert locate(held.data_ptr(), held.nbytes) is not None
         assert store.names() == []
         assert store.stats().used == 0
+
+    def test_at_the_last_moment_leaves_value_and_store_as_they_were(
+        self, store: onecopy.Store, client: onecopy.Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with store.storage() as arena:
+            tensor = torch.ones(8 << 20, dtype=torch.uint8)
+        inode = os.fstat(arena.fd).st_ino
+        freeze = type(arena).freeze
+
+        def overtaken(*arguments):
+            client.save("x", b"taken")
+            return freeze(*arguments)
+
+        monkeypatch.setattr(type(arena), "freeze", overtaken)
+        with pytest.raises(onecopy.EntryExists):
+            store.save("x", tensor)
+        assert (tensor == 1).all()
+        assert store.stats().reserved == 0
+        eventually(lambda: mapped_bytes(inode) == arena.nbytes)
 
     def test_by_a_freeze_that_comes_first_copies(
         self,

@@ -15,6 +15,8 @@ from onecopy.segments.region import PAGE
 from onecopy.tensors import arena as arenas
 from onecopy.tensors import native_memory
 from onecopy.tensors.arena import Arena, SlowStorageWarning, locate
+from tests.attacks.patience import eventually
+from tests.maps import mapped_bytes
 from tests.tensors.planning import plan
 
 MIB = 1 << 20
@@ -406,6 +408,30 @@ class TestFreeze:
             stop.set()
             thread.join()
         assert not lost
+
+
+class TestTidy:
+    def test_drops_what_freezes_have_left_behind(self, arena):
+        inode = os.fstat(arena.fd).st_ino
+        with arena:
+            first, second = (torch.ones(8 * MIB, dtype=torch.uint8) for _ in range(2))
+        arena.freeze(extents(arena, first))
+        arena.freeze(extents(arena, second))
+        first.fill_(2)
+        arena.tidy()
+        eventually(lambda: mapped_bytes(inode) == arena.nbytes)
+        assert (first == 2).all()
+        assert (second == 1).all()
+        arena.tidy()
+
+    def test_is_not_needed_where_the_arena_ends(self, arena):
+        inode = os.fstat(arena.fd).st_ino
+        with arena:
+            tensor = torch.ones(8 * MIB, dtype=torch.uint8)
+        arena.freeze(extents(arena, tensor))
+        del tensor
+        assert mapped_bytes(inode) == 0
+        arena.tidy()
 
 
 class TestWarning:

@@ -230,3 +230,40 @@ print(keep.sum().item())
         )
         == "1000.0"
     )
+
+
+def test_a_child_unmaps_nothing_where_its_parent_had_moved_page_tables(run):
+    assert (
+        run(
+            """
+import ctypes, mmap
+from tests.maps import mappings_of
+
+with Arena(64 << 20, "test") as arena:
+    tensor = torch.ones(8 << 20, dtype=torch.uint8)
+inode, base = os.fstat(arena.fd).st_ino, arena.facts.base
+arena.freeze([(locate(tensor.data_ptr(), tensor.nbytes)[1], tensor.nbytes)])
+aside = [each for each in mappings_of(inode) if not base <= each[0] < base + arena.nbytes]
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+
+def work():
+    global tensor
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100000  # MAP_FIXED_NOREPLACE
+    for address, nbytes in aside:
+        assert libc.mmap(address, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0) == address
+        ctypes.memset(address, 7, nbytes)
+    arena.tidy()
+    del tensor
+    assert arena.facts is None
+    for address, nbytes in aside:
+        assert ctypes.string_at(address, nbytes) == bytes([7]) * nbytes
+
+in_child(work)
+arena.tidy()
+print((tensor == 1).all().item(), len(aside) == (sys.argv[1] == "native"))
+"""
+        )
+        == "True True"
+    )

@@ -1,1 +1,41 @@
-"""WebAssembly guests that share tensors with the host (docs/design/guests.md)."""
+"""WebAssembly guests that share tensors with the host (docs/guests.md).
+
+from onecopy import guests
+
+guests.source_of(store.ref("x"))                   what a window shows
+guests.buffer(40, 128256, store=store)             rows that guests may write to
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onecopy.guests.buffers import buffer
+    from onecopy.guests.source import Source
+    from onecopy.guests.sources import copy_of, part, source_of, sources_of
+
+__all__ = ["Source", "buffer", "copy_of", "part", "source_of", "sources_of"]
+
+# Where each public name lives; imported when first asked for.
+_HOMES = {
+    "Source": "source",
+    "buffer": "buffers",
+    "copy_of": "sources",
+    "part": "sources",
+    "source_of": "sources",
+    "sources_of": "sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'onecopy.guests' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"onecopy.guests.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.guests")
 
-INSTANTIATE_SECONDS: Final = 1.0
+_INSTANTIATE_SECONDS: Final = 1.0
 # Of one call: what a guest says beyond that is dropped, and that this happened is said.
 _LOG_CHARACTERS: Final = 32_000
 
@@ -139,12 +139,13 @@ class Resident:
 
     def failed(self, error: Exception, seconds: float) -> Failed:
         """Say that a call failed; a guest that is good for nothing leaves at once."""
-        if self.instance.failed:
+        ended = self.instance.failed
+        if ended:
             self.instance.close()
         if not isinstance(error, OnecopyError):
             log.error("a host function failed", exc_info=error)
             error = GuestTrapped(f"a host function failed: {error!r}")
-        return Failed(type(error).__name__, str(error)[:4000], seconds, self.logs())
+        return Failed(type(error).__name__, str(error)[:4000], seconds, self.logs(), ended)
 
 
 class Service:
@@ -190,7 +191,7 @@ class Service:
 
     def _open(self, message: OpenGuest, fds: list[int]) -> Message:
         self._worker.keep_time()
-        self._progress.begin(culprit(message.digest), INSTANTIATE_SECONDS + 2 * message.seconds)
+        self._progress.begin(culprit(message.digest), open_seconds(message))
         start = perf_counter()
         try:
             resident = Resident(message, self._worker.module(message.digest))
@@ -230,6 +231,11 @@ class Service:
         if resident is None:
             raise _gone()
         return resident
+
+
+def open_seconds(message: OpenGuest) -> float:
+    """Return how long it may take to open a guest: to instantiate it, and two calls."""
+    return _INSTANTIATE_SECONDS + 2 * message.seconds
 
 
 def _gone() -> GuestError:

@@ -56,6 +56,8 @@ class Failed(Message, frozen=True, gc=False):
     """How long the guest ran."""
     logs: tuple[tuple[int, str], ...] = ()
     """What the guest said meanwhile: level and text."""
+    ended: bool = False
+    """Whether the guest is not called again."""
 
     @staticmethod
     def of(error: errors.OnecopyError) -> Failed:

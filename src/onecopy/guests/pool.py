@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import itertools
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestError, InvalidArgument, LimitReached, WorkerLost
+from onecopy.guests.calls import CloseGuest
 from onecopy.guests.module import Module, compile_module
 from onecopy.guests.offenders import QUARANTINE, Offenders
 from onecopy.guests.watchdog import Watchdog
@@ -118,6 +120,7 @@ class Pool:
             LimitReached: every worker has guests of other tenants.
             WorkerLost: no worker came up in time.
         """
+        self._sweep()
         end = time.monotonic() + _WAIT_SECONDS
         with self._changed:
             while True:
@@ -136,8 +139,16 @@ class Pool:
             worker.guests -= 1
             self._changed.notify_all()
 
+    def _sweep(self) -> None:
+        """Close the guests that their users forgot to close."""
+        for worker in self.workers:
+            while worker.abandoned:
+                with contextlib.suppress(WorkerLost):
+                    worker.request(CloseGuest(worker.abandoned.pop()))
+                self.leave(worker)
+
     def _choose(self, tenant: str) -> WorkerProcess | None:
-        ready = [each for each in self.workers if self._watchdog.ready(each)]
+        ready = [each for each in self.workers if each.alive and each.serves]
         mine = [each for each in ready if each.tenant == tenant]
         if len(mine) < self._per_tenant:
             mine += [each for each in ready if each.tenant is None]
@@ -173,7 +184,7 @@ class Pool:
     def _await_workers(self) -> None:
         end = time.monotonic() + _WAIT_SECONDS
         with self._changed:
-            while not all(map(self._watchdog.ready, self.workers)) or not self.workers:
+            while not self.workers or not all(each.serves for each in self.workers):
                 self._changed.wait(0.1)
                 if self._watchdog.failure is not None or time.monotonic() > end:
                     break

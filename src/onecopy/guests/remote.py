@@ -65,6 +65,8 @@ class WorkerProcess:
         """Whose guests live here; None until there are some. It never changes after that."""
         self.guests = 0
         """How many were placed here."""
+        self.abandoned: list[int] = []
+        """Guests that nobody has any more, to be closed."""
         self.unfiltered = ""
         """Why its system calls are not filtered, if they are not."""
         self.reason = ""
@@ -82,6 +84,8 @@ class WorkerProcess:
         self._modules: dict[str, None] = {}
         self._decoders: dict[type, messages.Decoder] = {}
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
+        self._turn.acquire()  # until it serves: requests wait for that
+        self.serves = False
         self._start()
 
     def __repr__(self) -> str:
@@ -123,13 +127,15 @@ class WorkerProcess:
         self.started = time.monotonic()
 
     def await_ready(self) -> None:
-        """Return once it serves.
+        """Return once it serves; for its starting thread.
 
         Raises:
             WorkerLost: it ended instead.
         """
         answer = self._await(0, PATIENCE)
         self.unfiltered = messages.Decoder(Started)(answer).unfiltered
+        self.serves = True
+        self._turn.release()
 
     def request(
         self, message: Message, fds: tuple[int, ...] = (), timeout: float | None = None
@@ -139,18 +145,17 @@ class WorkerProcess:
         Raises:
             WorkerLost: the worker ended; or it did not answer in `timeout` seconds, and was ended.
         """
-        answer = self.exchange(messages.encode(message), fds, timeout)
-        return self.decode(answer, message.answer)
-
-    def decode(self, answer: memoryview | bytes, kind: Any) -> Any:
-        """Parse an answer of a class; raises the error that a refusal carries."""
-        decoder = self._decoders.get(kind)
-        if decoder is None:
-            decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
-        reply = decoder(answer)
+        reply = self.decode(self.exchange(messages.encode(message), fds, timeout), message.answer)
         if isinstance(reply, Failed):
             raise reply.to_error()
         return reply
+
+    def decode(self, answer: memoryview | bytes, kind: Any) -> Any:
+        """Parse an answer: of a class, or `Failed`."""
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
+        return decoder(answer)
 
     def exchange(
         self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None
@@ -190,7 +195,7 @@ class WorkerProcess:
             except BlockingIOError:
                 end = end or time.monotonic() + seconds - _SLICE
                 if time.monotonic() > end:
-                    self.kill(f"it did not answer within {seconds:g} s")
+                    self.kill(f"it did not answer within {seconds:g} s", fault=True)
                     end += PATIENCE
                 continue
             except ConnectionError:
@@ -230,24 +235,34 @@ class WorkerProcess:
                 return
         callback(self)
 
-    def kill(self, reason: str) -> None:
-        """End it; what waits for it gets `WorkerLost`."""
+    def kill(self, reason: str, *, fault: bool = False) -> None:
+        """End it; what waits for it gets `WorkerLost`.
+
+        `fault` says that whatever it does right now is to blame.
+        """
         with self._state:
             if self.alive:
+                self.blamed = self.blamed or fault
                 self.reason = self.reason or reason
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
-    def finish(self) -> None:
-        """Clean up after its end, which is awaited; from its starting thread only."""
+    def finish(self, tell: Callable[[WorkerProcess], object]) -> None:
+        """Clean up after its end, which is awaited; from its starting thread only.
+
+        `tell` is called before those who wait for the worker hear of it.
+        """
         status = self._process.wait()
         with self._state:
             if not self.alive:
                 return
-            self.blamed = bool(self.reason) or status not in _NOT_ITS_FAULT
+            self.blamed = self.blamed or status not in _NOT_ITS_FAULT
             self.reason = self.reason or f"{_ending(status)}{self._last_words()}"
             self.alive = False
             callbacks, self._callbacks = self._callbacks, []
+        tell(self)
         self._finished.set()
+        if not self.serves:
+            self._turn.release()
         with self._turn:
             self._close()
         for callback in callbacks:
@@ -279,9 +294,8 @@ class WorkerProcess:
 
     def lost(self) -> WorkerLost:
         """Return the error for its end."""
-        if threading.get_ident() == self._starter:
-            self.finish()
-        self._finished.wait(_FINISH_SECONDS)
+        if threading.get_ident() != self._starter:  # which is the one that says how it ended
+            self._finished.wait(_FINISH_SECONDS)
         return WorkerLost(
             f"worker {self.index} (pid {self.pid}) is gone: {self.reason or 'it ended'}; "
             "open the guest again"

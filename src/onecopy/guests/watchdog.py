@@ -25,7 +25,7 @@ log = logging.getLogger("onecopy.guests")
 INTERVAL_MS: Final = 20
 _LONGEST_WAIT: Final = 10.0
 # A worker that lived so long did not fail at its start.
-_SETTLED: Final = 5.0
+_SETTLED: Final = 2.0
 
 
 class Watchdog:
@@ -56,10 +56,6 @@ class Watchdog:
         self._due: dict[int, float] = {}
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-
-    def ready(self, worker: WorkerProcess) -> bool:
-        """Return whether a worker serves."""
-        return worker.alive and worker not in self._starting
 
     def start(self) -> None:
         """Start the workers, and watch them until `stop`."""
@@ -106,24 +102,27 @@ class Watchdog:
     def _welcome(self, worker: WorkerProcess) -> None:
         try:
             worker.await_ready()
-        except WorkerLost as error:
-            self.failure = error
+        except WorkerLost:
             self._bury(worker)
+            self.failure = worker.lost()
             return
         self._starting.discard(worker)
         self._started(worker)
 
     def _bury(self, worker: WorkerProcess) -> None:
-        worker.finish()
+        worker.finish(self._ended)
         self._starting.discard(worker)
-        lived = time.monotonic() - worker.started
-        delay = self._delays[worker.index]
-        self._due[worker.index] = time.monotonic() + delay
-        longer = min(max(2 * delay, 0.1), _LONGEST_WAIT)
-        self._delays[worker.index] = 0.0 if lived > _SETTLED else longer
+        self._due[worker.index] = time.monotonic() + self._delay(worker)
         if worker.tenant is not None:
             log.warning("worker %d is gone: %s", worker.index, worker.reason)
-        self._ended(worker)
+
+    def _delay(self, worker: WorkerProcess) -> float:
+        """Return how long to wait before the next one: longer each time, if they die young."""
+        delay = self._delays[worker.index]
+        settled = time.monotonic() - worker.started > _SETTLED
+        longest = _LONGEST_WAIT / 20 if worker.serves else _LONGEST_WAIT
+        self._delays[worker.index] = 0.0 if settled else min(max(2 * delay, 0.05), longest)
+        return delay
 
     def _look_at(self, worker: WorkerProcess) -> None:
         if worker in self._starting:
@@ -134,10 +133,14 @@ class Watchdog:
         if doing is not None:
             late = time.monotonic_ns() - doing.since - doing.budget
             if late > self._grace:
-                worker.kill(f"it hung for {late / 1e6:.0f} ms in what it did for a guest")
+                worker.kill(
+                    f"it hung for {late / 1e6:.0f} ms in what it did for a guest", fault=True
+                )
         used = worker.memory()
         if used > self._memory:
-            worker.kill(f"it used {used} bytes, and its limit is worker_memory={self._memory}")
+            worker.kill(
+                f"it used {used} bytes, and its limit is worker_memory={self._memory}", fault=True
+            )
 
     def _restart(self) -> None:
         now = time.monotonic()
@@ -150,7 +153,7 @@ class Watchdog:
         for worker in self.workers:
             worker.kill("the pool was closed")
         for worker in self.workers:
-            worker.finish()
+            worker.finish(self._ended)
 
     def forsake(self) -> None:
         """Drop all in a forked child, where this thread does not run."""

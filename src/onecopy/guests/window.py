@@ -9,17 +9,16 @@ and dropped before its next call.
 from __future__ import annotations
 
 import ctypes
-import functools
 import mmap
 import os
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import LimitReached, WindowRefused
+from onecopy.errors import InvalidArgument, LimitReached, WindowRefused
 from onecopy.guests import control
-from onecopy.guests.memory import PAGE
+from onecopy.guests.pagemap import page_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
 
     from onecopy.guests.memory import LinearMemory
     from onecopy.guests.source import Source
@@ -29,22 +28,12 @@ _MAP_NORESERVE: Final = 0x4000
 _MADV_DONTNEED: Final = 4
 _READ_WRITE: Final = mmap.PROT_READ | mmap.PROT_WRITE
 
-# PAGEMAP_SCAN (Linux 6.7): which pages of a range are of a kind; see the kernel's
-# Documentation/admin-guide/mm/pagemap.rst. Ours: there or swapped out, and no page of the file.
-_PAGEMAP_SCAN: Final = 0xC0606610
-_IS_FILE: Final = 1 << 2
-_IS_PRESENT: Final = 1 << 3
-_IS_SWAPPED: Final = 1 << 4
-_RANGES: Final = 256
-
 _libc = ctypes.CDLL(None, use_errno=True)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _madvise = _libc.madvise
 _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_ioctl = _libc.ioctl
-_ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 
 
 class Window:
@@ -55,7 +44,9 @@ class Window:
         self.address = address
         """Of its first page in the guest's memory."""
         self.extent = source.extent
+        self.lead = source.lead
         self.writable = source.writable
+        self._owner = source.owner
         self.nbytes = source.nbytes
         self.described = control.Described(
             name=name,
@@ -81,7 +72,7 @@ class Windows:
         self._windows: dict[str, Window] = {}
         self._generation = 0
 
-    def __iter__(self) -> Iterable[Window]:
+    def __iter__(self) -> Iterator[Window]:
         return iter(self._windows.values())
 
     def __contains__(self, name: object) -> bool:
@@ -98,8 +89,8 @@ class Windows:
         """Map a tensor; a window of that name is replaced, and kept if this one is refused.
 
         Raises:
-            WindowRefused: too many windows, too long a name, a segment that is too short, or no
-                room in the guest's memory.
+            WindowRefused: too many windows, too long a name, a segment that is or may become too
+                short, or no room in the guest's memory.
         """
         old = self._windows.get(name)
         self._check(name, source, old)
@@ -132,10 +123,33 @@ class Windows:
                 f"{control.MAX_RANK}; reshape it"
             )
         if not source.checked():
-            raise WindowRefused(f"the segment of {name!r} is shorter than the tensor in it")
+            raise WindowRefused(
+                f"the segment of {name!r} is shorter than the tensor in it, or may become so: "
+                "give a tensor of a store"
+            )
+
+    def take_layout(self, other: Windows, sources: Mapping[str, Source]) -> None:
+        """Map a source for each window of another instance, at the same address."""
+        for name, window in other._windows.items():
+            source = sources[name]
+            self._check(name, source, None)
+            if (source.extent, source.lead) != (window.extent, window.lead):
+                raise WindowRefused(
+                    f"{name!r} covers {source.extent} bytes here and {window.extent} in the guest "
+                    "that this one follows, or starts elsewhere in its page; give it a tensor of "
+                    "the same size and alignment"
+                )
+            _map(self._memory.base + window.address, source)
+            generation = window.described.generation
+            self._windows[name] = Window(name, source, window.address, generation)
+        self._generation = other._generation
 
     def close(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
+        if name not in self._windows:
+            raise InvalidArgument(
+                f"the guest has no window {name!r}; it has {', '.join(self._windows) or 'none'}"
+            )
         self._unmap(self._windows.pop(name))
 
     def close_all(self) -> None:
@@ -181,75 +195,20 @@ def _place(where: int, nbytes: int, flags: int, fd: int, offset: int) -> None:
         )
 
 
-class _Scan(ctypes.Structure):
-    """`struct pm_scan_arg` of the kernel."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in (
-            *("size", "flags", "start", "end", "walk_end", "vec", "vec_len", "max_pages"),
-            *("category_inverted", "category_mask", "category_anyof_mask", "return_mask"),
-        )
-    )
-
-
-class _PageMap:
-    """Asks the kernel which pages of this process are private; None where it cannot say."""
-
-    def __init__(self) -> None:
-        self._fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        self._ranges = (ctypes.c_uint64 * (3 * _RANGES))()
-        self._scan = _Scan(
-            size=ctypes.sizeof(_Scan),
-            vec=ctypes.addressof(self._ranges),
-            vec_len=_RANGES,
-            category_inverted=_IS_FILE,
-            category_mask=_IS_FILE,
-            category_anyof_mask=_IS_PRESENT | _IS_SWAPPED,
-            return_mask=_IS_FILE,
-        )
-
-    def private(self, start: int, end: int) -> list[tuple[int, int]] | None:
-        """Return the first ranges of private pages, `_RANGES` of them at most."""
-        scan = self._scan
-        scan.start, scan.end = start, end
-        found = _ioctl(self._fd, _PAGEMAP_SCAN, ctypes.addressof(scan))
-        if found < 0:
-            return None
-        return [(self._ranges[3 * i], self._ranges[3 * i + 1]) for i in range(found)]
-
-
-@functools.cache
-def _page_map(pid: int) -> _PageMap | None:
-    del pid  # a forked child's descriptor would show its parent's memory
-    try:
-        return _PageMap()
-    except OSError:
-        return None
-
-
 def prepare() -> None:
     """Open what `drop_written` asks the kernel through: before a sandbox forbids opening."""
-    _page_map(os.getpid())
+    page_map()
 
 
 def _drop_private(start: int, nbytes: int) -> int:
-    """Drop the private pages of a range; return their bytes (all of them, if nobody can say)."""
-    scanner = _page_map(os.getpid())
-    end = start + nbytes
+    """Drop the private pages of a range; return their bytes."""
+    scanner = page_map()
+    if scanner is None:
+        # Nobody says what was written: all pages are mapped anew, and nothing is charged.
+        _madvise(start, nbytes, _MADV_DONTNEED)
+        return 0
     dropped = 0
-    while scanner is not None:
-        ranges = scanner.private(start, end)
-        if ranges is None:
-            break
-        for first, last in ranges:
-            _madvise(first, last - first, _MADV_DONTNEED)
-            dropped += last - first
-        if len(ranges) < _RANGES:
-            return dropped
-    # An older kernel: how much was written is not known, and all pages are mapped anew.
-    _madvise(start, nbytes, _MADV_DONTNEED)
+    for first, last in scanner.private(start, start + nbytes):
+        _madvise(first, last - first, _MADV_DONTNEED)
+        dropped += last - first
     return dropped
-
-
-__all__ = ["PAGE", "Window", "Windows", "prepare"]

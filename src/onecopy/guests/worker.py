@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from onecopy.errors import InvalidArgument, LimitReached, OnecopyError
+from onecopy.errors import InvalidArgument, InvalidModule, LimitReached, OnecopyError
 from onecopy.guests import messages, sandbox, window
 from onecopy.guests.engine import engine, ticker
 from onecopy.guests.messages import CALL_KIND, Failed, Forget, Load, Message, Ping
@@ -160,8 +160,16 @@ class Worker:
             return Failed.of(error)
 
     def _load(self, message: Load, fds: list[int]) -> Message:
+        import wasmtime
+
         native = messages.contents(fds.pop())
-        self.modules[message.digest] = Module(message.digest, native).load()
+        try:
+            self.modules[message.digest] = Module(message.digest, native).load()
+        except wasmtime.WasmtimeError as error:
+            raise InvalidModule(
+                f"this is not native code of this engine: {error}; empty the folder of compiled "
+                "modules"
+            ) from None
         return messages.Done()
 
     def _forget(self, message: Forget, fds: list[int]) -> Message:

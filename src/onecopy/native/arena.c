@@ -22,6 +22,13 @@
 /* From here on moving them aside pays. */
 #define MOVE_FROM ((size_t)4 << 20)
 
+/* Page tables that a freeze has moved elsewhere, until they are dropped. */
+struct aside {
+    struct aside *next;
+    void *at;
+    size_t nbytes;
+};
+
 struct arena {
     struct heap heap; /* First: its callbacks get a pointer to it. */
     pthread_mutex_t lock;
@@ -31,6 +38,7 @@ struct arena {
     size_t nbytes, reserved, warm_pages;
     void *tables;
     size_t tables_nbytes;
+    struct aside *aside;
     int fd, readonly;
     uint64_t blocks, used, refused, refused_bytes;
     unsigned open;
@@ -119,7 +127,17 @@ static struct arena *lock_arena(uint64_t id) {
     return arena;
 }
 
+static void *drop_tables(void *list) {
+    for (struct aside *aside = list, *next; aside; aside = next) {
+        next = aside->next;
+        munmap(aside->at, aside->nbytes);
+        free(aside);
+    }
+    return NULL;
+}
+
 static void dispose(struct arena *arena) {
+    drop_tables(arena->aside);
     if (arena->base) munmap(arena->base, arena->reserved);
     if (arena->tables) munmap(arena->tables, arena->tables_nbytes);
     if (!arena->inherited) {
@@ -310,48 +328,26 @@ uint64_t onecopy_arena_locate(uint64_t address, uint64_t nbytes, uint64_t *offse
     return clean ? arena->id : 0;
 }
 
-struct range {
-    void *at;
-    size_t nbytes;
-};
-
-static void *unmap(void *argument) {
-    struct range *range = argument;
-    munmap(range->at, range->nbytes);
-    free(range);
-    return NULL;
-}
-
-/* Dropping the page tables of 512 MiB takes ten milliseconds: not while a save waits. */
-static void unmap_later(void *at, size_t nbytes) {
-    struct range *range = malloc(sizeof *range);
-    pthread_attr_t detached;
-    pthread_t thread;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    if (range) *range = (struct range){at, nbytes};
-    if (!range || pthread_create(&thread, &detached, unmap, range)) {
-        munmap(at, nbytes);
-        free(range);
-    }
-    pthread_attr_destroy(&detached);
-}
-
 /* Move the page tables of a range elsewhere, so that mapping over it has nothing to drop.
  *
  * Who touches the range before the next mmap faults the same page of the file in again: it is a
  * shared mapping of a file, not anonymous memory, which would read as zeros. Kernels before 5.13
- * refuse this for files. Returns where they went, or MAP_FAILED. */
-static void *move_aside(unsigned char *at, size_t nbytes) {
+ * refuse this for files: then the mapping drops them. */
+static void move_aside(struct arena *arena, unsigned char *at, size_t nbytes) {
+    struct aside *aside = malloc(sizeof *aside);
+    if (!aside) return;
     void *elsewhere = reserve(nbytes, HUGE_PIECE, (uintptr_t)at % HUGE_PIECE);
-    if (elsewhere == MAP_FAILED) return MAP_FAILED;
     const int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-    if (mremap(at, nbytes, nbytes, flags, elsewhere) == MAP_FAILED) {
+    if (elsewhere == MAP_FAILED) {
+        free(aside);
+    } else if (mremap(at, nbytes, nbytes, flags, elsewhere) == MAP_FAILED) {
         munmap(elsewhere, nbytes);
-        return MAP_FAILED;
+        free(aside);
+    } else {
+        madvise(elsewhere, nbytes, MADV_DONTFORK);
+        *aside = (struct aside){arena->aside, elsewhere, nbytes};
+        arena->aside = aside;
     }
-    madvise(elsewhere, nbytes, MADV_DONTFORK);
-    return elsewhere;
 }
 
 /* Make pages private to this process, with their content. One mmap, so other threads see either the
@@ -367,12 +363,10 @@ static int map_private(const struct arena *arena, size_t first, size_t pages) {
 
 static int freeze_run(struct arena *arena, size_t first, size_t pages) {
     if (!pages) return 0;
-    unsigned char *at = arena->base + first * arena->heap.page_size;
-    const size_t nbytes = pages * arena->heap.page_size;
-    void *aside = nbytes < MOVE_FROM ? MAP_FAILED : move_aside(at, nbytes);
+    const size_t unit = arena->heap.page_size;
+    if (pages * unit >= MOVE_FROM) move_aside(arena, arena->base + first * unit, pages * unit);
     const int error = map_private(arena, first, pages);
     if (!error) heap_close(&arena->heap, first, pages, true);
-    if (aside != MAP_FAILED) unmap_later(aside, nbytes);
     return error;
 }
 
@@ -412,6 +406,25 @@ int onecopy_arena_freeze(uint64_t id, const uint64_t *extents, size_t count) {
     return error;
 }
 
+static void drop_later(struct aside *list) {
+    pthread_attr_t detached;
+    pthread_t thread;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &detached, drop_tables, list)) drop_tables(list);
+    pthread_attr_destroy(&detached);
+}
+
+int onecopy_arena_tidy(uint64_t id) {
+    struct arena *arena = lock_arena(id);
+    if (!arena) return ENOENT;
+    struct aside *list = arena->aside;
+    arena->aside = NULL;
+    unlock_arena(arena);
+    if (list) drop_later(list);
+    return 0;
+}
+
 /* ---- fork ---- */
 
 static void before_fork(void) {
@@ -440,9 +453,18 @@ static void make_open_pages_private(struct arena *arena) {
     }
 }
 
+/* They are the parent's alone: at their addresses may be anything here. */
+static void forget_tables(struct arena *arena) {
+    for (struct aside *next; arena->aside; arena->aside = next) {
+        next = arena->aside->next;
+        free(arena->aside);
+    }
+}
+
 static void after_fork_in_child(void) {
     for (struct arena *arena = arenas; arena; arena = arena->next) {
         if (arena->inherited) continue;
+        forget_tables(arena);
         make_open_pages_private(arena);
         arena->inherited = true;
         arena->heap.punch = discard;

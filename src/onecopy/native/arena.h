@@ -52,7 +52,11 @@ EXPORT int onecopy_arena_facts(uint64_t id, struct arena_facts *);
 EXPORT uint64_t onecopy_arena_locate(uint64_t address, uint64_t nbytes, uint64_t *offset);
 
 /* Make the pages of these extents (offset and size of each, in ascending order) private to this
- * process, with their content; EBUSY, and nothing changed, if some already are. */
+ * process, with their content; EBUSY, and nothing changed, if some already are. What a freeze
+ * leaves behind, old page tables, stays until a tidy or the arena's end. */
 EXPORT int onecopy_arena_freeze(uint64_t id, const uint64_t *extents, size_t count);
+
+/* Drop what freezes have left behind, in a thread: for 512 MiB it takes ten milliseconds. */
+EXPORT int onecopy_arena_tidy(uint64_t id);
 
 #endif

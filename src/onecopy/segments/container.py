@@ -30,6 +30,8 @@ TRAILER_NAME: Final = f"{RESERVED}_entry__"
 METADATA: Final = "__metadata__"
 FORMAT: Final = "1"
 
+_PAGE: Final = 4096
+
 # safetensors refuses longer headers, and so do we.
 _HEADER_LIMIT: Final = 100_000_000
 
@@ -94,6 +96,14 @@ def place(sizes: Sequence[int], leads: Sequence[int], align: int) -> tuple[list[
     return offsets, end
 
 
+def spec_start(end: int, align: int) -> int:
+    """Return where the spec goes when the blocks end at `end`.
+
+    Tensors on pages of their own are mapped for others to write to: the spec must not come along.
+    """
+    return end if align < _PAGE else -(-end // _PAGE) * _PAGE
+
+
 def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int) -> bytes:
     """Return the header, its length included.
 
@@ -102,12 +112,18 @@ def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int
     fields: dict[str, Any] = {METADATA: {"format": "pt", "onecopy": FORMAT}}
     end = 0
     for label, start, size in placed:
-        if start > end:
-            fields[f"{RESERVED}_pad_{end}__"] = _bytes_from(end, start)
+        _pad(fields, end, start)
         fields[label.name] = TensorInfo(label.dtype, label.shape, (start, start + size))
         end = start + size
-    fields[SPEC_NAME] = _bytes_from(end, end + spec)
+    start = spec_start(end, align)
+    _pad(fields, end, start)
+    fields[SPEC_NAME] = _bytes_from(start, start + spec)
     return _text(fields, align)
+
+
+def _pad(fields: dict[str, Any], end: int, start: int) -> None:
+    if start > end:
+        fields[f"{RESERVED}_pad_{end}__"] = _bytes_from(end, start)
 
 
 def as_file(header: bytes, trailer: int, align: int) -> bytes:

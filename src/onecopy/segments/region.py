@@ -157,6 +157,23 @@ def _check_seals(fd: int, wanted: int) -> None:
         )
 
 
+def keeps_size(fd: int) -> bool:
+    """Return whether `fd` is a memfd whose size is sealed."""
+    return _seals(fd) & SIZE_SEALS == SIZE_SEALS
+
+
+def is_writable(fd: int) -> bool:
+    """Return whether no seal keeps others from writing to `fd`."""
+    return not _seals(fd) & (_SEAL_WRITE | _SEAL_FUTURE_WRITE)
+
+
+def _seals(fd: int) -> int:
+    try:
+        return fcntl.fcntl(fd, _F_GET_SEALS)
+    except OSError:  # No memfd.
+        return 0
+
+
 def resident(status: os.stat_result, *, mutable: bool) -> int:
     """Return the bytes of memory that a segment takes: its pages, or all it may grow to."""
     if mutable:

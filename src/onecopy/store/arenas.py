@@ -118,13 +118,20 @@ def save_placed(
     channel.idle = False  # If anything fails, the channel is closed, and the room is free.
     if not placed.arena.freeze(placed.extents(packed.sizes)):
         return False
+    try:
+        _publish(channel, placed, packed, options, room)
+    finally:
+        placed.arena.tidy()  # Only now: the daemon needs a core too.
+    return True
+
+
+def _publish(channel: Channel, placed: Placed, packed: Packed, options: Options, room: int) -> None:
     spec = packed.spec_at(placed.offsets)
     message = _describe(placed, packed, options, len(spec))
     if len(spec) > room:
         _hand_over_both(channel, message, placed.arena.fd, spec)
     else:
         channel.request(msgspec.structs.replace(message, spec=spec), (placed.arena.fd,))
-    return True
 
 
 def _describe(placed: Placed, packed: Packed, options: Options, spec_nbytes: int) -> messages.Save:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -64,7 +65,10 @@ class DirectOpener:
 
     def open(self, found: Found, what: int) -> int | None:
         """Open the daemon's descriptor by its number, which the slot tells."""
-        number = found.spec_fd if what == messages.SPEC else found.fd
+        return self.open_number(found.spec_fd if what == messages.SPEC else found.fd, what)
+
+    def open_number(self, number: str, what: int) -> int | None:
+        """Open one of the daemon's descriptors; None if it has none of that number."""
         while True:
             try:
                 return os.open(number, _FLAGS[what], dir_fd=self.directory)
@@ -75,6 +79,18 @@ class DirectOpener:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     raise _out_of_files(error) from error
                 return None
+
+    def number_of(self, ino: int) -> str | None:
+        """Return the number of the daemon's descriptor of a memfd, entry or no longer one."""
+        with os.scandir(self.directory) as entries:
+            for each in entries:
+                try:
+                    status = each.stat()
+                except OSError:  # Closed meanwhile.
+                    continue
+                if status.st_ino == ino and stat.S_ISREG(status.st_mode):
+                    return each.name
+        return None
 
     def __del__(self) -> None:
         os.close(self.directory)
@@ -201,6 +217,14 @@ class Session:
         if touched is None or TOUCH_SIZE * (slot + 1) > touched.nbytes:
             return None
         return touched.address + TOUCH_SIZE * slot
+
+    def open_removed(self, ino: int, what: int) -> int | None:
+        """Open a memfd that the daemon keeps for those who still use it; None if it has none."""
+        opener = self.opener
+        if not isinstance(opener, DirectOpener):
+            return None
+        number = opener.number_of(ino)
+        return None if number is None else opener.open_number(number, what)
 
     def touch(self, slot: int) -> None:
         """Note that a slot's entry was used: advisory, so two at a time may count as one."""

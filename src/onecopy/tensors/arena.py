@@ -52,6 +52,7 @@ class _Backing(Protocol):
     def release(self) -> None: ...
     def facts(self) -> Facts | None: ...
     def freeze(self, extents: Sequence[tuple[int, int]]) -> bool: ...
+    def tidy(self) -> None: ...
 
 
 # All that may still have tensors, by the ids of their memories.
@@ -139,6 +140,10 @@ class Arena:
         """
         return self._backing.freeze(sorted(extents))
 
+    def tidy(self) -> None:
+        """Drop what freezes have left behind, which takes a core for a while: in the background."""
+        self._backing.tidy()
+
     def __repr__(self) -> str:
         return f"<Arena {self.label!r}: {self.live_bytes} of {self.nbytes} bytes in use>"
 
@@ -156,6 +161,18 @@ def locate(address: int, nbytes: int) -> tuple[Arena, int] | None:
     number, offset = _locate(address, nbytes)
     arena = _arenas.get(number)
     return None if arena is None else (arena, offset)
+
+
+def reopen(dev: int, ino: int) -> int | None:
+    """Open the memfd of that number to read, if it is that of an arena of this process."""
+    for arena in list(_arenas.values()):
+        facts = arena.facts
+        if facts is None or facts.fd < 0:
+            continue
+        status = os.fstat(facts.fd)
+        if (status.st_dev, status.st_ino) == (dev, ino):
+            return region.reopen(facts.fd)
+    return None
 
 
 def _locate(address: int, nbytes: int) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class BufferCodec:
         if view.nbytes == 0:
             return Leaf([item, shape])
         # A copied view keeps the buffer locked until the bytes are written.
-        return Leaf([item, shape], [Memory(_address(view), view.nbytes, view, view.itemsize)])
+        return Leaf([item, shape], [Memory(address_of(view), view.nbytes, view, view.itemsize)])
 
     def decode(self, meta: Meta, places: Sequence[int], segment: Segment) -> memoryview:
         """Return a memoryview of the bytes, in the format and shape they had."""
@@ -81,7 +81,8 @@ _release_buffer = ctypes.pythonapi.PyBuffer_Release
 _release_buffer.argtypes = [ctypes.POINTER(_PyBuffer)]
 
 
-def _address(view: memoryview) -> int:
+def address_of(view: memoryview) -> int:
+    """Return where a buffer lies."""
     # ctypes' from_buffer refuses read-only memory, so ask CPython itself.
     buffer = _PyBuffer()
     _get_buffer(view, ctypes.byref(buffer), 0)

@@ -123,6 +123,10 @@ class NativeMemory:
         _check(code)
         return True
 
+    def tidy(self) -> None:
+        """Drop, in the background, what freezes have left behind."""
+        self._library.quick.onecopy_arena_tidy(self._number)
+
 
 def locate(address: int, nbytes: int) -> tuple[int, int]:
     """Return the id of the native arena in which these bytes lie clean, and their offset.

@@ -68,6 +68,12 @@ class NumpyCodec:
         return array[()] if scalar else array
 
 
+def label(dtype: np.dtype[Any]) -> str | None:
+    """Return what safetensors calls a dtype; None if it has no name for single elements of it."""
+    name, pair = _LABELS.get(dtype.str, (None, ()))
+    return None if pair else name
+
+
 def _encode(array: Array, scalar: int) -> Leaf:
     packed, shape = _pack_dtype(array.dtype), list(array.shape)
     if array.nbytes == 0:

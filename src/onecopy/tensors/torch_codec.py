@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
@@ -68,17 +68,30 @@ _COMPONENTS: Final[dict[Any, tuple[str, ...]]] = {
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
 _LAYOUTS: Final = {str(layout).rpartition("_")[2]: layout for layout in _COMPONENTS}
+_STORABLE: Final = frozenset({torch.strided, *_COMPONENTS})
+
+
+class Padded(NamedTuple):
+    """A contiguous tensor of which only the first `width` columns are the value; all is stored."""
+
+    tensor: Any
+    width: int
 
 
 class TorchCodec:
     """Stores `torch.Tensor` and `torch.nn.Parameter` on the CPU."""
 
     name = "torch"
-    types = ("torch.Tensor", "torch.nn.parameter.Parameter")
+    types = (
+        *("torch.Tensor", "torch.nn.parameter.Parameter"),
+        "onecopy.tensors.torch_codec.Padded",
+    )
 
     def encode(self, value: Any) -> Leaf:
         """Describe a tensor; strides are kept, also for views that share memory."""
         kind = type(value)
+        if kind is Padded:
+            return _encode_padded(value)
         _refuse_unstorable(value, kind)
         flags = 0
         if value.requires_grad:
@@ -128,6 +141,17 @@ class TorchCodec:
         return flat if len(shape) == 1 else lambda mapping: flat(mapping).resize_(shape)
 
 
+def itemsize(name: str) -> int | None:
+    """Return the bytes of an element of the dtype that torch calls `name`; None if it has none."""
+    return _DTYPES[name][1] if name in _DTYPES else None
+
+
+def label(dtype: Any) -> str | None:
+    """Return what safetensors calls a dtype; None if it has no name for single elements of it."""
+    name, pairs = _LABELS.get(_NAMES.get(dtype, ""), ("", 0))
+    return name if pairs == 1 else None
+
+
 def _fills(shape: Any, nbytes: int, itemsize: int) -> bool:
     sizes = type(shape) is list and all(type(size) is int and size > 0 for size in shape)
     return sizes and math.prod(shape) * itemsize == nbytes
@@ -141,7 +165,7 @@ def _refuse_unstorable(value: Any, kind: type) -> None:
         )
     if not value.is_cpu:
         raise UnsupportedValue(_REMEDIES.get(value.device.type, _NOT_YET).format(value.device))
-    if value.layout not in (torch.strided, *_COMPONENTS) or value.is_quantized or value.is_nested:
+    if value.layout not in _STORABLE or value.is_quantized or value.is_nested:
         raise UnsupportedValue(
             "quantized, nested and mkldnn tensors cannot be stored; save their parts instead"
         )
@@ -154,8 +178,8 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 
 
 def _encode_dense(value: Any, flags: int) -> Leaf:
-    name, shape, itemsize = _NAMES[value.dtype], list(value.shape), value.element_size()
-    nbytes = value.numel() * itemsize
+    name, shape, nbytes = _NAMES[value.dtype], list(value.shape), value.nbytes
+    itemsize = _DTYPES[name][1]
     plain = _meta(name, shape, None, flags)
     if value.is_contiguous() or nbytes == 0:
         label, seen = _label(name, shape)
@@ -168,6 +192,15 @@ def _encode_dense(value: Any, flags: int) -> Leaf:
         compact = Compact(plain, nbytes, lambda buffer: _gather(value, buffer))
         memory = memory._replace(dtype=label, shape=seen, compact=compact)
     return Leaf(_meta(name, shape, strides, flags), [memory])
+
+
+def _encode_padded(value: Padded) -> Leaf:
+    tensor, width = value
+    name, itemsize = _NAMES[tensor.dtype], tensor.element_size()
+    label, seen = _label(name, list(tensor.shape))
+    memory = Memory(tensor.data_ptr(), tensor.nbytes, tensor, itemsize, label, seen)
+    shape = [*tensor.shape[:-1], width]
+    return Leaf(_meta(name, shape, list(tensor.stride()), 0), [memory])
 
 
 def _meta(name: str, shape: list[int], strides: list[int] | None, flags: int) -> Meta:

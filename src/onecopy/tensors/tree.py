@@ -32,7 +32,7 @@ _TUPLE: Final = 2
 DICT: Final = 3
 _ORDERED: Final = 4
 _BIG_INT: Final = 5
-_BRANCH: Final = 6
+BRANCH: Final = 6
 
 # Deeper than any sensible value, and shallow enough for every recursion on the way.
 _DEPTH_LIMIT: Final = 100
@@ -80,7 +80,7 @@ def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str,
         return [_SEQUENCES[kind], *(_encode(v, place, _join(path, i), depth + 1) for i, v in items)]
     if kind in _MAPPINGS:
         return [_MAPPINGS[kind], *_encode_items(value, place, path, depth)]
-    return _encode_leaf(value, place, path, depth)
+    return _place(*_leaf(value, path), place, path, depth)
 
 
 def _encode_items(
@@ -93,15 +93,9 @@ def _encode_items(
                 f"{_at(path)} has the key {key!r} of type {type(key).__name__}; keys must be "
                 "str, int, float, bool or None"
             )
-        items.append(_encode(key, place, path, depth + 1))
+        items.append(key if type(key) is str else _encode(key, place, path, depth + 1))
         items.append(_encode(item, place, _join(path, key), depth + 1))
     return items
-
-
-def _encode_leaf(
-    value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int
-) -> list[Any]:
-    return _place(*_leaf(value, path), place, path, depth)
 
 
 def _leaf(value: Any, path: str) -> tuple[str, Leaf | Branch]:
@@ -121,7 +115,7 @@ def _place(
 ) -> list[Any]:
     if isinstance(leaf, Branch):
         parts = [_encode(part, place, _join(path, k), depth + 1) for k, part in leaf.parts]
-        return [_BRANCH, codec, leaf.meta, *parts]
+        return [BRANCH, codec, leaf.meta, *parts]
     return place(path, codec, leaf)
 
 
@@ -164,7 +158,7 @@ def _decode(node: Any, segment: Segment) -> Any:
         return tuple(_decode(item, segment) for item in node[1:])
     if kind == _BIG_INT:
         return int(node[1])
-    if kind == _BRANCH:
+    if kind == BRANCH:
         # Only a codec that makes branches has `assemble`: for others this raises.
         assemble: Any = codecs.find(node[1]).assemble  # type: ignore[attr-defined]
         return assemble(node[2], [_decode(part, segment) for part in node[3:]])

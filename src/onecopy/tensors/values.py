@@ -88,7 +88,9 @@ class Packed:
         self.spec = self.spec_at(self._offsets)
         self.header = self._build_header()
         self.data_start = len(self.header)
-        self.spec_offset = self.data_start + end
+        spec_start = container.spec_start(end, self._align)
+        self._gap = spec_start - end
+        self.spec_offset = self.data_start + spec_start
         self.size = self.spec_offset + len(self.spec)
 
     def _build_header(self) -> bytes:
@@ -116,7 +118,7 @@ class Packed:
     def segment(self, label: str, *, mutable: bool) -> int | None:
         """Return a sealed memfd with everything in it, if that can be had in one step."""
         memory = self.memory
-        if memory is None or memory.nbytes > _SMALL:
+        if memory is None or memory.nbytes > _SMALL or self._gap:
             return None
         block = (memory.address, memory.nbytes)
         return region.fill(label, self.header, block, self.spec, mutable=mutable)
@@ -136,7 +138,8 @@ class Packed:
             self._blocks = [_Planned(extents.of(self.memory), [self.memory])]
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
-            region.write(fd, [*container.fill(self.header, views, self._offsets), self.spec])
+            blocks = container.fill(self.header, views, self._offsets)
+            region.write(fd, [*blocks, bytes(self._gap), self.spec])
             return
         # The end first: the blocks that are gathered in place need the file to be there.
         region.write(fd, [self.spec], self.spec_offset)

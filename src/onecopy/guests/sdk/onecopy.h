@@ -2,7 +2,8 @@
  *
  * A guest is a core Wasm module with 32-bit memory. The host maps tensors over parts of that memory
  * (windows) and describes them on the control page, which also carries the call and its result.
- * docs/guest-abi.md specifies every field and function; include this file once per module.
+ * docs/guest-abi.md specifies every field and function. C11 and C++17; there is no C library, but for
+ * memcpy, memmove, memset and memcmp, which are below.
  *
  *     #include "onecopy.h"
  *
@@ -16,8 +17,7 @@
  *     }
  *
  *     OC_EXPORT int mid_process(void) {
- *         if (!oc_grammar_consume_step(grammar) || oc_grammar_mask(grammar, mask) != OC_OK)
- *             return oc_stop();
+ *         if (oc_grammar_step(grammar, mask) != OC_OK) return oc_stop();
  *         return oc_allow(mask);
  *     }
  */
@@ -27,11 +27,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OC_ABI 1
+#ifdef __cplusplus
+#define OC_STATIC_ASSERT static_assert
+#define OC_EXPORT extern "C" __attribute__((visibility("default"), used))
+extern "C" {
+#else
+#define OC_STATIC_ASSERT _Static_assert
 #define OC_EXPORT __attribute__((visibility("default"), used))
+#endif
+
+/* The version of the ABI that this header describes. */
+#define OC_ABI 1
+
+/* Before a function: the host may call it. It takes and returns numbers (addresses are int). */
 #define OC_IMPORT(name) __attribute__((import_module("onecopy"), import_name(name)))
 
-/* ---- results and errors: what host functions return; all errors are negative ---- */
+/* ---- what host functions return; errors are negative ---- */
 
 enum {
     OC_OK = 0,
@@ -45,7 +56,15 @@ enum {
 
 /* ---- the control page ---- */
 
-enum { OC_F32, OC_F64, OC_F16, OC_BF16, OC_U8, OC_I8, OC_U16, OC_I16, OC_U32, OC_I32, OC_U64, OC_I64, OC_BOOL, OC_F8_E4M3, OC_F8_E5M2, OC_BYTES };
+/* Element types of windows. OC_BYTES is what has no type: text, a file. */
+enum {
+    OC_F32, OC_F64, OC_F16, OC_BF16, OC_U8, OC_I8, OC_U16, OC_I16, OC_U32, OC_I32, OC_U64, OC_I64,
+    OC_BOOL, OC_F8_E4M3, OC_F8_E5M2, OC_BYTES
+};
+
+/* Flags of windows. Writable: others see what you write, at once. Read-only: you may write, but
+ * nobody sees it, it counts against your memory limit, and it is gone before the next call. Copied:
+ * the host could not map the tensor, and copied it. */
 enum { OC_WRITABLE = 1, OC_COPIED = 2 };
 
 #define OC_MAX_RANK 6
@@ -66,6 +85,7 @@ struct oc_window {
     uint32_t reserved[4];
 };
 
+/* Kinds of results. */
 enum { OC_NONE, OC_MASK, OC_SPLICE, OC_FORK, OC_STOP, OC_CHOOSE };
 
 /* What a controller wants; the host copies it once when the call has returned. 64 bytes. */
@@ -82,6 +102,7 @@ struct oc_result {
     uint32_t reserved[7];
 };
 
+/* A number to add to a token's logit. 8 bytes. */
 struct oc_bias {
     uint32_t token;
     float bias; /* finite; added to the token's logit */
@@ -105,52 +126,79 @@ struct oc_control {
     struct oc_window windows[OC_MAX_WINDOWS];
 };
 
-_Static_assert(sizeof(struct oc_window) == 128, "the layout is part of the ABI");
-_Static_assert(sizeof(struct oc_result) == 64, "the layout is part of the ABI");
-_Static_assert(sizeof(struct oc_control) == 4096, "the layout is part of the ABI");
+OC_STATIC_ASSERT(sizeof(struct oc_window) == 128, "the layout is part of the ABI");
+OC_STATIC_ASSERT(sizeof(struct oc_result) == 64, "the layout is part of the ABI");
+OC_STATIC_ASSERT(sizeof(struct oc_control) == 4096, "the layout is part of the ABI");
 
 /* ---- host functions ---- */
 
-/* Return the control page; its address stays the same as long as the guest lives. */
-OC_IMPORT("control") struct oc_control *oc_control(void);
+/* Return the control page. oc_control() below asks once and remembers. */
+OC_IMPORT("control") struct oc_control *oc_control_page(void);
 
 /* Write a line to the host's log of this guest; long ones are cut. Levels: 0 debug .. 3 error. */
 OC_IMPORT("log") void oc_log(int level, const char *text, size_t length);
 
+/* End the call, and this guest, as failed, with a reason. */
+OC_IMPORT("fail") __attribute__((noreturn)) void oc_fail(const char *text, size_t length);
+
 /* Copy up to `room` bytes of the configuration given to open(); return its whole length. */
 OC_IMPORT("config") int oc_config(void *to, size_t room);
 
-/* Copy appended tokens from `first` on; return how many there are from there. */
+/* Copy the appended tokens from number `first` on; return how many there are from there. */
 OC_IMPORT("read_tokens") int oc_read_tokens(uint32_t first, uint32_t *to, size_t room);
 
 /* Turn UTF-8 text into tokens, as the vocabulary's tokenizer does; return how many there are,
  * of which at most `room` were written. */
 OC_IMPORT("tokenize") int oc_tokenize(const char *text, size_t length, uint32_t *to, size_t room);
 
-/* Variables that all sequences of one request share. get returns the whole length. */
+/* Copy up to `room` bytes of a variable that all sequences of one request share; return its whole
+ * length, or OC_ERR_MISSING. */
 OC_IMPORT("var_get") int oc_var_get(const char *key, size_t key_length, void *to, size_t room);
-OC_IMPORT("var_set") int oc_var_set(const char *key, size_t key_length, const void *value, size_t length);
 
-/* Grammars, by a native engine. Make them in init_prompt; handles are small and not negative. */
+/* Set such a variable. */
+OC_IMPORT("var_set")
+int oc_var_set(const char *key, size_t key_length, const void *value, size_t length);
+
+/* What the text of a grammar is written in. */
 enum { OC_JSON_SCHEMA, OC_REGEX, OC_LARK };
+
+/* Compile a grammar, by the host's native engine; return its handle, or an error. Do it in
+ * init_prompt, which has time for it. */
 OC_IMPORT("grammar_new") int oc_grammar_new(int kind, const char *text, size_t length);
+
+/* Give a grammar back. */
 OC_IMPORT("grammar_free") int oc_grammar_free(int grammar);
+
 /* Write which tokens may come next, OC_MASK_WORDS(vocab) words. */
 OC_IMPORT("grammar_mask") int oc_grammar_mask(int grammar, uint32_t *mask);
+
+/* Advance by all tokens of this step, then write which may come next: the two in one call. Return
+ * OC_ERR_INVALID if not all fitted. */
+OC_IMPORT("grammar_step") int oc_grammar_step(int grammar, uint32_t *mask);
+
 /* Advance by tokens; return how many fit (fewer than `count`: the grammar stands after those). */
-OC_IMPORT("grammar_consume") int oc_grammar_consume(int grammar, const uint32_t *tokens, size_t count);
+OC_IMPORT("grammar_consume")
+int oc_grammar_consume(int grammar, const uint32_t *tokens, size_t count);
+
+/* Take the last `count` tokens back. */
 OC_IMPORT("grammar_rollback") int oc_grammar_rollback(int grammar, uint32_t count);
-/* 1 if the text may end here, 0 if not. */
+
+/* Return 1 if the text may end here, 0 if not. */
 OC_IMPORT("grammar_accepts") int oc_grammar_accepts(int grammar);
+
 /* Write tokens that must come next; return how many there are. */
 OC_IMPORT("grammar_forced") int oc_grammar_forced(int grammar, uint32_t *to, size_t room);
 
-/* Streams: ranges of an entry, copied. `stream` is the position in the list given to open(). */
+/* Copy a range of a stream into memory. `stream` is its position in the list given to open(). */
 OC_IMPORT("read") int oc_read(int stream, uint64_t offset, void *to, size_t length);
+
+/* Copy memory into a range of a stream. */
 OC_IMPORT("write") int oc_write(int stream, uint64_t offset, const void *from, size_t length);
+
+/* Return the bytes of a stream. */
 OC_IMPORT("stream_size") int64_t oc_stream_size(int stream);
 
-/* Many at once. 32 bytes; `done` is set to the bytes moved, or to an error. */
+/* One of many copies. 32 bytes; `done` is set to the bytes moved, or to an error. */
 struct oc_transfer {
     uint32_t stream;
     uint32_t write; /* 0 = from the stream into memory */
@@ -160,33 +208,114 @@ struct oc_transfer {
     int32_t done;
     uint32_t reserved;
 };
-_Static_assert(sizeof(struct oc_transfer) == 32, "the layout is part of the ABI");
+OC_STATIC_ASSERT(sizeof(struct oc_transfer) == 32, "the layout is part of the ABI");
+
 /* Register a range of memory for transfers (every address must lie in one); return its number. */
 OC_IMPORT("register_range") int oc_register_range(void *start, size_t length);
+
 /* Hand over transfers; return how many were taken. They are done when oc_complete says so. */
 OC_IMPORT("submit") int oc_submit(struct oc_transfer *transfers, size_t count);
+
 /* Wait until at least `least` submitted transfers are done; return how many are, since last time. */
 OC_IMPORT("complete") int oc_complete(size_t least);
 
-/* End the call as failed, with a reason. */
-OC_IMPORT("fail") __attribute__((noreturn)) void oc_fail(const char *text, size_t length);
-
-/* ---- conveniences, in terms of the above ---- */
-
-#define OC_MASK_WORDS(vocab) (((vocab) + 31) / 32)
+/* ---- what every module has ---- */
 
 /* The version this guest speaks, given the newest that the host does; 0 = they cannot talk. */
-OC_EXPORT uint32_t onecopy_abi(uint32_t newest) { return newest >= OC_ABI ? OC_ABI : 0; }
+__attribute__((weak, visibility("default"), used)) uint32_t onecopy_abi(uint32_t newest) {
+    return newest >= OC_ABI ? OC_ABI : 0;
+}
 
+/* Compilers call these four for assignments and loops. Where there is a C library, it wins. */
+#define OC_LIBRARY(name) __attribute__((weak, no_builtin(name)))
+
+OC_LIBRARY("memcpy") void *memcpy(void *to, const void *from, size_t length) {
+    char *t = (char *)to;
+    const char *f = (const char *)from;
+    for (size_t i = 0; i < length; i++) t[i] = f[i];
+    return to;
+}
+
+OC_LIBRARY("memmove") void *memmove(void *to, const void *from, size_t length) {
+    char *t = (char *)to;
+    const char *f = (const char *)from;
+    if (t <= f) {
+        for (size_t i = 0; i < length; i++) t[i] = f[i];
+    } else {
+        for (size_t i = length; i--;) t[i] = f[i];
+    }
+    return to;
+}
+
+OC_LIBRARY("memset") void *memset(void *to, int byte, size_t length) {
+    char *t = (char *)to;
+    for (size_t i = 0; i < length; i++) t[i] = (char)byte;
+    return to;
+}
+
+OC_LIBRARY("memcmp") int memcmp(const void *left, const void *right, size_t length) {
+    const unsigned char *l = (const unsigned char *)left, *r = (const unsigned char *)right;
+    for (size_t i = 0; i < length; i++)
+        if (l[i] != r[i]) return l[i] - r[i];
+    return 0;
+}
+
+#ifdef __cplusplus
+/* Constructors of global objects run once, before the first call. */
+void __wasm_call_ctors(void);
+__attribute__((weak, visibility("default"), used)) void _initialize(void) { __wasm_call_ctors(); }
+#endif
+
+/* ---- the control page, texts, logging ---- */
+
+/* Return the control page; its address stays the same as long as the guest lives. */
+static inline struct oc_control *oc_control(void) {
+    static struct oc_control *page;
+    if (!page) page = oc_control_page();
+    return page;
+}
+
+/* Return the number of bytes before the NUL. */
 static inline size_t oc_length(const char *text) {
     size_t length = 0;
     while (text[length]) length++;
     return length;
 }
 
+/* Log a text, at level 1. */
 static inline void oc_say(const char *text) { oc_log(1, text, oc_length(text)); }
 
-/* Find a window by its name, or return NULL. */
+/* Log a text and a number: oc_say_number("tokens so far: ", count). */
+static inline void oc_say_number(const char *text, int64_t number) {
+    char line[128], digits[20];
+    size_t length = 0, count = 0;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    while (text[length] && length < 100) line[length] = text[length], length++;
+    if (number < 0) line[length++] = '-';
+    do digits[count++] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    while (count) line[length++] = digits[--count];
+    oc_log(1, line, length);
+}
+
+/* End the call, and this guest, as failed, with a text. */
+static inline __attribute__((noreturn)) void oc_give_up(const char *text) {
+    oc_fail(text, oc_length(text));
+}
+
+/* Copy the configuration as a text that ends with a NUL; return its length. One that does not fit
+ * into `room` bytes is a failure. */
+static inline size_t oc_config_text(char *to, size_t room) {
+    int length = oc_config(to, room);
+    if (length < 0 || (size_t)length >= room) oc_give_up("the configuration does not fit");
+    to[length] = 0;
+    return (size_t)length;
+}
+
+/* ---- windows ---- */
+
+/* Find a window by its name, or return NULL. What is returned stays valid, and describes the window
+ * as it is, until the host closes one. */
 static inline struct oc_window *oc_window(const char *name) {
     struct oc_control *control = oc_control();
     for (uint32_t i = 0; i < control->window_count; i++) {
@@ -198,38 +327,177 @@ static inline struct oc_window *oc_window(const char *name) {
     return NULL;
 }
 
+/* Find a window that must be there. */
+static inline struct oc_window *oc_need_window(const char *name) {
+    struct oc_window *window = oc_window(name);
+    if (!window) oc_give_up("a window is missing; the README or source of this guest names them");
+    return window;
+}
+
+/* Return where a window's bytes are. */
 static inline void *oc_data(const struct oc_window *window) {
     return (void *)(uintptr_t)window->address;
 }
 
-/* The vocabulary is a window named "vocab": a header, then the end of each token's bytes, then the
- * bytes themselves. */
+/* ---- the vocabulary ---- */
+
+/* The vocabulary is a window named "vocab": this header, then for each token where its bytes end
+ * (they start where those of the token before end), then the bytes. */
 struct oc_vocab {
     uint32_t magic; /* 0x3156434f, "OCV1" */
     uint32_t count;
     uint32_t eos;
     uint32_t bytes; /* where the bytes start, from the start of the window */
-    uint32_t ends[]; /* ends[i] is where token i ends within the bytes; it starts at ends[i - 1] */
 };
 
-/* Return the bytes of a token and set their number; special tokens have none. */
+/* Return how many tokens there are. */
+static inline uint32_t oc_vocab_size(void) { return oc_control()->vocab; }
+
+/* Return the token that ends a sequence. */
+static inline uint32_t oc_eos(void) { return oc_control()->eos; }
+
+/* Return the bytes of a token and set their number; special tokens have none, and so has what is no
+ * token. There is no NUL after them. */
 static inline const char *oc_token(uint32_t token, uint32_t *length) {
     static const struct oc_vocab *vocab;
-    if (!vocab) vocab = oc_data(oc_window("vocab"));
-    uint32_t start = token ? vocab->ends[token - 1] : 0;
-    *length = vocab->ends[token] - start;
+    static uint32_t generation;
+    if (generation != oc_control()->generation) {
+        vocab = (const struct oc_vocab *)oc_data(oc_need_window("vocab"));
+        generation = oc_control()->generation;
+    }
+    const uint32_t *ends = (const uint32_t *)(vocab + 1);
+    *length = 0;
+    if (token >= vocab->count) return NULL;
+    uint32_t start = token ? ends[token - 1] : 0;
+    *length = ends[token] - start;
     return (const char *)vocab + vocab->bytes + start;
 }
 
-static inline void oc_mask_clear(uint32_t *mask) {
-    for (uint32_t i = 0, n = OC_MASK_WORDS(oc_control()->vocab); i < n; i++) mask[i] = 0;
+/* Return whether a token's bytes are exactly this text. */
+static inline int oc_token_is(uint32_t token, const char *text) {
+    uint32_t length;
+    const char *bytes = oc_token(token, &length);
+    return length && length == oc_length(text) && memcmp(bytes, text, length) == 0;
 }
-static inline void oc_mask_allow(uint32_t *mask, uint32_t token) { mask[token / 32] |= 1u << (token % 32); }
-static inline void oc_mask_forbid(uint32_t *mask, uint32_t token) { mask[token / 32] &= ~(1u << (token % 32)); }
-static inline int oc_mask_has(const uint32_t *mask, uint32_t token) { return mask[token / 32] >> (token % 32) & 1; }
 
-/* Advance a grammar by all tokens of this step; return whether they fitted. Text that is spliced in
- * or sampled arrives in inline chunks; a step of more than OC_INLINE_TOKENS reads the rest. */
+/* Return whether a token's bytes begin with a text. */
+static inline int oc_token_begins(uint32_t token, const char *text) {
+    uint32_t length;
+    const char *bytes = oc_token(token, &length);
+    size_t wanted = oc_length(text);
+    return length && length >= wanted && memcmp(bytes, text, wanted) == 0;
+}
+
+/* Return whether a text occurs within a token's bytes. */
+static inline int oc_token_contains(uint32_t token, const char *text) {
+    uint32_t length;
+    const char *bytes = oc_token(token, &length);
+    size_t wanted = oc_length(text);
+    for (size_t i = 0; i + wanted <= length; i++)
+        if (memcmp(bytes + i, text, wanted) == 0) return 1;
+    return 0;
+}
+
+/* ---- masks: one bit for each token, 1 = allowed; also good as sets of tokens ---- */
+
+/* The words of a mask: static uint32_t mask[OC_MASK_WORDS(131072)]; */
+#define OC_MASK_WORDS(vocab) (((vocab) + 31) / 32)
+
+/* Return the words of a mask of this vocabulary. */
+static inline uint32_t oc_mask_words(void) { return OC_MASK_WORDS(oc_vocab_size()); }
+
+/* Make it empty. */
+static inline void oc_mask_clear(uint32_t *mask) {
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++) mask[i] = 0;
+}
+
+/* Put every token of the vocabulary into it. */
+static inline void oc_mask_fill(uint32_t *mask) {
+    uint32_t n = oc_mask_words(), rest = oc_vocab_size() % 32;
+    for (uint32_t i = 0; i < n; i++) mask[i] = ~0u;
+    if (rest) mask[n - 1] = (1u << rest) - 1;
+}
+
+/* Put one token in, take one out, ask for one. The token must be one of the vocabulary. */
+static inline void oc_mask_allow(uint32_t *mask, uint32_t token) {
+    mask[token / 32] |= 1u << (token % 32);
+}
+static inline void oc_mask_forbid(uint32_t *mask, uint32_t token) {
+    mask[token / 32] &= ~(1u << (token % 32));
+}
+static inline int oc_mask_has(const uint32_t *mask, uint32_t token) {
+    return mask[token / 32] >> (token % 32) & 1;
+}
+
+/* Make it a copy of another one. */
+static inline void oc_mask_copy(uint32_t *mask, const uint32_t *other) {
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++) mask[i] = other[i];
+}
+
+/* Keep what is also in another one. */
+static inline void oc_mask_and(uint32_t *mask, const uint32_t *other) {
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++) mask[i] &= other[i];
+}
+
+/* Add what is in another one. */
+static inline void oc_mask_or(uint32_t *mask, const uint32_t *other) {
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++) mask[i] |= other[i];
+}
+
+/* Swap what is in it for what is not. */
+static inline void oc_mask_not(uint32_t *mask) {
+    uint32_t n = oc_mask_words(), rest = oc_vocab_size() % 32;
+    for (uint32_t i = 0; i < n; i++) mask[i] = ~mask[i];
+    if (rest) mask[n - 1] &= (1u << rest) - 1;
+}
+
+/* Take out what is in another one: a veto. */
+static inline void oc_mask_veto(uint32_t *mask, const uint32_t *forbidden) {
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++) mask[i] &= ~forbidden[i];
+}
+
+/* Take a list of tokens out. */
+static inline void oc_mask_veto_list(uint32_t *mask, const uint32_t *tokens, size_t count) {
+    for (size_t i = 0; i < count; i++) oc_mask_forbid(mask, tokens[i]);
+}
+
+/* Put in each token for which `wanted` says so; `context` is for it. For init_prompt: it looks at
+ * the whole vocabulary. */
+static inline void oc_mask_where(
+    uint32_t *mask, int (*wanted)(uint32_t token, void *context), void *context) {
+    for (uint32_t i = 0, n = oc_vocab_size(); i < n; i++)
+        if (wanted(i, context)) oc_mask_allow(mask, i);
+}
+
+/* Put in each token in whose bytes a text occurs. For init_prompt, too. */
+static inline void oc_mask_where_contains(uint32_t *mask, const char *text) {
+    for (uint32_t i = 0, n = oc_vocab_size(); i < n; i++)
+        if (oc_token_contains(i, text)) oc_mask_allow(mask, i);
+}
+
+/* Return how many tokens are in it. */
+static inline uint32_t oc_mask_count(const uint32_t *mask) {
+    uint32_t count = 0;
+    for (uint32_t i = 0, n = oc_mask_words(); i < n; i++)
+        count += (uint32_t)__builtin_popcount(mask[i]);
+    return count;
+}
+
+/* ---- the tokens of this step ---- */
+
+/* Return how many tokens were appended since the last call (in init_prompt: those of the prompt). */
+static inline uint32_t oc_step_count(void) { return oc_control()->token_count; }
+
+/* Return one of them, from 0. */
+static inline uint32_t oc_step_token(uint32_t i) {
+    uint32_t token = 0;
+    if (i < OC_INLINE_TOKENS) return oc_control()->tokens[i];
+    oc_read_tokens(i, &token, 1);
+    return token;
+}
+
+/* Advance a grammar by all tokens of this step; return whether they fitted. A step of more than
+ * OC_INLINE_TOKENS reads the rest in pieces. */
 static inline int oc_grammar_consume_step(int grammar) {
     struct oc_control *control = oc_control();
     uint32_t buffer[OC_INLINE_TOKENS], done = 0;
@@ -244,7 +512,10 @@ static inline int oc_grammar_consume_step(int grammar) {
     return 1;
 }
 
-/* The results of mid_process; `return oc_allow(mask);` */
+/* ---- the results of mid_process: return oc_allow(mask); ---- */
+
+/* Allow the tokens of a mask, which must have one and stay as it is until the call has returned; a
+ * NULL allows all. */
 static inline int oc_allow(const uint32_t *mask) {
     struct oc_result *result = &oc_control()->result;
     result->kind = OC_MASK;
@@ -252,13 +523,18 @@ static inline int oc_allow(const uint32_t *mask) {
     result->bias_count = 0;
     return OC_OK;
 }
-static inline int oc_allow_biased(const uint32_t *mask, const struct oc_bias *biases, uint32_t count) {
+
+/* The same, and add numbers to the logits of some tokens. */
+static inline int oc_allow_biased(
+    const uint32_t *mask, const struct oc_bias *biases, uint32_t count) {
     struct oc_result *result = &oc_control()->result;
     oc_allow(mask);
     result->biases = (uint32_t)(uintptr_t)biases;
     result->bias_count = count;
     return OC_OK;
 }
+
+/* Take back the last tokens of the sequence, then append others: text that need not be sampled. */
 static inline int oc_splice(uint32_t backtrack, const uint32_t *tokens, uint32_t count) {
     struct oc_result *result = &oc_control()->result;
     result->kind = OC_SPLICE;
@@ -267,6 +543,7 @@ static inline int oc_splice(uint32_t backtrack, const uint32_t *tokens, uint32_t
     result->token_count = count;
     return OC_OK;
 }
+
 /* Go on as several branches: each is called again, with no tokens and its number in `branch`. */
 static inline int oc_fork(uint32_t branches) {
     struct oc_result *result = &oc_control()->result;
@@ -274,15 +551,22 @@ static inline int oc_fork(uint32_t branches) {
     result->branches = branches;
     return OC_OK;
 }
+
+/* Choose the next token: for controllers that see the logits. */
 static inline int oc_choose(uint32_t token) {
     struct oc_result *result = &oc_control()->result;
     result->kind = OC_CHOOSE;
     result->token = token;
     return OC_OK;
 }
+
+/* End the sequence. */
 static inline int oc_stop(void) {
     oc_control()->result.kind = OC_STOP;
     return OC_OK;
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif
