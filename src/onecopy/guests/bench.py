@@ -191,13 +191,13 @@ class Bench:
                 self.board.words[self.board.line(row) + ANSWERED] = number
 
     def _tidy(self, rows: list[int]) -> None:
-        """Count and drop what guests wrote to read-only windows, while the model is at work."""
+        """Do what steps need not wait for, while the model is at work."""
         words = self.board.words
         for row in rows:
             seat = self.seats.get(words[self.board.line(row)])
             if seat is not None and not seat.controller.failed:
                 try:
-                    seat.controller.instance.charge()
+                    seat.controller.settle()
                 except GuestError:
                     pass  # it is not called again, and says why when it is
 
