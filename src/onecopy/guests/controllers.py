@@ -332,8 +332,10 @@ class Controllers:
             if self.ledger.offences:
                 mine = self._ordered(mine)
             self.board.call(station.slot, self._number, [each.row for each in mine], deadline)
-            os.eventfd_write(station.bell, 1)
             self._rung.append(station)
+        # Last: a worker that wakes up may take this thread's core.
+        for station in self._rung:
+            os.eventfd_write(station.bell, 1)
 
     def _ordered(self, mine: list[Sequence]) -> list[Sequence]:
         return sorted(mine, key=self.ledger.offender)
