@@ -101,6 +101,8 @@ __all__ = [
     "GuestMemoryExceeded",
     "InvalidGrammar",
     "WorkerLost",
+    "WorkerLost",
+    "InvalidGrammar",
     "SlowStorageWarning",
     "__version__",
 ]

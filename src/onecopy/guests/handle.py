@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import GuestError, WindowRefused, WorkerLost
+from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
 from onecopy.guests.messages import CALL_KIND, Call
 from onecopy.guests.pool import Pool, default_pool
 from onecopy.guests.source import Source
+from onecopy.guests.sources import Access, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,10 +139,10 @@ class Guest:
             for each in sources.values():
                 each.close()
 
-    def _source(self, value: Any, access: str) -> Source:
+    def _source(self, value: Any, access: Access) -> Source:
         if isinstance(value, Source):
             return replace(value, fd=os.dup(value.fd))
-        raise WindowRefused(f"{type(value).__name__} cannot be a window ({access})")
+        return source_of(value, access, copy=self._copy)
 
     def __repr__(self) -> str:
         return f"<Guest {self.name} in worker {self._worker.index}{self._failure and ', failed'}>"
@@ -202,7 +203,7 @@ class Guest:
             raise reply.to_error()
         return reply
 
-    def open_window(self, name: str, value: Any, access: str = "r") -> None:
+    def open_window(self, name: str, value: Any, access: Access = "r") -> None:
         """Show the guest a tensor from its next call on; a window of that name is replaced.
 
         Args:
@@ -272,7 +273,7 @@ class Guest:
         self.close()
 
 
-def _window(value: Any) -> tuple[Any, str]:
+def _window(value: Any) -> tuple[Any, Access]:
     if isinstance(value, tuple) and len(value) == 2 and value[1] in ("r", "rw"):
         return value
     return value, "r"
