@@ -49,8 +49,6 @@ def test_the_public_names_are_these() -> None:
         "GuestMemoryExceeded",
         "InvalidGrammar",
         "WorkerLost",
-        "WorkerLost",
-        "InvalidGrammar",
         "SlowStorageWarning",
         "__version__",
     }

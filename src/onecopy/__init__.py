@@ -101,8 +101,6 @@ __all__ = [
     "GuestMemoryExceeded",
     "InvalidGrammar",
     "WorkerLost",
-    "WorkerLost",
-    "InvalidGrammar",
     "SlowStorageWarning",
     "__version__",
 ]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import GuestError, GuestTimeout, GuestTrapped, InvalidArgument, LimitReached
-from onecopy.guests.answers import Allowed, Chosen, Failed, Fork, Splice, Stop, Suspended
+from onecopy import GuestError, GuestTrapped, InvalidArgument, LimitReached
+from onecopy.guests.answers import Allowed, Chosen, Failed, Splice, Stop, Suspended
 from onecopy.guests.controllers import Controllers
 from onecopy.guests.pool import Pool
 from onecopy.guests.vocabulary import Vocabulary

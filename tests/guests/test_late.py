@@ -146,9 +146,7 @@ def test_a_sequence_closed_while_late_frees_its_row(
         step = controllers.step({sequence: [] for sequence in first})
         first[2].close()
         assert step.mask[first[2].row, 0] == -1
-
-    eventually(lambda: controllers.step({first[0]: []}).outcomes[first[0]] and not first[0].asked)
-    controllers.step({})
+    eventually(first[0].station.idle)
     second = controllers.open(scripted)
     assert second.row == first[2].row
     assert len(allowed(settled(controllers, second), second)) > 1
@@ -198,6 +196,13 @@ def test_known_offenders_run_last_and_end_in_quarantine(
         controllers.open(scripted, "trap=7")
 
 
+def replace_worker(pool: Pool) -> None:
+    """Kill the worker, and return when another one has taken its place."""
+    old = list(pool.workers)
+    os.kill(old[0].pid, signal.SIGKILL)
+    eventually(lambda: pool.workers != old)
+
+
 def test_a_worker_that_dies_between_steps_costs_nobody_anything(
     controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
 ) -> None:
@@ -212,9 +217,7 @@ def test_a_worker_that_dies_between_steps_costs_nobody_anything(
             assert allowed(step, each) == expected[i]
             tokens[each] = expected[i][:1]
         if i == 1:
-            (worker,) = pool.workers
-            os.kill(worker.pid, signal.SIGKILL)
-            eventually(lambda: worker not in pool.workers)
+            replace_worker(pool)
     assert [each.state for each in sequences] == ["ready"] * 3
 
 

@@ -157,6 +157,8 @@ class Controllers:
 
     def _sit(self, origin: Origin, history: History, on_failure: OnFailure) -> Sequence:
         if not self._free:
+            self._idle()  # frees rows that workers were late with
+        if not self._free:
             raise LimitReached(
                 f"all {self.rows.batch} rows are taken; close sequences, or raise batch="
             )

@@ -14,8 +14,6 @@ from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
 from onecopy.guests.messages import CALL_KIND, Call
 from onecopy.guests.pool import Pool, default_pool
-from onecopy.guests.source import Source
-from onecopy.guests.sources import Access, source_of
 from onecopy.guests.sources import source_of, sources_of
 
 if TYPE_CHECKING:
@@ -143,11 +141,6 @@ class Guest:
             for each in sources.values():
                 each.close()
 
-    def _source(self, value: Any, access: Access) -> Source:
-        if isinstance(value, Source):
-            return replace(value, fd=os.dup(value.fd))
-        return source_of(value, access, copy=self._copy)
-
     def __repr__(self) -> str:
         return f"<Guest {self.name} in worker {self._worker.index}{self._failure and ', failed'}>"
 
@@ -274,9 +267,3 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _window(value: Any) -> tuple[Any, Access]:
-    if isinstance(value, tuple) and len(value) == 2 and value[1] in ("r", "rw"):
-        return value
-    return value, "r"

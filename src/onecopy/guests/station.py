@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from onecopy.errors import OnecopyError, WorkerLost
 from onecopy.guests import sequences, steps
 from onecopy.guests.history import Branch
+from onecopy.guests.opener import REPLAY
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Station:
         """They are opened one after another: the first has all the time."""
         if self._opening and not self._due:
             sequence = self._opening[0]
-            again = len(sequence.history.calls) * sequences.REPLAY * self._owner.guest_seconds
+            again = len(sequence.history.calls) * REPLAY * self._owner.guest_seconds
             self._due = time.monotonic() + 3 * sequence.origin.seconds + again + 1
 
 
