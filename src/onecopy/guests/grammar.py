@@ -83,6 +83,12 @@ class Grammar:
         self._matcher = matcher
         self.node = node
 
+    def step(self, tokens: Sequence[int], pointer: int, nbytes: int) -> bool:
+        """Advance by tokens, then write a mask; false if not all fitted, or the engine gave up."""
+        if self.consume(tokens) != len(tokens):
+            return False
+        return self._matcher.mask(pointer, nbytes)
+
     def mask(self, pointer: int, nbytes: int) -> bool:
         """Write a packed mask to an address of this process; false if the engine gave up.
 
@@ -94,10 +100,8 @@ class Grammar:
         """Advance by tokens of the vocabulary; return how many fit, and stand after those."""
         count = self._matcher.consume(tokens)
         node = self.node
-        depth = node[2]
-        for token in tokens[:count]:
-            depth += 1
-            node = (node, token, depth)
+        for token in tokens if count == len(tokens) else tokens[:count]:
+            node = (node, token, node[2] + 1)
         self.node = node
         return count
 
