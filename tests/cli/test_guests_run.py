@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import onecopy
 from onecopy.cli.guests_run import WindowArgument, parse_window
 from onecopy.errors import InvalidArgument
 from tests.cli.commands import refused, run
@@ -60,6 +62,26 @@ def test_the_configuration_is_a_file_or_a_text(guest: Path, tmp_path: Path) -> N
     assert run("guest", "run", guest, "first").stdout == "-1\n"
     assert run("guest", "run", guest, "first", "--config", "A").stdout == "65\n"
     assert run("guest", "run", guest, "first", "-c", tmp_path / "config").stdout == "66\n"
+
+
+def test_an_entry_is_a_window(guest: Path, store: onecopy.Store) -> None:
+    store.save("a/b", np.arange(5, dtype=np.int32), mutable=True, align=4096)
+    show = ("--window", "x=test/a/b")
+    assert run("guest", "run", guest, "total", *show).stdout == "10\n"
+    run("guest", "run", guest, "zero", *show)
+    assert store.load("a/b")[0] == 0
+    store.load("a/b")[0] = 9
+    run("guest", "run", guest, "zero", *show)
+    assert store.load("a/b")[0] == 9
+    run("guest", "run", guest, "zero", "--window", "x=test/a/b:rw")
+    assert store.load("a/b")[0] == 0
+
+
+def test_what_cannot_be_shown_is_refused(guest: Path, store: onecopy.Store) -> None:
+    store.save("x", np.arange(5, dtype=np.int32))
+    assert "mutable" in refused("guest", "run", guest, "total", "-w", "x=test/x:rw")
+    assert "no entry 'y'" in refused("guest", "run", guest, "total", "-w", "x=test/y")
+    assert "a window is missing" in refused("guest", "run", guest, "total", "-w", "y=test/x")
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import onecopy.guests
+from onecopy.guests.module import compile_module
+
+if TYPE_CHECKING:
+    import wasmtime
 
 SDK = Path(onecopy.guests.__file__).parent / "sdk"
 
@@ -71,3 +77,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
         return out.read_bytes()
 
     return compile_c
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], wasmtime.Module]:
+    """Turns Wasm into a module ready to be instantiated; each is compiled once a session."""
+    folder = tmp_path_factory.mktemp("modules")
+    return functools.cache(lambda wasm: compile_module(wasm, folder / "cache").load())

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from onecopy.guests import control
 from onecopy.guests.control import ControlPage, Described, Result
 from onecopy.guests.guest import Instance
-from onecopy.guests.module import compile_module
 
 READER = """
 #include "onecopy.h"
@@ -41,8 +40,8 @@ def page() -> tuple[bytearray, ControlPage]:
     return memory, ControlPage(memoryview(memory))
 
 
-def test_a_guest_in_c_reads_every_field(build):
-    with Instance(compile_module(build(READER)).load()) as guest:
+def test_a_guest_in_c_reads_every_field(build, compiled):
+    with Instance(compiled(build(READER))) as guest:
         guest.control.set_vocabulary(32000, 2)
         guest.control.begin(7, 3, [11, 12, 13])
         names = ("vocab", "eos", "step", "branch", "token_count")
@@ -52,10 +51,10 @@ def test_a_guest_in_c_reads_every_field(build):
         assert (guest.call("token_count"), guest.call("token", 0)) == (1, 99)
 
 
-def test_a_guest_in_c_reads_the_windows_that_are_described(build):
+def test_a_guest_in_c_reads_the_windows_that_are_described(build, compiled):
     first = Described("first", 65536, 0, 24, "F32", 1, (2, 3), (3, 1))
     second = Described("second", 131072, control.WRITABLE, 8, "BYTES", 5, (8,), (1,))
-    with Instance(compile_module(build(READER)).load()) as guest:
+    with Instance(compiled(build(READER))) as guest:
         before = guest.call("generation")
         guest.control.describe([first, second])
         assert guest.call("windows") == 2
@@ -68,8 +67,8 @@ def test_a_guest_in_c_reads_the_windows_that_are_described(build):
         assert fields == [131072, 1, 8, 15, 1, 5]
 
 
-def test_the_result_has_the_words_that_the_guest_wrote(build):
-    with Instance(compile_module(build(READER)).load()) as guest:
+def test_the_result_has_the_words_that_the_guest_wrote(build, compiled):
+    with Instance(compiled(build(READER))) as guest:
         guest.call("answer")
         assert guest.control.result() == Result(*range(1, 10))
 

@@ -160,31 +160,27 @@ def run(
         typer.Option(parser=size, metavar="SIZE", help="How much memory of its own it may use."),
     ] = 64 << 20,
 ) -> None:
-    """Call a function of a guest, and print what it returns; what it logs goes to stderr."""
-    module = load_module(file).load()
-    called = numbers(function, module, arguments or [])
+    """Call a function of a guest, and print what it returns; what it logs goes to stderr.
+
+    It runs in a process of its own, which can do nothing else.
+    """
+    from onecopy.guests.handle import Guest
+    from onecopy.guests.pool import Pool
+
+    module = load_module(file)
+    called = numbers(function, module.load(), arguments or [])
     with ExitStack() as stack:
+        pool = stack.enter_context(Pool(start_ms=seconds * 1000))
         sources = open_windows(window or [], stack)
-        guest = stack.enter_context(_instance(module, config_bytes(config), memory))
-        for name, source in sources.items():
-            guest.open_window(name, source)
-        guest.start(seconds)
-        result = guest.call(function, *called, seconds=seconds)
+        options: dict[str, Any] = {"config": config_bytes(config), "memory_limit": memory}
+        guest = stack.enter_context(Guest(module, sources, pool=pool, **options))
+        try:
+            result = guest.call(function, *called, timeout=seconds)
+        finally:
+            for _level, text in guest.logs:
+                hint(printable(text))
     if result is not None:
         stdout().print(str(result))
-
-
-def _instance(module: wasmtime.Module, config: bytes, memory: int) -> Any:
-    from onecopy.guests.guest import Instance
-    from onecopy.guests.host import Host
-
-    host = Host(config)
-    host.say = _say
-    return Instance(module, host, memory)
-
-
-def _say(_level: int, text: str) -> None:
-    hint(printable(text))
 
 
 def open_windows(windows: Iterable[str], stack: ExitStack) -> dict[str, Source]:

@@ -13,17 +13,22 @@ from onecopy.errors import (
     InvalidModule,
 )
 from onecopy.guests import abi
+from onecopy.guests.binary import GLOBAL_PREFIX
 from onecopy.guests.control import ABI, NBYTES, ControlPage
 from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
-from onecopy.guests.memory import LinearMemory
+from onecopy.guests.memory import LinearMemory, region
 from onecopy.guests.raw import Export, HostFunction, Trapped
+from onecopy.guests.source import Source
+from onecopy.guests.sources import source_of
 from onecopy.guests.window import Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import wasmtime
 
-    from onecopy.guests.source import Source
+    from onecopy.guests.sources import Access
     from onecopy.guests.window import Window
 
 FOREVER: Final = 1 << 62
@@ -191,9 +196,23 @@ class Instance:
                 f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
             )
 
-    def open_window(self, name: str, source: Source) -> Window:
-        """Map a tensor into the guest, or replace a window; the guest must not be running."""
+    def open_window(
+        self, name: str, value: Any, access: Access = "r", *, copy: bool = False
+    ) -> Window:
+        """Map a tensor into the guest, or replace a window; the guest must not be running.
+
+        `value` is a `Source`, which the caller closes, or anything that `source_of` takes.
+
+        Raises:
+            WindowRefused: it cannot be a window; one of that name is still there.
+        """
         self._check_alive()
+        if isinstance(value, Source):
+            return self._map(name, value)
+        with source_of(value, access, copy=copy) as source:
+            return self._map(name, source)
+
+    def _map(self, name: str, source: Source) -> Window:
         window = self.windows.open(name, source)
         self.control.describe(self.windows.described())
         return window
@@ -203,6 +222,26 @@ class Instance:
         self._check_alive()
         self.windows.close(name)
         self.control.describe(self.windows.described())
+
+    def mutable_globals(self) -> tuple[wasmtime.Store, list[Any]]:
+        """Return the store and the globals that can change, in the module's order."""
+        exports = self._instance.exports(self._store)
+        return self._store, [exports[name] for name in exports if name.startswith(GLOBAL_PREFIX)]
+
+    def host_regions(self) -> list[tuple[int, int]]:
+        """Return addresses and lengths of what is not the guest's own."""
+        mapped = [(each.address, region(each.extent)) for each in self.windows]
+        return [(self._control_at, region(NBYTES)), *mapped, *self.memory.released()]
+
+    def take_layout(self, other: Instance, sources: Mapping[str, Source]) -> None:
+        """Become as large as another instance of the module, with windows at the same addresses.
+
+        Raises:
+            WindowRefused: a source is longer or shorter than the other's.
+        """
+        self.memory.take_layout(other.memory)
+        self.windows.take_layout(other.windows, sources)
+        self.control.take_layout(other.control, self.windows.described())
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
