@@ -131,9 +131,7 @@ def test_a_rollback_beyond_what_is_kept_is_refused(
         mask_after(controllers, sequence, [7])
 
 
-def test_branches_go_on_alone_and_are_told_apart(
-    controllers: Controllers, scripted: bytes
-) -> None:
+def test_branches_go_on_alone_and_are_told_apart(controllers: Controllers, scripted: bytes) -> None:
     sequence = controllers.open(scripted, prompt=[4])
     mask_after(controllers, sequence, [1])
     family = sequence.fork(3)
