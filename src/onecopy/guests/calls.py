@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import logging
+import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from onecopy.errors import GuestError, GuestTrapped, InvalidArgument, OnecopyError
+from onecopy.errors import (
+    GuestError,
+    GuestTrapped,
+    InvalidArgument,
+    OnecopyError,
+    ProtocolError,
+)
 from onecopy.guests import messages
 from onecopy.guests.guest import Instance
 from onecopy.guests.host import Host
@@ -16,7 +23,6 @@ from onecopy.guests.source import Fields, Source
 from onecopy.store import wire
 
 if TYPE_CHECKING:
-    import struct
     from collections.abc import Callable
 
     import wasmtime
@@ -228,6 +234,17 @@ class Service:
         if resident is None:
             raise _gone()
         return resident
+
+
+def result(answer: bytes) -> tuple[float, float | None]:
+    """Return the seconds that a call took and its result, from an answer in its own form."""
+    try:
+        _, kind, seconds = Call.ANSWER.unpack_from(answer)
+        if kind == Call.INTEGER:
+            return seconds, Call.ANSWER_INT.unpack(answer)[3]
+        return seconds, Call.ANSWER_FLOAT.unpack(answer)[3] if kind == Call.FLOAT else None
+    except struct.error as error:
+        raise ProtocolError(f"not the answer to a call: {error}") from None
 
 
 def open_seconds(message: OpenGuest) -> float:

@@ -26,6 +26,7 @@ log = logging.getLogger("onecopy.guests")
 
 _LOGS: Final = 1000
 _WRAP: Final = 1 << 64
+_CALL: Final = bytes([CALL_KIND])
 
 
 class Function:
@@ -163,13 +164,11 @@ class Guest:
         if self._failure:
             self._check()
         answer = self._worker.exchange(request, (), seconds + self._pool.grace_seconds)
-        if answer[0] != CALL_KIND:
+        if answer[:1] != _CALL:
             return self._finish(answer, calls.Returned).value
-        _, kind, spent = Call.ANSWER.unpack_from(answer)
+        spent, value = calls.result(answer)
         self._seconds += spent
-        if kind == Call.INTEGER:
-            return Call.ANSWER_INT.unpack(answer)[3]
-        return Call.ANSWER_FLOAT.unpack(answer)[3] if kind == Call.FLOAT else None
+        return value
 
     def _prepare(self, name: str) -> Function:
         self._check()
