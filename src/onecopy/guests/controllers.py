@@ -180,7 +180,7 @@ class Controllers:
             raise InvalidArgument("no step was begun; call begin() first")
         outcomes = self._rounds.answers(stepped)
         late = tuple(each for each in stepped if each.waiting or each.asked)
-        return Step(self.batch.rows, outcomes, late)
+        return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
 
     def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:
         if not isinstance(sequence, Sequence) or sequence.owner is not self:

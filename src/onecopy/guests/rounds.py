@@ -36,7 +36,10 @@ class Rounds:
         self._seconds = seconds
         self._number = 0
         self._deadline = 0.0
+        self._begun = 0.0
         self._rung: list[Station] = []
+        self.seconds = 0.0
+        """From the bells of the last round to its last answer, or to the end of its time."""
 
     # ---- asking ----
 
@@ -82,6 +85,7 @@ class Rounds:
                 rows = [each.row for each in mine]
                 self._board.call(station.slot, self._number, rows, deadline)
                 self._rung.append(station)
+        self._begun = time.monotonic()
         # Last: a worker that wakes up may take this thread's core.
         for station in self._rung:
             os.eventfd_write(station.bell, 1)
@@ -91,6 +95,7 @@ class Rounds:
     def answers(self, stepped: Iterable[Sequence]) -> dict[Sequence, Answer]:
         """End a round: return what to tell of each sequence, in time."""
         self._await()
+        self.seconds = time.monotonic() - self._begun
         with self._crew.lock:
             outcomes = {sequence: self._answer(sequence) for sequence in stepped}
             forking = [each for each in outcomes if isinstance(each.answer, Forking)]
