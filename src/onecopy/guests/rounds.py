@@ -15,7 +15,7 @@ from onecopy.guests.sequence import FAILED, READY, SUSPENDED
 from onecopy.guests.steps import ANSWERED, KIND, MAX_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from onecopy.guests.answers import Answer
     from onecopy.guests.crew import Crew
@@ -92,8 +92,12 @@ class Rounds:
 
     # ---- awaiting ----
 
-    def answers(self, stepped: Iterable[Sequence]) -> dict[Sequence, Answer]:
+    def answers(self, stepped: Collection[Sequence]) -> dict[Sequence, Answer]:
         """End a round: return what to tell of each sequence, in time."""
+        if not self._rung:
+            # Nobody else has to wait for those who are late.
+            late = dict.fromkeys(each.station for each in stepped if each.asked)
+            self._rung = [station for station in late if station is not None]
         self._await()
         self.seconds = time.monotonic() - self._begun
         with self._crew.lock:
