@@ -18,7 +18,7 @@ from onecopy.guests.control import ABI, NBYTES, ControlPage
 from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
 from onecopy.guests.memory import LinearMemory, region
-from onecopy.guests.raw import Export, HostFunction, Trapped
+from onecopy.guests.raw import Export, HostFunction, Trapped, deadline_setter
 from onecopy.guests.source import Source
 from onecopy.guests.sources import source_of
 from onecopy.guests.window import Windows
@@ -56,7 +56,8 @@ class Instance:
         self._closed = False
         self._exports: dict[str, Export] = {}
         self._store = wasmtime.Store(engine())
-        self._store.set_epoch_deadline(FOREVER)
+        self._set_deadline = deadline_setter(self._store)
+        self._set_deadline(FOREVER)
         self._store.set_limits(memory_size=memory_limit, memories=1, instances=1)
         self._imports = self._link(module)
         self._instance = self._instantiate(module)
@@ -155,6 +156,7 @@ class Instance:
         self.charge()
         try:
             if seconds is None:
+                self._set_deadline(FOREVER)  # `run` leaves its own behind
                 return export(*arguments)
             with ticker.running():
                 return self._timed(export, arguments, seconds)
@@ -167,20 +169,18 @@ class Instance:
         For those who call many guests in a row: nothing is charged or dropped here; do that with
         `charge()` when there is time.
         """
-        self._store.set_epoch_deadline(epochs)
+        self._set_deadline(epochs)
         try:
             return export()
         except Trapped as trapped:
             raise self._error(trapped, None) from None
-        finally:
-            self._store.set_epoch_deadline(FOREVER)
 
     def _timed(self, export: Export, arguments: tuple[float, ...], seconds: float) -> Any:
-        self._store.set_epoch_deadline(ticks(seconds))
+        self._set_deadline(ticks(seconds))
         try:
             return export(*arguments)
         finally:
-            self._store.set_epoch_deadline(FOREVER)
+            self._set_deadline(FOREVER)
 
     def charge(self) -> None:
         """Drop what the guest wrote where it may only read, and count it against its limit.
