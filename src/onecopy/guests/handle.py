@@ -5,28 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import struct
-import threading
 import weakref
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import GuestError, WindowRefused, WorkerLost
+from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
 from onecopy.guests.messages import CALL_KIND, Call
 from onecopy.guests.pool import Pool, default_pool
-from onecopy.guests.source import Source
+from onecopy.guests.sources import source_of, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onecopy.guests.module import Module
     from onecopy.guests.remote import WorkerProcess
+    from onecopy.guests.sources import Access
 
 log = logging.getLogger("onecopy.guests")
 
 _LOGS: Final = 1000
 _WRAP: Final = 1 << 64
+_CALL: Final = bytes([CALL_KIND])
 
 
 class Function:
@@ -100,8 +100,9 @@ class Guest:
         pool.check_open()
         self._copy = copy
         self._functions: dict[str, Function] = {}
+        # What windows show is not to be used for something else meanwhile.
+        self._owners: dict[str, object] = {}
         self._logs: deque[tuple[int, str]] = deque(maxlen=_LOGS)
-        self._state = threading.Lock()
         self._failure = ""
         self._seconds = 0.0
         compiled = pool.module(module)
@@ -122,7 +123,7 @@ class Guest:
 
     def _open(self, module: Module, config: bytes, limit: int, windows: Mapping[str, Any]) -> None:
         self._worker.ensure(module)
-        sources = {name: self._source(*_window(value)) for name, value in windows.items()}
+        sources = sources_of(windows, copy=self._copy)
         try:
             message = calls.OpenGuest(
                 guest=self._number,
@@ -130,18 +131,14 @@ class Guest:
                 config=config,
                 memory_limit=limit,
                 seconds=self._pool.start_seconds,
-                windows=tuple((name, calls.fields_of(each)) for name, each in sources.items()),
+                windows=tuple((name, each.fields()) for name, each in sources.items()),
             )
             patience = calls.open_seconds(message) + self._pool.grace_seconds
             self._ask(message, tuple(each.fd for each in sources.values()), patience)
+            self._owners = {name: each.owner for name, each in sources.items()}
         finally:
             for each in sources.values():
                 each.close()
-
-    def _source(self, value: Any, access: str) -> Source:
-        if isinstance(value, Source):
-            return replace(value, fd=os.dup(value.fd))
-        raise WindowRefused(f"{type(value).__name__} cannot be a window ({access})")
 
     def __repr__(self) -> str:
         return f"<Guest {self.name} in worker {self._worker.index}{self._failure and ', failed'}>"
@@ -167,13 +164,11 @@ class Guest:
         if self._failure:
             self._check()
         answer = self._worker.exchange(request, (), seconds + self._pool.grace_seconds)
-        if answer[0] != CALL_KIND:
+        if answer[:1] != _CALL:
             return self._finish(answer, calls.Returned).value
-        _, kind, spent = Call.ANSWER.unpack_from(answer)
+        spent, value = calls.result(answer)
         self._seconds += spent
-        if kind == Call.INTEGER:
-            return Call.ANSWER_INT.unpack(answer)[3]
-        return Call.ANSWER_FLOAT.unpack(answer)[3] if kind == Call.FLOAT else None
+        return value
 
     def _prepare(self, name: str) -> Function:
         self._check()
@@ -202,7 +197,7 @@ class Guest:
             raise reply.to_error()
         return reply
 
-    def open_window(self, name: str, value: Any, access: str = "r") -> None:
+    def open_window(self, name: str, value: Any, access: Access = "r") -> None:
         """Show the guest a tensor from its next call on; a window of that name is replaced.
 
         Args:
@@ -215,17 +210,15 @@ class Guest:
             WindowRefused: it cannot be mapped as it is; the text says what helps.
         """
         self._check()
-        source = self._source(value, access)
-        try:
-            message = calls.OpenWindow(self._number, name, calls.fields_of(source))
-            self._ask(message, (source.fd,))
-        finally:
-            source.close()
+        with source_of(value, access, copy=self._copy) as source:
+            self._ask(calls.OpenWindow(self._number, name, source.fields()), (source.fd,))
+            self._owners[name] = source.owner
 
     def close_window(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
         self._check()
         self._ask(calls.CloseWindow(self._number, name))
+        self._owners.pop(name, None)
 
     @property
     def logs(self) -> list[tuple[int, str]]:
@@ -254,15 +247,15 @@ class Guest:
 
     def close(self) -> None:
         """End it; twice is fine."""
-        with self._state:
-            if self._finalizer.detach() is None:
-                return
+        if self._finalizer.detach() is None:  # for whoever is first
+            return
         self._failure = self._failure or "it was closed"
         try:
             self._worker.request(calls.CloseGuest(self._number))
         except WorkerLost:
             pass  # it took the guest along
         finally:
+            self._owners.clear()
             self._pool.leave(self._worker)
 
     def __enter__(self) -> Guest:
@@ -270,9 +263,3 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _window(value: Any) -> tuple[Any, str]:
-    if isinstance(value, tuple) and len(value) == 2 and value[1] in ("r", "rw"):
-        return value
-    return value, "r"

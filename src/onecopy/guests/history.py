@@ -37,6 +37,10 @@ class History:
         """Appended, but not told to the guest yet."""
         self.take_back = 0
         """Tokens that the guest has been told, and that are no longer in the text."""
+        self.again: list[int] = []
+        """What the guest will tell itself again with the next call: a rollback cut a call short."""
+        self.hearing = False
+        """Whether the guest was called, and has not answered yet."""
         self._reach = 0
 
     def append(self, tokens: Sequence[int]) -> None:
@@ -45,24 +49,24 @@ class History:
         self.pending += tokens
         self._reach += len(tokens)
 
-    def told(self) -> tuple[int, ...]:
+    def told(self) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
-        call = tuple(self.pending)
-        self.calls.append(call)
-        self.pending.clear()
+        pending, self.pending = self.pending, []
+        self.calls.append((*self.again, *pending))
+        self.again.clear()
         self.take_back = 0
-        return call
+        self.hearing = True
+        return pending
 
     def splice(self, backtrack: int, tokens: Sequence[int]) -> None:
         """Edit the text as the guest wants; the guest is told of the tokens, not of the rest.
 
         Raises:
-            InvalidArgument: it wants back more than there is after the prompt.
+            InvalidArgument: it wants back more than there is.
         """
-        if backtrack > len(self.tokens) - len(self.prompt):
+        if backtrack > len(self.tokens):
             raise InvalidArgument(
-                f"the guest takes {backtrack} tokens back, and there are "
-                f"{len(self.tokens) - len(self.prompt)} after the prompt"
+                f"the guest takes {backtrack} tokens back, and there are {len(self.tokens)}"
             )
         if backtrack:
             del self.tokens[-backtrack:]
@@ -89,22 +93,32 @@ class History:
             del self.pending[-unsent:]
         self._take_back(count - unsent)
 
-    def untold(self) -> None:
-        """Note that nobody heard the last call: what it told is pending again."""
+    def lost(self) -> None:
+        """Note that the guest is gone: what it was told last, without an answer, is pending."""
+        if self.hearing:
+            self.repeat()
+        self.pending[:0] = self.again
+        self.again.clear()
+        self.hearing = False
+        self.take_back = 0
+
+    def repeat(self) -> None:
+        """Have the last call made again: its answer was lost."""
         call = self.calls.pop()
+        assert not isinstance(call, Branch)
         self.pending[:0] = call
 
     def _take_back(self, count: int) -> None:
         self.take_back += count
         branches: list[Call] = []  # what was branched off stays so
-        while count > 0:
+        while count > len(self.again):
             call = self.calls.pop()
             if isinstance(call, Branch):
                 branches.insert(0, call)
-                continue
-            if len(call) > count:
-                self.calls.append(call[:-count])
-            count -= len(call)
+            else:
+                self.again[:0] = call
+        if count:
+            del self.again[-count:]
         self.calls += branches
 
     def fork(self, branches: int) -> list[History]:
@@ -118,6 +132,7 @@ class History:
         other = History(self.prompt)
         other.tokens = list(self.tokens)
         other.pending = list(self.pending)
+        other.again = list(self.again)
         other.calls = list(self.calls)
         other._reach = self._reach
         return other

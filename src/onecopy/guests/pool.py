@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import hashlib
 import itertools
 import os
 import threading
@@ -17,6 +18,7 @@ from onecopy.errors import GuestError, InvalidArgument, LimitReached, WorkerLost
 from onecopy.guests.calls import CloseGuest
 from onecopy.guests.module import Module, compile_module
 from onecopy.guests.offenders import QUARANTINE, Offenders
+from onecopy.guests.remote import call_back
 from onecopy.guests.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
     from onecopy.guests.remote import WorkerProcess
 
-SERVICES: Final = ("onecopy.guests.calls",)
+SERVICES: Final = ("onecopy.guests.calls", "onecopy.guests.sequences")
 """What every worker does for guests; imported before it is confined."""
 
 _WAIT_SECONDS: Final = 30.0
+_MODULES: Final = 128
 
 
 class Pool:
@@ -110,8 +113,15 @@ class Pool:
         """
         if isinstance(source, Module):
             return source
-        module = compile_module(source, self._cache)
-        return self._modules.setdefault(module.digest, module)
+        known = None
+        if isinstance(source, bytes):
+            known = self._modules.pop(hashlib.sha256(source).hexdigest(), None)
+        module = known or compile_module(source, self._cache)
+        # The order is that of their last uses; native code is several times as long as Wasm.
+        self._modules[module.digest] = module
+        while len(self._modules) > _MODULES:
+            self._modules.pop(next(iter(self._modules)), None)
+        return module
 
     def place(self, tenant: str = "") -> WorkerProcess:
         """Return a worker for one more guest of a tenant; `leave` it when the guest has ended.
@@ -142,13 +152,20 @@ class Pool:
     def _sweep(self) -> None:
         """Close the guests that their users forgot to close."""
         for worker in self.workers:
-            while worker.abandoned:
-                with contextlib.suppress(WorkerLost):
-                    worker.request(CloseGuest(worker.abandoned.pop()))
-                self.leave(worker)
+            with contextlib.suppress(IndexError):  # another thread may be at it, too
+                while True:
+                    self._close_guest(worker, worker.abandoned.pop())
+
+    def _close_guest(self, worker: WorkerProcess, number: int) -> None:
+        try:
+            worker.request(CloseGuest(number))
+        except WorkerLost:
+            pass  # it took the guest along
+        finally:
+            self.leave(worker)
 
     def _choose(self, tenant: str) -> WorkerProcess | None:
-        ready = [each for each in self.workers if each.alive and each.serves]
+        ready = [each for each in self.workers if each.ready]
         mine = [each for each in ready if each.tenant == tenant]
         if len(mine) < self._per_tenant:
             mine += [each for each in ready if each.tenant is None]
@@ -172,7 +189,7 @@ class Pool:
         with self._changed:
             self._changed.notify_all()
         for callback in self._on_started:
-            callback(worker)
+            call_back(callback, worker)
 
     def _worker_ended(self, worker: WorkerProcess) -> None:
         doing = worker.progress.read()
