@@ -29,14 +29,31 @@ class Host:
 
     def __init__(self, config: bytes = b"") -> None:
         self._config = config
-        self.memory: LinearMemory
-        self.control_address = 0
+        self._memory: LinearMemory | None = None
+        self._control_address = 0
         self.say: Callable[[int, str], None] = _log
 
     def attach(self, memory: LinearMemory, control_address: int) -> None:
         """Learn where the guest's memory is."""
-        self.memory = memory
-        self.control_address = control_address
+        self._memory = memory
+        self._control_address = control_address
+
+    @property
+    def memory(self) -> LinearMemory:
+        """The guest's memory.
+
+        Raises:
+            GuestTrapped: it is not known yet: the module's own start function runs.
+        """
+        return self._attached()
+
+    def _attached(self) -> LinearMemory:
+        if self._memory is None:
+            raise GuestTrapped(
+                "the guest called the host before it was ready: do that in `_initialize` or later, "
+                "not in a start function"
+            )
+        return self._memory
 
     def function(self, name: str) -> Callable[..., int | None]:
         """Return what an import does; those of other kinds of guests answer `DENIED`."""
@@ -44,7 +61,8 @@ class Host:
 
     def control(self) -> int:
         """Where the control page is."""
-        return self.control_address
+        self._attached()
+        return self._control_address
 
     def log(self, level: int, address: int, nbytes: int) -> None:
         """Log a line of the guest."""

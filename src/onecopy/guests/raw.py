@@ -62,6 +62,7 @@ class Export:
         check_signature(name, params, results)
         self.name = name
         self.arity = len(params)
+        self._store = store  # The pointers below are into it.
         self._function = function
         self._call = _unchecked()
         self._cells = (ctypes.c_char * (_CELL * _ARGUMENTS))()
