@@ -81,12 +81,16 @@ class Agent:
 
 
 def _spawn(spec: Spec, root: Path, fd: int, log: Path) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    # Whoever uses a package has its bytecode: without it, a first load mostly compiles.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         return subprocess.Popen(
             [spec.python, "-m", "benchmarks.peers.saver", spec.name, root, str(fd)],
             pass_fds=[fd],
             start_new_session=True,
             cwd=ROOT,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

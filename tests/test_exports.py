@@ -45,7 +45,10 @@ def test_the_public_names_are_these() -> None:
         "GuestError",
         "GuestTrapped",
         "GuestTimeout",
+        "GuestMisbehaved",
         "GuestMemoryExceeded",
+        "InvalidGrammar",
+        "WorkerLost",
         "SlowStorageWarning",
         "__version__",
     }

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
         EntryNotFound,
         GuestError,
         GuestMemoryExceeded,
+        GuestMisbehaved,
         GuestTimeout,
         GuestTrapped,
         InvalidArgument,
+        InvalidGrammar,
         InvalidModule,
         LimitReached,
         LockHeld,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WeightsMismatch,
         WindowRefused,
+        WorkerLost,
     )
     from onecopy.store.client import Store
     from onecopy.store.launch import connect, start
@@ -94,7 +97,10 @@ __all__ = [
     "GuestError",
     "GuestTrapped",
     "GuestTimeout",
+    "GuestMisbehaved",
     "GuestMemoryExceeded",
+    "InvalidGrammar",
+    "WorkerLost",
     "SlowStorageWarning",
     "__version__",
 ]

@@ -19,10 +19,13 @@
     ├── WindowRefused      ValueError           a tensor that cannot be mapped into a guest as it is
     ├── InvalidModule      ValueError           not WebAssembly, or asks for what no guest gets
     ├── BuildFailed        RuntimeError         a guest's source does not compile, or nothing can
+    ├── InvalidGrammar     ValueError           a grammar that does not compile, or not in time
     ├── GuestError         RuntimeError         a guest failed, and is not called again
     │   ├── GuestTrapped                        it trapped, recursed too deeply or gave up
     │   ├── GuestTimeout        TimeoutError    it did not return in its time
+    │   ├── GuestMisbehaved     ValueError      it asked for what is not possible
     │   └── GuestMemoryExceeded MemoryError     it used more memory than it may
+    ├── WorkerLost         ConnectionError      a worker process ended, with the guests in it
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -116,6 +119,10 @@ class BuildFailed(OnecopyError, RuntimeError):
     """A guest's source does not compile (the text is the compiler's), or there is no compiler."""
 
 
+class InvalidGrammar(OnecopyError, ValueError):
+    """A grammar has an error, is too large, or takes too long to compile."""
+
+
 class GuestError(OnecopyError, RuntimeError):
     """A guest failed; its memory may be in any state, so it is not called again."""
 
@@ -128,5 +135,13 @@ class GuestTimeout(GuestError, TimeoutError):
     """A guest did not return in its time."""
 
 
+class GuestMisbehaved(GuestError, ValueError):
+    """A controller's result is not possible; the text says which part, and what would be."""
+
+
 class GuestMemoryExceeded(GuestError, MemoryError):
     """A guest used more memory than it may."""
+
+
+class WorkerLost(OnecopyError, ConnectionError):
+    """A worker process ended, and the guests in it; the pool starts another: open them again."""

@@ -174,16 +174,23 @@ def test_a_module_is_no_leaf() -> None:
         tree.decode([0, "module", [1, None, [], []], []], None)  # type: ignore[arg-type]
 
 
-def test_saving_a_tensor_does_not_import_models() -> None:
-    code = """
-        import sys
-        import onecopy, torch
-        with onecopy.start("imports", capacity="1MiB") as store:
-            store.save("a", torch.ones(2))
-            store.load("a")
-        print(any(name.startswith("onecopy.models") for name in sys.modules))
-    """
-    assert output_of(code) == "False"
+_IMPORTED_BY_A_LOAD = """
+    import sys
+    import onecopy
+    with onecopy.start("imports", capacity="1MiB") as store:
+        print("onecopy.models.codec" in sys.modules)
+        import torch
+        torch.nn.Module()  # It imports what it logs with.
+        with onecopy.connect("imports") as client:
+            store.save_module("net", torch.nn.Linear(2, 2))
+            before = set(sys.modules)
+            client.load("net")
+            print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_what_a_first_load_needs_is_imported_by_connecting_where_torch_is() -> None:
+    assert output_of(_IMPORTED_BY_A_LOAD) == "False\n[]"
 
 
 def test_models_can_be_reached_from_the_package() -> None:

@@ -35,6 +35,7 @@ class WordsCodec:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "_by_name", dict(codecs._by_name))
+    monkeypatch.setattr(codecs, "_registered", dict(codecs._registered))
     monkeypatch.setattr(codecs, "_by_type", {})
 
 
@@ -54,6 +55,16 @@ def test_a_codec_stores_subclasses_of_its_class() -> None:
 
     codecs.register(WordsCodec())
     assert roundtrip(More(["a"])).words == ["a"]
+
+
+def test_a_registered_codec_goes_before_ours_that_a_load_has_needed_since() -> None:
+    class ArrayCodec(WordsCodec):
+        name = "arrays"
+        types = ("numpy.ndarray",)
+
+    codecs.register(ArrayCodec())
+    codecs.find("numpy")
+    assert codecs.for_type(np.ndarray).name == "arrays"
 
 
 def test_a_codec_of_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@
     put, get     files into a store and out of it; `source` is what a file holds, `progress` a bar
     disk         snapshot, verify
     top          the live view; `sample` is what it shows
+    guests       guest: new, build, include, run, test (guests_*.py)
     doctor       runs `checks`
     bench        a quick measurement of this machine
     demo         the demo

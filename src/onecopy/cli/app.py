@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from onecopy._version import __version__
-from onecopy.cli import bench, demo, disk, doctor, entries, get, put, serve, top
+from onecopy.cli import bench, demo, disk, doctor, entries, get, guests, put, serve, top
 from onecopy.cli.output import complain
 from onecopy.errors import OnecopyError
 
@@ -43,6 +43,7 @@ app = typer.Typer(
 _STORES = "Stores"
 _ENTRIES = "Entries"
 _DISK = "Disk"
+_GUESTS = "Guests"
 _MACHINE = "This machine"
 
 for _panel, _commands in {
@@ -54,6 +55,8 @@ for _panel, _commands in {
     for _command in _commands:
         _class = put.PutCommand if _command is put.put else None
         app.command(cls=_class, rich_help_panel=_panel)(_command)
+
+app.add_typer(guests.app, name="guest", rich_help_panel=_GUESTS)
 
 
 def _show_version(wanted: bool) -> None:

@@ -14,13 +14,14 @@ def main() -> None:
     import wasmtime
 
     from onecopy.errors import InvalidModule
+    from onecopy.guests.binary import export_globals
     from onecopy.guests.engine import engine
     from onecopy.guests.module import COMPILE_SECONDS, check, check_types
 
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CPU, (2 * COMPILE_SECONDS, 2 * COMPILE_SECONDS))
     try:
-        module = wasmtime.Module(engine(), sys.stdin.buffer.read())
+        module = wasmtime.Module(engine(), export_globals(sys.stdin.buffer.read()))
         check_types(module)
         check(module)
     except wasmtime.WasmtimeError as error:

@@ -61,6 +61,8 @@ class Export:
         results = [str(each) for each in kind.results]
         check_signature(name, params, results)
         self.name = name
+        self.params = tuple(params)
+        self.result = results[0] if results else None
         self.arity = len(params)
         self._store = store  # The pointers below are into it.
         self._function = function

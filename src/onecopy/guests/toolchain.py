@@ -36,7 +36,7 @@ TARGET_FLAGS: Final = (
     "-Wl,-z,stack-size=65536",
 )
 _DEFAULTS: Final = ("-O2", "-Wall", "-Wextra")
-_LANGUAGES: Final[dict[str, tuple[str, ...]]] = {
+LANGUAGES: Final[dict[str, tuple[str, ...]]] = {
     ".c": ("cc", "-std=c11"),
     **dict.fromkeys((".cc", ".cpp", ".cxx"), ("c++", "-std=c++17", "-fno-exceptions", "-fno-rtti")),
 }
@@ -69,7 +69,7 @@ def build(
 
 
 def _command(path: Path) -> list[str]:
-    language = _LANGUAGES.get(path.suffix)
+    language = LANGUAGES.get(path.suffix)
     if language is None:
         raise InvalidArgument(
             f"{path} is neither C (.c) nor C++ (.cc, .cpp, .cxx); docs/guest-sdk.md says how to "

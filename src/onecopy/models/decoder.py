@@ -30,9 +30,8 @@ _EMPTY: Final[dict[int, Callable[[], Any]]] = {
 _Module: Final = torch.nn.Module
 _Tensor: Final = torch.Tensor
 _Parameter: Final = torch.nn.Parameter
-# The containers that every module has of its own, and what else it starts with.
+# The containers that every module has of its own.
 _CONTAINERS: Final = [(k, type(v)) for k, v in names.FRESH.items() if isinstance(v, (dict, set))]
-_DEFAULTS: Final = {k: v for k, v in names.FRESH.items() if not isinstance(v, (dict, set))}
 
 
 class Decoder:
@@ -80,10 +79,15 @@ class Decoder:
     def _fill_module(self, state: dict[str, Any], kind: type, node: list[Any]) -> None:
         _, _, training, attributes, parameters, buffers, transient, children = node
         state["training"] = _checked(training, bool)
-        state["_non_persistent_buffers_set"].update(_checked(name, str) for name in transient)
-        self._fill_members(state["_parameters"], parameters, _Parameter)
-        self._fill_members(state["_buffers"], buffers, _Tensor)
-        self._fill_members(state["_modules"], children, _Module)
+        # Most modules have not all of these, and there are hundreds of modules.
+        if transient:
+            state["_non_persistent_buffers_set"].update(_checked(name, str) for name in transient)
+        if parameters:
+            self._fill_members(state["_parameters"], parameters, _Parameter)
+        if buffers:
+            self._fill_members(state["_buffers"], buffers, _Tensor)
+        if children:
+            self._fill_members(state["_modules"], children, _Module)
         state.update(self._attributes(kind, attributes))
 
     def _fill_members(self, members: dict[str, Any], flat: list[Any], kind: type) -> None:
@@ -141,7 +145,7 @@ def _new_module(kind: type) -> Any:
         raise CorruptEntry(f"{classes.path_of(kind)} is no class of modules")
     made: Any = object.__new__(kind)
     state = vars(made)
-    state.update(_DEFAULTS)
+    state.update(names.FRESH)
     for name, empty in _CONTAINERS:
         state[name] = empty()
     return made

@@ -29,6 +29,7 @@ from onecopy.store.runtime import Place
 from onecopy.store.saving import Options, prepare
 from onecopy.store.session import Session
 from onecopy.store.watch import Watch
+from onecopy.tensors import codec as codecs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -93,6 +94,7 @@ class Store:
         self._session: Session | None = None
         self._loader: Loader | None = None
         self._connect(Deadline(timeout))
+        codecs.prepare()
         _stores.add(self)
 
     # ---- the connection ----

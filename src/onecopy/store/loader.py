@@ -119,11 +119,17 @@ class Loader:
             if mapping is not None and layout is not None:
                 plan = _Plan(found, chosen)
                 plan.build = self._builder(found, layout, chosen)
-                plan.map = self._session.mapper(found, chosen) or partial(self._map, found, chosen)
+                plan.map = partial(self._map_again, plan)
                 plan.alive = None if chosen == "private" else weakref.ref(mapping)
                 _keep(self._plans, (name, mode), plan)
                 return plan.build(mapping)
         return ABSENT
+
+    def _map_again(self, plan: _Plan) -> Mapping | None:
+        """Map an entry that is met again; from now on in the quickest way."""
+        long = partial(self._map, plan.found, plan.mode)
+        plan.map = self._session.mapper(plan.found, plan.mode) or long
+        return plan.map()
 
     def _builder(self, found: Found, layout: Spec, mode: Mode) -> Callable[[Mapping], Any]:
         if not found.parts:

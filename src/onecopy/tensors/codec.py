@@ -10,6 +10,7 @@ programs call `register`. docs/codecs.md walks through one.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -142,6 +143,7 @@ _BUILT_IN_TYPES: Final = {
 }
 
 _by_name: dict[str, Codec] = {}
+_registered: dict[str, Codec] = {}
 _by_type: dict[type, Codec] = {}
 
 
@@ -149,7 +151,7 @@ def register(codec: Codec) -> None:
     """Make `codec` known to this process; it replaces one of the same name."""
     if not codec.name or not codec.types:
         raise InvalidArgument("a codec needs a name and the qualified names of its types")
-    _by_name[codec.name] = codec
+    _by_name[codec.name] = _registered[codec.name] = codec
     _by_type.clear()
 
 
@@ -168,6 +170,16 @@ def find(name: str) -> Codec:
             "or call onecopy.register_codec"
         )
     return _by_name[name]
+
+
+def prepare() -> None:
+    """Import what loads are going to need, in a process that has torch.
+
+    Whoever connects can wait for it; whoever loads for the first time should not.
+    """
+    if sys.modules.get("torch"):
+        for name in ("torch", "module"):
+            find(name)
 
 
 def _import_built_in(name: str) -> Codec:
@@ -210,7 +222,7 @@ def _claimant(bases: Sequence[type]) -> Codec | None:
     """Return the codec that claims the first of `bases` that is claimed; programs go first."""
     for base in bases:
         name = _qualified(base)
-        for codec in reversed(_by_name.values()):
+        for codec in reversed(_registered.values()):
             if name in codec.types:
                 return codec
         if name in _BUILT_IN_TYPES:

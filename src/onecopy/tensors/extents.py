@@ -7,6 +7,7 @@ that shares its memory land in one block, and a slice of a big storage stores th
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -38,11 +39,19 @@ def merge(memories: Sequence[Memory]) -> list[Extent]:
     """Group `memories` into extents that do not overlap, in the order of first appearance."""
     if len(memories) == 1:
         return [of(memories[0])]
+    spans = sorted([(memory.address, memory.nbytes, i) for i, memory in enumerate(memories)])
+    if not any(one[0] + one[1] > other[0] for one, other in itertools.pairwise(spans)):
+        # Nearly always, and then it is soon said.
+        return [Extent(each.address, each.nbytes, (i,), 0) for i, each in enumerate(memories)]
+    return _merge_overlapping(memories, [i for _, _, i in spans])
+
+
+def _merge_overlapping(memories: Sequence[Memory], order: Sequence[int]) -> list[Extent]:
+    """Group `memories`, given the order of their addresses."""
     extents = []
     group: list[int] = []
     end = -1
-    addresses = [memory.address for memory in memories]
-    for index in sorted(range(len(memories)), key=addresses.__getitem__):
+    for index in order:
         memory = memories[index]
         if group and memory.address >= end:
             extents.append(_extent(memories, group, end))

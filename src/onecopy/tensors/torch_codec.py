@@ -68,6 +68,7 @@ _COMPONENTS: Final[dict[Any, tuple[str, ...]]] = {
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
 _LAYOUTS: Final = {str(layout).rpartition("_")[2]: layout for layout in _COMPONENTS}
+_STORABLE: Final = frozenset({torch.strided, *_COMPONENTS})
 
 
 class Padded(NamedTuple):
@@ -164,7 +165,7 @@ def _refuse_unstorable(value: Any, kind: type) -> None:
         )
     if not value.is_cpu:
         raise UnsupportedValue(_REMEDIES.get(value.device.type, _NOT_YET).format(value.device))
-    if value.layout not in (torch.strided, *_COMPONENTS) or value.is_quantized or value.is_nested:
+    if value.layout not in _STORABLE or value.is_quantized or value.is_nested:
         raise UnsupportedValue(
             "quantized, nested and mkldnn tensors cannot be stored; save their parts instead"
         )
@@ -177,8 +178,8 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 
 
 def _encode_dense(value: Any, flags: int) -> Leaf:
-    name, shape, itemsize = _NAMES[value.dtype], list(value.shape), value.element_size()
-    nbytes = value.numel() * itemsize
+    name, shape, nbytes = _NAMES[value.dtype], list(value.shape), value.nbytes
+    itemsize = _DTYPES[name][1]
     plain = _meta(name, shape, None, flags)
     if value.is_contiguous() or nbytes == 0:
         label, seen = _label(name, shape)

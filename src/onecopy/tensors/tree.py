@@ -80,7 +80,7 @@ def _encode(value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str,
         return [_SEQUENCES[kind], *(_encode(v, place, _join(path, i), depth + 1) for i, v in items)]
     if kind in _MAPPINGS:
         return [_MAPPINGS[kind], *_encode_items(value, place, path, depth)]
-    return _encode_leaf(value, place, path, depth)
+    return _place(*_leaf(value, path), place, path, depth)
 
 
 def _encode_items(
@@ -93,15 +93,9 @@ def _encode_items(
                 f"{_at(path)} has the key {key!r} of type {type(key).__name__}; keys must be "
                 "str, int, float, bool or None"
             )
-        items.append(_encode(key, place, path, depth + 1))
+        items.append(key if type(key) is str else _encode(key, place, path, depth + 1))
         items.append(_encode(item, place, _join(path, key), depth + 1))
     return items
-
-
-def _encode_leaf(
-    value: Any, place: Callable[[str, str, Leaf], list[Any]], path: str, depth: int
-) -> list[Any]:
-    return _place(*_leaf(value, path), place, path, depth)
 
 
 def _leaf(value: Any, path: str) -> tuple[str, Leaf | Branch]:

@@ -1,0 +1,265 @@
+"""The worker's side of guests: opening them, their windows, and calls into them."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from onecopy.errors import GuestError, GuestTrapped, InvalidArgument, OnecopyError
+from onecopy.guests import messages
+from onecopy.guests.guest import Instance
+from onecopy.guests.host import Host
+from onecopy.guests.messages import CALL_KIND, Call, Done, Failed, Message
+from onecopy.guests.progress import culprit
+from onecopy.guests.source import Source
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    import struct
+    from collections.abc import Callable
+
+    import wasmtime
+
+    from onecopy.guests.raw import Export
+    from onecopy.guests.worker import Worker
+
+log = logging.getLogger("onecopy.guests")
+
+_INSTANTIATE_SECONDS: Final = 1.0
+# Of one call: what a guest says beyond that is dropped, and that this happened is said.
+_LOG_CHARACTERS: Final = 32_000
+
+Fields = tuple[int, int, int, str, tuple[int, ...], tuple[int, ...], bool, bool]
+"""A `Source` without its descriptor."""
+
+
+class Returned(Message, frozen=True, gc=False):
+    """What a call gave back, and what the guest said meanwhile."""
+
+    value: float | int | None
+    seconds: float
+    logs: tuple[tuple[int, str], ...]
+
+
+class Prepared(Message, frozen=True, gc=False):
+    """A function: its number, and the types of what it takes and gives."""
+
+    function: int
+    params: tuple[str, ...]
+    result: str | None
+
+
+class OpenGuest(Message, frozen=True, gc=False):
+    """Makes a guest; the segments of its windows come along, in order."""
+
+    answer: ClassVar[Any] = Returned
+    guest: int
+    digest: str
+    config: bytes
+    memory_limit: int
+    seconds: float
+    windows: tuple[tuple[str, Fields], ...]
+
+
+class Prepare(Message, frozen=True, gc=False):
+    """Asks for a function of a guest."""
+
+    answer: ClassVar[Any] = Prepared
+    guest: int
+    name: str
+
+
+class OpenWindow(Message, frozen=True, gc=False):
+    """Maps a tensor into a guest; the segment comes along."""
+
+    answer: ClassVar[Any] = Done
+    guest: int
+    name: str
+    source: Fields
+
+
+class CloseWindow(Message, frozen=True, gc=False):
+    """Takes a window away."""
+
+    answer: ClassVar[Any] = Done
+    guest: int
+    name: str
+
+
+class CloseGuest(Message, frozen=True, gc=False):
+    """Ends a guest."""
+
+    answer: ClassVar[Any] = Done
+    guest: int
+
+
+MESSAGES: Final = OpenGuest | Prepare | OpenWindow | CloseWindow | CloseGuest
+
+
+class Resident:
+    """One guest that lives here."""
+
+    def __init__(self, message: OpenGuest, module: wasmtime.Module) -> None:
+        host = Host(message.config)
+        host.say = self._say
+        self.culprit = culprit(message.digest)
+        self.functions: list[tuple[Export, struct.Struct]] = []
+        self._logs: list[tuple[int, str]] = []
+        self._room = _LOG_CHARACTERS
+        self.instance = Instance(module, host, message.memory_limit)
+
+    def _say(self, level: int, text: str) -> None:
+        if self._room < 0:
+            return
+        self._room -= len(text) + 1
+        self._logs.append((level, text if self._room >= 0 else "(more than is kept of one call)"))
+
+    def logs(self) -> tuple[tuple[int, str], ...]:
+        """Return what it said since last time."""
+        if not self._logs:
+            return ()
+        logs, self._logs, self._room = tuple(self._logs), [], _LOG_CHARACTERS
+        return logs
+
+    def start(self, message: OpenGuest, fds: list[int]) -> None:
+        """Map the windows, then let the guest initialize itself."""
+        for (name, fields), fd in zip(message.windows, fds, strict=True):
+            self.instance.open_window(name, source_of(fields, fd))
+        self.instance.start(message.seconds)
+
+    def prepare(self, name: str) -> Prepared:
+        """Find a function, and give it a number."""
+        export = self.instance.export(name)
+        known = [each for each, _ in self.functions]
+        if export not in known:
+            known.append(export)
+            self.functions.append((export, messages.arguments(export.params)))
+        return Prepared(known.index(export), export.params, export.result)
+
+    def failed(self, error: Exception, seconds: float) -> Failed:
+        """Say that a call failed; a guest that is good for nothing leaves at once."""
+        ended = self.instance.failed
+        if ended:
+            self.instance.close()
+        if not isinstance(error, OnecopyError):
+            log.error("a host function failed", exc_info=error)
+            error = GuestTrapped(f"a host function failed: {error!r}")
+        return Failed(type(error).__name__, str(error)[:4000], seconds, self.logs(), ended)
+
+
+class Service:
+    """Opens guests and calls them."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._progress = worker.progress
+        self._residents: dict[int, Resident] = {}
+        self._does: dict[type, Callable[[Any, list[int]], Message]] = {
+            OpenGuest: self._open,
+            Prepare: self._prepare,
+            OpenWindow: self._open_window,
+            CloseWindow: self._close_window,
+            CloseGuest: self._close,
+        }
+
+    def handle(self, message: Any, fds: list[int]) -> Message:
+        """Do what a message says."""
+        try:
+            return self._does[type(message)](message, fds)
+        finally:
+            wire.close_all(fds)
+
+    def call(self, data: bytes) -> bytes:
+        """Serve a call in its own form; see `messages.Call`."""
+        _, function, guest, seconds = Call.REQUEST.unpack_from(data)
+        resident = self._residents.get(guest)
+        if resident is None:
+            return messages.encode(Failed.of(_gone()))
+        export, cells = resident.functions[function]
+        arguments = cells.unpack_from(data, Call.REQUEST.size)
+        self._worker.keep_time()
+        self._progress.begin(resident.culprit, seconds)
+        start = perf_counter()
+        try:
+            value = resident.instance.invoke(export, *arguments, seconds=seconds)
+        except Exception as error:
+            return messages.encode(resident.failed(error, perf_counter() - start))
+        finally:
+            self._progress.end()
+        return _answer(value, perf_counter() - start, resident.logs())
+
+    def _open(self, message: OpenGuest, fds: list[int]) -> Message:
+        self._worker.keep_time()
+        self._progress.begin(culprit(message.digest), open_seconds(message))
+        start = perf_counter()
+        try:
+            resident = Resident(message, self._worker.module(message.digest))
+            try:
+                resident.start(message, fds)
+            except Exception as error:
+                resident.instance.close()
+                return resident.failed(error, perf_counter() - start)
+        finally:
+            self._progress.end()
+        self._residents[message.guest] = resident
+        return Returned(None, perf_counter() - start, resident.logs())
+
+    def _prepare(self, message: Prepare, _fds: list[int]) -> Message:
+        return self._resident(message.guest).prepare(message.name)
+
+    def _open_window(self, message: OpenWindow, fds: list[int]) -> Message:
+        resident = self._resident(message.guest)
+        resident.instance.open_window(message.name, source_of(message.source, fds[0]))
+        return Done()
+
+    def _close_window(self, message: CloseWindow, _fds: list[int]) -> Message:
+        instance = self._resident(message.guest).instance
+        if message.name not in instance.windows:
+            raise InvalidArgument(f"this guest has no window {message.name!r}")
+        instance.close_window(message.name)
+        return Done()
+
+    def _close(self, message: CloseGuest, _fds: list[int]) -> Message:
+        resident = self._residents.pop(message.guest, None)
+        if resident is not None:
+            resident.instance.close()
+        return Done()
+
+    def _resident(self, guest: int) -> Resident:
+        resident = self._residents.get(guest)
+        if resident is None:
+            raise _gone()
+        return resident
+
+
+def open_seconds(message: OpenGuest) -> float:
+    """Return how long it may take to open a guest: to instantiate it, and two calls."""
+    return _INSTANTIATE_SECONDS + 2 * message.seconds
+
+
+def _gone() -> GuestError:
+    return GuestError("this guest was closed; make a new one")
+
+
+def _answer(value: float | None, seconds: float, logs: tuple[tuple[int, str], ...]) -> bytes:
+    if logs:
+        return messages.encode(Returned(value, seconds, logs))
+    if value is None:
+        return Call.ANSWER.pack(CALL_KIND, Call.NOTHING, seconds)
+    if isinstance(value, int):
+        return Call.ANSWER_INT.pack(CALL_KIND, Call.INTEGER, seconds, value)
+    return Call.ANSWER_FLOAT.pack(CALL_KIND, Call.FLOAT, seconds, value)
+
+
+def fields_of(source: Source) -> Fields:
+    """Return what describes a source, but for its descriptor."""
+    return (
+        *(source.offset, source.lead, source.nbytes, source.dtype),
+        *(source.shape, source.strides, source.writable, source.copied),
+    )
+
+
+def source_of(fields: Fields, fd: int) -> Source:
+    """Return the source again, with a descriptor of its segment."""
+    return Source(fd, *fields)

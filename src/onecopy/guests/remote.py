@@ -1,0 +1,330 @@
+"""The engine's side of one worker process: starting it, asking it, noticing its end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from onecopy.errors import InvalidArgument, WorkerLost
+from onecopy.guests import messages, progress
+from onecopy.guests.messages import Failed, Started
+from onecopy.guests.progress import Progress
+from onecopy.guests.worker import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.messages import Message
+    from onecopy.guests.module import Module
+
+log = logging.getLogger("onecopy.guests")
+
+PATIENCE: Final = 60.0
+"""Seconds that a request may take for which nothing else was said."""
+_SLICE: Final = 0.05
+_MODULES: Final = 128
+_ROOM: Final = 1 << 18
+_TIMEVAL: Final = struct.Struct("@ll")
+_FINISH_SECONDS: Final = 5.0
+_GONE: Final = {errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN}
+# Somebody else ended it, or a window's segment was cut short.
+_NOT_ITS_FAULT: Final = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGBUS}
+_INHERITED: Final = ("LD_LIBRARY_PATH",)
+_ENVIRONMENT: Final = {
+    # Threads of libraries would be idle in a worker, and cost memory.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    "LC_ALL": "C.UTF-8",
+}
+
+
+class WorkerProcess:
+    """One process, from its start to its end; a pool replaces it by another.
+
+    Usable from several threads: requests take turns. Its starting thread must outlive it.
+    """
+
+    def __init__(self, index: int, services: tuple[str, ...]) -> None:
+        self.index = index
+        self.tenant: str | None = None
+        """Whose guests live here; None until there are some. It never changes after that."""
+        self.guests = 0
+        """How many were placed here."""
+        self.abandoned: list[int] = []
+        """Guests that nobody has any more, to be closed."""
+        self.unfiltered = ""
+        """Why its system calls are not filtered, if they are not."""
+        self.reason = ""
+        """Why it was killed, if it was; then how it ended."""
+        self.alive = True
+        self.blamed = False
+        """Whether what it was doing at its end is to blame for it."""
+        self._services = services
+        self._turn = threading.Lock()
+        self._state = threading.Lock()
+        self._finished = threading.Event()
+        self._starter = threading.get_ident()
+        self._number = 0
+        self._buffer = memoryview(bytearray(_ROOM))
+        self._modules: dict[str, None] = {}
+        self._decoders: dict[type, messages.Decoder] = {}
+        self._callbacks: list[Callable[[WorkerProcess], object]] = []
+        self._turn.acquire()  # until it serves: requests wait for that
+        self.serves = False
+        self._start()
+
+    def __repr__(self) -> str:
+        return f"<WorkerProcess {self.index}, pid {self.pid}{'' if self.alive else ', ended'}>"
+
+    def fileno(self) -> int:
+        """The socket; readable when it is ready, before the first request."""
+        return self._sock.fileno()
+
+    def _start(self) -> None:
+        page = progress.new_page()
+        self.progress = Progress(page)
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Waits end by themselves now and then, to look at the clock: cheaper than a poll before.
+        wait = _TIMEVAL.pack(0, int(_SLICE * 1e6))
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+        self._errors, errors = os.pipe()
+        os.set_blocking(self._errors, False)
+        engine = os.pidfd_open(os.getpid())
+        config = Config(theirs.fileno(), page, engine, os.getpid(), self._services)
+        try:
+            self._process = subprocess.Popen(
+                command(config),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=(theirs.fileno(), page, engine),
+                start_new_session=True,
+                cwd="/",
+                env=environment(),
+            )
+        finally:
+            theirs.close()
+            for fd in (page, errors, engine):
+                os.close(fd)
+        self.pid = self._process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        self.started = time.monotonic()
+
+    def await_ready(self) -> None:
+        """Return once it serves; for its starting thread.
+
+        Raises:
+            WorkerLost: it ended instead.
+        """
+        answer = self._await(0, PATIENCE)
+        self.unfiltered = messages.Decoder(Started)(answer).unfiltered
+        self.serves = True
+        self._turn.release()
+
+    def request(
+        self, message: Message, fds: tuple[int, ...] = (), timeout: float | None = None
+    ) -> Any:
+        """Send a message and return what answers it; the error that it carries is raised.
+
+        Raises:
+            WorkerLost: the worker ended; or it did not answer in `timeout` seconds, and was ended.
+        """
+        reply = self.decode(self.exchange(messages.encode(message), fds, timeout), message.answer)
+        if isinstance(reply, Failed):
+            raise reply.to_error()
+        return reply
+
+    def decode(self, answer: memoryview | bytes, kind: Any) -> Any:
+        """Parse an answer: of a class, or `Failed`."""
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
+        return decoder(answer)
+
+    def exchange(
+        self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None
+    ) -> bytes:
+        """Send a request as it is, and return the answer as it is."""
+        with self._turn:
+            number = self._send(data, fds)
+            return self._await(number, PATIENCE if timeout is None else timeout)
+
+    def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
+        """Send a message that gets no answer."""
+        if message.answer is not None:
+            raise InvalidArgument(f"{type(message).__name__} is answered: use request()")
+        with self._turn:
+            self._send(messages.encode(message), fds)
+
+    def _send(self, data: bytes, fds: tuple[int, ...]) -> int:
+        self._number = number = self._number % 0xFFFFFFFF + 1
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                messages.send(self._sock, messages.number(number), data, fds)
+                return number
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    self.kill("it took no messages")
+            except OSError as error:
+                if error.errno in _GONE:
+                    raise self.lost() from None
+                raise
+
+    def _await(self, number: int, seconds: float) -> bytes:
+        end = 0.0
+        while True:
+            try:
+                count = self._sock.recv_into(self._buffer)
+            except BlockingIOError:
+                end = end or time.monotonic() + seconds - _SLICE
+                if time.monotonic() > end:
+                    self.kill(f"it did not answer within {seconds:g} s", fault=True)
+                    end += PATIENCE
+                continue
+            except ConnectionError:
+                raise self.lost() from None
+            if not count:
+                raise self.lost()
+            head = int.from_bytes(self._buffer[: messages.NUMBER_NBYTES], "little")
+            if head == number:
+                return bytes(self._buffer[messages.NUMBER_NBYTES : count])
+            # The answer to a request whose caller was interrupted and has left.
+
+    def ensure(self, module: Module) -> None:
+        """Give it a module, unless it has it.
+
+        Raises:
+            InvalidModule: the module cannot be a guest.
+        """
+        if module.digest not in self._modules:
+            fd = messages.memfd(module.native)
+            try:
+                self.request(messages.Load(module.digest), (fd,))
+            finally:
+                os.close(fd)
+        # The order is that of their last uses.
+        self._modules.pop(module.digest, None)
+        self._modules[module.digest] = None
+        if len(self._modules) > _MODULES:
+            oldest = next(iter(self._modules))
+            del self._modules[oldest]
+            self.request(messages.Forget(oldest))
+
+    def on_lost(self, callback: Callable[[WorkerProcess], object]) -> None:
+        """Call back when it has ended, from the watchdog's thread; now, if it has already."""
+        with self._state:
+            if self.alive:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def kill(self, reason: str, *, fault: bool = False) -> None:
+        """End it; what waits for it gets `WorkerLost`.
+
+        `fault` says that whatever it does right now is to blame.
+        """
+        with self._state:
+            if self.alive:
+                self.blamed = self.blamed or fault
+                self.reason = self.reason or reason
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def finish(self, tell: Callable[[WorkerProcess], object]) -> None:
+        """Clean up after its end, which is awaited; from its starting thread only.
+
+        `tell` is called before those who wait for the worker hear of it.
+        """
+        status = self._process.wait()
+        with self._state:
+            if not self.alive:
+                return
+            self.blamed = self.blamed or status not in _NOT_ITS_FAULT
+            self.reason = self.reason or f"{_ending(status)}{self._last_words()}"
+            self.alive = False
+            callbacks, self._callbacks = self._callbacks, []
+        tell(self)
+        self._finished.set()
+        if not self.serves:
+            self._turn.release()
+        with self._turn:
+            self._close()
+        for callback in callbacks:
+            try:
+                callback(self)
+            except Exception:
+                log.exception("a callback for a lost worker failed")
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(BlockingIOError):
+            text = os.read(self._errors, _ROOM).decode(errors="replace").strip()
+            return f", saying {text[-1000:]!r}" if text else ""
+        return ""
+
+    def _close(self) -> None:
+        self._sock.close()
+        os.close(self.pidfd)
+        os.close(self._errors)
+
+    def forsake(self) -> None:
+        """Drop it in a forked child, whose parent goes on with it."""
+        self._turn, self._state = threading.Lock(), threading.Lock()
+        self._process.returncode = 0  # it is no child of this process: nothing to wait for
+        if self.alive:
+            self.alive = False
+            self.reason = "it belongs to the process that this one was forked from"
+            self._finished.set()
+            self._close()
+
+    def lost(self) -> WorkerLost:
+        """Return the error for its end."""
+        if threading.get_ident() != self._starter:  # which is the one that says how it ended
+            self._finished.wait(_FINISH_SECONDS)
+        return WorkerLost(
+            f"worker {self.index} (pid {self.pid}) is gone: {self.reason or 'it ended'}; "
+            "open the guest again"
+        )
+
+    def memory(self) -> int:
+        """Return how much memory it has for itself, in bytes: windows are not counted."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * mmap.PAGESIZE
+
+
+def command(config: Config) -> list[str]:
+    """Return the command line of a worker; it needs `environment()`."""
+    # -S: the site module would look at every installed package; the path is handed over whole.
+    text = msgspec.json.encode(config).decode()
+    return [sys.executable, "-S", "-s", "-B", "-m", "onecopy.guests.worker", text]
+
+
+def environment() -> dict[str, str]:
+    """Return a worker's environment: where modules are, and nothing of the engine's secrets."""
+    path = [str(Path(__file__).parents[2]), *(str(Path(each).absolute()) for each in sys.path)]
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**kept, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _ending(status: int) -> str:
+    if status < 0:
+        return f"it was ended by {signal.Signals(-status).name}"
+    return f"it ended with status {status}"
