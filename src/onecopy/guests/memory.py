@@ -136,7 +136,7 @@ class LinearMemory:
 
     def write(self, address: int, data: bytes | memoryview) -> None:
         """Copy bytes into the guest."""
-        self.view(address, len(data))[:] = data
+        ctypes.memmove(self.pointer(address, len(data)), bytes(data), len(data))
 
 
 def _round_up(nbytes: int, unit: int) -> int:
