@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from onecopy.guests.grammar import Grammars
 from onecopy.guests.module import compile_module
 from onecopy.guests.outcome import Choose, Fork, Mask, Splice, Stop
 from onecopy.guests.vocabulary import Vocabulary
+from tests.conftest import open_files
 from tests.guests.tokenizers_of import byte_level
 
 EPOCHS = 2000
@@ -141,8 +143,8 @@ def test_masks_equal_the_native_engines(make, grammars):
 )
 def test_outcomes_are_values(make, words, outcome):
     controller = make(ANSWERS, answer(*words))
-    controller.init_prompt([7, 8, 9], seconds=5)
-    assert controller.step([], EPOCHS) == outcome
+    controller.init_prompt([7, 8], seconds=5)
+    assert controller.step([10, 11, 12], EPOCHS) == outcome
 
 
 def test_without_a_mask_every_token_may_come_and_none_beyond_the_vocabulary(make):
@@ -236,3 +238,110 @@ def test_tokens_outside_the_vocabulary_are_refused(make):
     controller.init_prompt([], seconds=5)
     with pytest.raises(InvalidArgument, match="1000"):
         controller.step([-1], EPOCHS)
+
+
+COUNTER = """
+#include "onecopy.h"
+static uint32_t told;
+OC_EXPORT int mid_process(void) {
+    struct oc_control *control = oc_control();
+    for (uint32_t i = 0; i < control->token_count; i++) told = told * 3 + control->tokens[i];
+    return oc_choose((told + 100 * control->branch) % 1000);
+}
+"""
+
+
+def test_a_rollback_restores_memory_and_a_splice_does_not(make):
+    controller = make(COUNTER)
+    controller.init_prompt([], seconds=5)
+    controller.keep(4)
+    for token in (1, 2, 3):
+        controller.step([token], EPOCHS)
+    controller.rollback(2)
+    assert (controller.tokens, controller.steps) == (1, 1)
+    assert controller.step([5], EPOCHS) == Choose(1 * 3 + 5)
+
+
+def test_tokens_that_stay_are_told_again_with_the_next(make):
+    controller = make(COUNTER)
+    controller.init_prompt([], seconds=5)
+    controller.keep(4)
+    controller.step([1, 2, 3], EPOCHS)
+    controller.rollback(1)
+    assert (controller.tokens, controller.pending) == (2, (1, 2))
+    controller.rollback(1)
+    assert (controller.tokens, controller.pending) == (1, (1,))
+    assert controller.step([4], EPOCHS) == Choose(1 * 3 + 4)
+
+
+def test_a_rollback_beyond_what_is_kept_or_into_the_prompt_is_refused(make):
+    controller = make(COUNTER)
+    controller.init_prompt([1, 2], seconds=5)
+    controller.step([3], EPOCHS)
+    with pytest.raises(InvalidArgument, match="keep"):
+        controller.rollback(1)
+    controller.keep(8)
+    controller.step([4], EPOCHS)
+    with pytest.raises(InvalidArgument, match="keep"):
+        controller.rollback(2)
+    with pytest.raises(InvalidArgument, match="prompt"):
+        controller.rollback(3)
+    controller.rollback(1)
+    assert controller.step([4], EPOCHS) == Choose(3 * 3 + 4)
+
+
+def test_branches_go_their_own_ways_from_the_same_state(make, vocabulary):
+    controller = make(COUNTER)
+    controller.init_prompt([], seconds=5)
+    controller.step([7], EPOCHS)
+    branches = controller.fork(3)
+    assert branches[0] is controller
+    assert [each.step([i], EPOCHS) for i, each in enumerate(branches)] == [
+        Choose(21),
+        Choose(21 + 1 + 100),
+        Choose(21 + 2 + 200),
+    ]
+    for each in branches[1:]:
+        each.close()
+
+
+def test_a_branch_outlives_the_controller_that_it_left(make):
+    controller = make(VETO, json.dumps(SCHEMA).encode())
+    controller.init_prompt([], seconds=5)
+    expected = row_of(controller.step([], EPOCHS))
+    with controller.fork(2)[1] as branch:
+        controller.close()
+        assert row_of(branch.step([], EPOCHS)) == expected
+
+
+def test_many_forks_leave_no_descriptor_and_no_map_behind(make):
+    controller = make(COUNTER)
+    controller.init_prompt([], seconds=5)
+
+    def once():
+        controller.settle(spare=2)
+        for each in controller.fork(4)[1:]:
+            each.step([], EPOCHS)
+            each.close()
+        controller.settle()
+
+    once()
+    before = (open_files(), len(Path("/proc/self/maps").read_text().splitlines()))
+    for _ in range(50):
+        once()
+    after = (open_files(), len(Path("/proc/self/maps").read_text().splitlines()))
+    assert after[0] == before[0]
+    assert after[1] < before[1] + 50  # the heap may grow
+
+
+def test_writes_to_the_vocabulary_are_dropped_when_the_controller_settles(make, vocabulary):
+    controller = make(
+        '#include "onecopy.h"\nOC_EXPORT int mid_process(void) {'
+        '    uint32_t *words = oc_data(oc_window("vocab"));'
+        "    uint32_t was = words[1]; words[1] = 7; return oc_choose(was == 1000); }"
+    )
+    controller.init_prompt([], seconds=5)
+    for _ in range(3):
+        assert controller.step([], EPOCHS) == Choose(1)
+        controller.settle()
+    assert vocabulary.token(5)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import gc
 import logging
 import os
@@ -9,11 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from onecopy import GuestError, GuestTimeout, GuestTrapped, WorkerLost
+import onecopy
+from onecopy import GuestError, GuestTimeout, GuestTrapped, WindowRefused, WorkerLost
 from onecopy.errors import InvalidArgument
 from onecopy.guests.handle import Guest
 from onecopy.guests.pool import Pool
-from onecopy.guests.source import Source
+from tests.guests.segment import Segment
 from tests.guests.waiting import eventually
 
 GUEST = """
@@ -50,16 +50,9 @@ def guest(pool: Pool, wat: Callable[[str], bytes]) -> Iterator[Guest]:
 
 
 @pytest.fixture
-def segment() -> Iterator[int]:
-    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, 4096)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-    yield fd
-    os.close(fd)
-
-
-def source(fd: int, writable: bool) -> Source:
-    return Source(fd, 0, 0, 4096, "U8", (4096,), (1,), writable)
+def segment() -> Iterator[Segment]:
+    with Segment(4096) as segment:
+        yield segment
 
 
 def test_numbers_go_in_and_out(guest: Guest) -> None:
@@ -105,30 +98,30 @@ def test_what_it_logs_is_kept_and_logged(guest: Guest, caplog: pytest.LogCapture
     assert caplog.messages == [f"{guest.name}: 'hello'"]
 
 
-def test_a_writable_window_shows_what_both_sides_write(guest: Guest, segment: int) -> None:
-    guest.open_window("w", source(segment, writable=True))
-    os.pwrite(segment, b"\7\0\0\0", 0)
+def test_a_writable_window_shows_what_both_sides_write(guest: Guest, segment: Segment) -> None:
+    guest.open_window("w", segment.writable)
+    os.pwrite(segment.fd, b"\7\0\0\0", 0)
     assert guest.call("read") == 7
     guest.call("write", 8)
-    assert os.pread(segment, 4, 0) == b"\x08\0\0\0"
+    assert os.pread(segment.fd, 4, 0) == b"\x08\0\0\0"
 
 
-def test_what_it_writes_to_a_read_only_window_is_dropped(guest: Guest, segment: int) -> None:
-    guest.open_window("w", source(segment, writable=False))
+def test_what_it_writes_to_a_read_only_window_is_dropped(guest: Guest, segment: Segment) -> None:
+    guest.open_window("w", segment.readable)
     guest.call("write", 8)
-    assert os.pread(segment, 4, 0) == bytes(4)
+    assert os.pread(segment.fd, 4, 0) == bytes(4)
     assert guest.call("read") == 0
 
 
 def test_windows_may_be_given_at_the_start_replaced_and_closed(
-    pool: Pool, wat: Callable[[str], bytes], segment: int
+    pool: Pool, wat: Callable[[str], bytes], segment: Segment
 ) -> None:
-    os.pwrite(segment, b"\7\0\0\0", 0)
-    with Guest(wat(GUEST), {"w": source(segment, writable=False)}, pool=pool) as guest:
+    os.pwrite(segment.fd, b"\7\0\0\0", 0)
+    with Guest(wat(GUEST), {"w": segment.readable}, pool=pool) as guest:
         assert guest.call("read") == 7
-        guest.open_window("w", source(segment, writable=True), "rw")
+        guest.open_window("w", segment.writable, "rw")
         guest.call("write", 9)
-        assert os.pread(segment, 1, 0) == b"\x09"
+        assert os.pread(segment.fd, 1, 0) == b"\x09"
         guest.close_window("w")
         with pytest.raises(InvalidArgument, match="no window 'w'"):
             guest.close_window("w")
@@ -222,3 +215,29 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_it_shares_an_entry_of_a_store(guest: Guest, store: onecopy.Store) -> None:
+    import torch
+
+    store.save("w", torch.full((1024,), 7, dtype=torch.int32), mutable=True, align=4096)
+    shared = store.load("w")
+    guest.open_window("w", shared, "rw")
+    assert guest.call("read") == 7
+    guest.call("write", 8)
+    assert shared[0] == 8
+    guest.open_window("w", store.ref("w"), "rw")
+    shared[0] = 9
+    assert guest.call("read") == 9
+    with pytest.raises(WindowRefused, match="copy=True"):
+        guest.open_window("w", torch.zeros(1024))
+    assert guest.call("read") == 9
+
+
+def test_a_copy_is_its_own(pool: Pool, wat: Callable[[str], bytes]) -> None:
+    import torch
+
+    heap = torch.full((1024,), 7, dtype=torch.int32)
+    with Guest(wat(GUEST), {"w": heap}, pool=pool, copy=True) as guest:
+        heap[0] = 8
+        assert guest.call("read") == 7

@@ -30,12 +30,15 @@ def test_a_splice_edits_the_text_and_tells_the_guest_of_the_new_tokens() -> None
     assert history.calls == [(2, 3), (7, 8)]
 
 
-def test_a_guest_cannot_take_the_prompt_back() -> None:
+def test_a_guest_cannot_take_back_more_than_there_is() -> None:
     history = History([1, 2])
     history.append([3])
-    with pytest.raises(InvalidArgument, match="takes 2 tokens back"):
-        history.splice(2, [9])
+    with pytest.raises(InvalidArgument, match="takes 4 tokens back"):
+        history.splice(4, [9])
     assert history.tokens == [1, 2, 3]
+    history.splice(3, [9])
+    assert history.tokens == [9]
+    assert history.prompt == (1, 2)
 
 
 def test_a_rollback_forgets_what_the_guest_has_not_heard_before_what_it_has() -> None:
@@ -87,12 +90,14 @@ def test_a_rollback_over_a_fork_stays_on_its_branch() -> None:
     assert history.calls == [(1,), Branch(0, 2)]
 
 
-def test_a_call_that_nobody_heard_is_pending_again() -> None:
+def test_a_call_that_was_not_answered_is_pending_again_when_the_guest_is_lost() -> None:
     history = History([])
     history.append([1])
     history.told()
     history.append([2])
-    history.untold()
+    history.lost()
+    assert (history.calls, history.pending) == ([], [1, 2])
+    history.lost()
     assert (history.calls, history.pending) == ([], [1, 2])
 
 

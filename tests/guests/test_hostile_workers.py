@@ -20,14 +20,14 @@ from onecopy import (
     GuestTimeout,
     GuestTrapped,
     InvalidModule,
+    WindowRefused,
     WorkerLost,
 )
 from onecopy.guests.handle import Guest
 from onecopy.guests.module import Module
 from onecopy.guests.pool import Pool
-from onecopy.guests.source import Source
-from onecopy.segments import region
 from tests.guests.probing import WITH_PROBE, Tell, probe
+from tests.guests.segment import Segment, Shown
 from tests.guests.waiting import eventually
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -79,10 +79,10 @@ def guest(pool: Pool, wasm: Callable[[str], bytes]) -> Iterator[Make]:
         each.close()
 
 
-def memory_window(nbytes: int, writable: bool = False) -> Source:
-    fd = region.create("test", nbytes)
-    region.seal(fd, mutable=True)
-    return Source(fd, 0, 0, nbytes, "U8", (nbytes,), (1,), writable)
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    with Segment(64 * MIB) as segment:
+        yield segment
 
 
 def test_an_infinite_loop_is_cut_off(guest: Make) -> None:
@@ -114,25 +114,21 @@ def test_tables_end_at_their_limit(guest: Make) -> None:
 
 
 def test_filling_a_read_only_window_to_exhaust_memory_costs_the_guest(
-    pool: Pool, guest: Make
+    pool: Pool, guest: Make, segment: Segment
 ) -> None:
-    source = memory_window(64 * MIB)
     before = pool.workers[0].memory()
-    attacker = guest("fill_window.c", windows={"data": source})
+    attacker = guest("fill_window.c", windows={"data": segment.readable})
     with pytest.raises(GuestMemoryExceeded, match="read-only windows"):
         for _ in range(2):  # it is counted before the next call
             attacker.call("attack")
-    assert os.pread(source.fd, 4, 0) == bytes(4)
+    assert os.pread(segment.fd, 4, 0) == bytes(4)
     assert pool.workers[0].memory() - before < 16 * MIB
-    source.close()
 
 
-def test_what_fits_the_limit_is_dropped_before_the_next_call(guest: Make) -> None:
-    source = memory_window(MIB)
-    with guest("fill_window.c", windows={"data": source}) as attacker:
+def test_what_fits_the_limit_is_dropped_before_the_next_call(guest: Make, segment: Segment) -> None:
+    with guest("fill_window.c", windows={"data": Shown(segment.fd, MIB, False)}) as attacker:
         attacker.call("attack")
         assert attacker.call("first") == 0
-    source.close()
 
 
 def test_a_trap_in_initialize_is_an_error_of_the_opening(guest: Make) -> None:
@@ -173,24 +169,17 @@ def test_memory_of_a_neighbour_cannot_be_reached(guest: Make) -> None:
         guest("out_of_bounds.c").call("attack")
 
 
-def test_a_closed_window_shows_nothing_of_its_tensor(guest: Make) -> None:
-    source = memory_window(MIB, writable=True)
-    os.pwrite(source.fd, (0x5EC2E75E).to_bytes(4, "little") * 1024, 0)
+def test_a_closed_window_shows_nothing_of_its_tensor(guest: Make, segment: Segment) -> None:
+    os.pwrite(segment.fd, (0x5EC2E75E).to_bytes(4, "little") * 1024, 0)
     attacker = guest("snoop.c")
-    attacker.open_window("data", source, "rw")
+    attacker.open_window("data", Shown(segment.fd, MIB, True), "rw")
     attacker.close_window("data")
     assert attacker.call("attack") == 0
-    source.close()
 
 
-def test_a_window_that_ends_beyond_its_segment_is_refused(guest: Make) -> None:
-    from onecopy import WindowRefused
-
-    source = memory_window(MIB)
-    source.nbytes *= 2
+def test_a_window_that_ends_beyond_its_segment_is_refused(guest: Make, segment: Segment) -> None:
     with pytest.raises(WindowRefused, match="shorter"):
-        guest("fill_window.c", windows={"data": source})
-    source.close()
+        guest("fill_window.c", windows={"data": Shown(segment.fd, 65 * MIB, False)})
 
 
 def test_logging_without_end_is_cut_short(guest: Make) -> None:
@@ -253,14 +242,16 @@ def test_a_worker_that_needs_too_much_is_ended(cache: Path, wasm: Callable[[str]
             neighbour.call("count")
 
 
-def test_a_thousand_guests_leave_nothing_behind(cache: Path, wasm: Callable[[str], bytes]) -> None:
-    source = memory_window(MIB)
+def test_a_thousand_guests_leave_nothing_behind(
+    cache: Path, wasm: Callable[[str], bytes], segment: Segment
+) -> None:
     with Pool(guest_ms=2000, cache=cache, services=WITH_PROBE) as pool:
+        windows = {"data": Shown(segment.fd, MIB, False)}
         module = pool.module(wasm("fill_window.c"))
 
         def cycle(count: int) -> tuple[int, int, int, int]:
             for _ in range(count):
-                with Guest(module, {"data": source}, pool=pool) as guest:
+                with Guest(module, windows, pool=pool) as guest:
                     guest.call("attack")
             worker = pool.workers[0]
             pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0])
@@ -273,7 +264,6 @@ def test_a_thousand_guests_leave_nothing_behind(cache: Path, wasm: Callable[[str
         assert after[1] - before[1] < 16 * MIB
         assert after[2] == before[2]
         assert after[3] <= before[3]
-    source.close()
 
 
 @pytest.mark.parametrize("seed", range(3))

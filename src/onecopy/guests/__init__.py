@@ -13,15 +13,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onecopy.guests.buffers import buffer
+    from onecopy.guests.handle import Guest
+    from onecopy.guests.pool import Pool
     from onecopy.guests.source import Source
     from onecopy.guests.sources import copy_of, part, source_of, sources_of
+    from onecopy.guests.toolchain import build
 
-__all__ = ["Source", "buffer", "copy_of", "part", "source_of", "sources_of"]
+__all__ = [
+    "Guest",
+    "Pool",
+    "Source",
+    "buffer",
+    "build",
+    "copy_of",
+    "part",
+    "source_of",
+    "sources_of",
+]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Guest": "handle",
+    "Pool": "pool",
     "Source": "source",
     "buffer": "buffers",
+    "build": "toolchain",
     "copy_of": "sources",
     "part": "sources",
     "source_of": "sources",

@@ -25,6 +25,7 @@ SIGNATURES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "grammar_new": ((_I, _I, _I), (_I,)),
     "grammar_free": ((_I,), (_I,)),
     "grammar_mask": ((_I, _I), (_I,)),
+    "grammar_step": ((_I, _I), (_I,)),
     "grammar_consume": ((_I, _I, _I), (_I,)),
     "grammar_rollback": ((_I, _I), (_I,)),
     "grammar_accepts": ((_I,), (_I,)),

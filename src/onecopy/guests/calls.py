@@ -12,7 +12,7 @@ from onecopy.guests.guest import Instance
 from onecopy.guests.host import Host
 from onecopy.guests.messages import CALL_KIND, Call, Done, Failed, Message
 from onecopy.guests.progress import culprit
-from onecopy.guests.source import Source
+from onecopy.guests.source import Fields, Source
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ log = logging.getLogger("onecopy.guests")
 _INSTANTIATE_SECONDS: Final = 1.0
 # Of one call: what a guest says beyond that is dropped, and that this happened is said.
 _LOG_CHARACTERS: Final = 32_000
-
-Fields = tuple[int, int, int, str, tuple[int, ...], tuple[int, ...], bool, bool]
-"""A `Source` without its descriptor."""
 
 
 class Returned(Message, frozen=True, gc=False):
@@ -125,7 +122,7 @@ class Resident:
     def start(self, message: OpenGuest, fds: list[int]) -> None:
         """Map the windows, then let the guest initialize itself."""
         for (name, fields), fd in zip(message.windows, fds, strict=True):
-            self.instance.open_window(name, source_of(fields, fd))
+            self.instance.open_window(name, Source.from_fields(fields, fd))
         self.instance.start(message.seconds)
 
     def prepare(self, name: str) -> Prepared:
@@ -210,7 +207,7 @@ class Service:
 
     def _open_window(self, message: OpenWindow, fds: list[int]) -> Message:
         resident = self._resident(message.guest)
-        resident.instance.open_window(message.name, source_of(message.source, fds[0]))
+        resident.instance.open_window(message.name, Source.from_fields(message.source, fds[0]))
         return Done()
 
     def _close_window(self, message: CloseWindow, _fds: list[int]) -> Message:
@@ -250,16 +247,3 @@ def _answer(value: float | None, seconds: float, logs: tuple[tuple[int, str], ..
     if isinstance(value, int):
         return Call.ANSWER_INT.pack(CALL_KIND, Call.INTEGER, seconds, value)
     return Call.ANSWER_FLOAT.pack(CALL_KIND, Call.FLOAT, seconds, value)
-
-
-def fields_of(source: Source) -> Fields:
-    """Return what describes a source, but for its descriptor."""
-    return (
-        *(source.offset, source.lead, source.nbytes, source.dtype),
-        *(source.shape, source.strides, source.writable, source.copied),
-    )
-
-
-def source_of(fields: Fields, fd: int) -> Source:
-    """Return the source again, with a descriptor of its segment."""
-    return Source(fd, *fields)

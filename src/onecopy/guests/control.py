@@ -77,11 +77,17 @@ class ControlPage:
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
-        self._generation = 0
+        self.generation = 0
+        """Counts the changes of the table of windows."""
+
+    def take_layout(self, other: ControlPage, windows: Sequence[Described]) -> None:
+        """Describe the windows under the number that the other page has."""
+        self.generation = other.generation - 1
+        self.describe(windows)
 
     def describe(self, windows: Sequence[Described]) -> None:
         """Write the table of windows; at most `MAX_WINDOWS`."""
-        self._generation += 1
+        self.generation += 1
         for i, each in enumerate(windows):
             _WINDOW.pack_into(
                 self._view,
@@ -94,7 +100,7 @@ class ControlPage:
                 *each.strides,
                 *[0] * (MAX_RANK - len(each.strides)),
             )
-        _HEADER.pack_into(self._view, 0, MAGIC, ABI, self._generation, len(windows))
+        _HEADER.pack_into(self._view, 0, MAGIC, ABI, self.generation, len(windows))
 
     def set_vocabulary(self, count: int, eos: int) -> None:
         """Tell how many tokens there are and which one ends a sequence."""

@@ -11,14 +11,19 @@ with Controller(module, vocabulary, config=schema) as controller:
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument, InvalidModule
 from onecopy.guests.controller_host import ControllerHost
+from onecopy.guests.family import Family
 from onecopy.guests.grammar import Grammars
-from onecopy.guests.guest import DEFAULT_MEMORY, Instance
+from onecopy.guests.guest import DEFAULT_MEMORY
 from onecopy.guests.outcome import Checker, Outcome, Splice, Stop
+from onecopy.guests.past import Call, Past, Saved
+from onecopy.guests.snapshots import Snapshots
 from onecopy.guests.variables import Variables
 
 if TYPE_CHECKING:
@@ -58,8 +63,21 @@ class Controller:
         memory_limit: int = DEFAULT_MEMORY,
         windows: Mapping[str, Source] | None = None,
     ) -> None:
-        self.vocabulary = vocabulary
-        self.variables = Variables() if variables is None else variables
+        if variables is None:
+            variables = Variables()
+        grammars = grammars or Grammars(vocabulary)
+        family = Family(module, vocabulary, config, grammars, variables, memory_limit)
+        self._assemble(family, Past())
+        try:
+            self._open_windows(windows or {})
+            self._mid = self._life_cycle("mid_process")
+        except BaseException:
+            self.close()
+            raise
+
+    def _assemble(self, family: Family, past: Past) -> None:
+        self.vocabulary = family.vocabulary
+        self.variables = family.variables
         self.seconds = 0.0
         """Time spent in the guest and in what it called."""
         self.tokens = 0
@@ -68,26 +86,27 @@ class Controller:
         """How many calls of `mid_process` have returned."""
         self.branch = 0
         """Which branch of its last fork it is."""
+        self.pending: tuple[int, ...] = ()
+        """Tokens that a rollback left to be told, before those of the next step."""
+        self._prompt = 0
         self._failed = False
-        grammars = grammars or Grammars(vocabulary)
-        self._host = ControllerHost(config, grammars, self.variables, vocabulary.size)
-        self.instance = Instance(module, self._host, memory_limit)
-        try:
-            self._open_windows(windows or {})
-            self._mid = self._life_cycle("mid_process")
-        except BaseException:
-            self.close()
-            raise
-        self._checker = Checker(self.instance, self._host, vocabulary.size)
+        self._closed = False
+        self._past = past
+        self._saved: Saved | None = None
+        self._family = family
+        self._sources: dict[str, Source] = {}
+        self.instance = instance = family.join()
+        self._host = cast(ControllerHost, instance.host)
+        self._snapshots = Snapshots(instance)
+        self._checker = Checker(instance, self._host, self.vocabulary.size)
+        instance.control.set_vocabulary(self.vocabulary.size, self.vocabulary.eos)
 
     def _open_windows(self, windows: Mapping[str, Source]) -> None:
-        self.instance.control.set_vocabulary(self.vocabulary.size, self.vocabulary.eos)
-        table = self.vocabulary.window_source()
-        try:
-            for name, source in {"vocab": table, **windows}.items():
-                self.instance.open_window(name, source)
-        finally:
-            table.close()
+        self._sources["vocab"] = self.vocabulary.window_source()
+        for name, source in windows.items():
+            self._sources[name] = _own(source)
+        for name, source in self._sources.items():
+            self.instance.open_window(name, source)
 
     def _life_cycle(self, name: str) -> Export:
         if name not in self.instance.functions():
@@ -108,12 +127,13 @@ class Controller:
             seconds: for all of it, grammars that it compiles included.
 
         Returns:
-            None, a `Splice` of the prompt, or `Stop`.
+            None, a `Splice` that appends to the prompt, or `Stop`.
         """
         self._check_tokens(tokens)
         self.instance.start(seconds)
+        self.tokens = self._prompt = len(tokens)
+        self._saved = None
         if "init_prompt" not in self.instance.functions():
-            self.tokens = len(tokens)
             return None
         export = self._life_cycle("init_prompt")
         self._begin(tokens)
@@ -132,16 +152,23 @@ class Controller:
     def step(self, tokens: Sequence[int], epochs: int) -> Outcome:
         """Give the guest what was appended since its last call; return how to go on.
 
-        `ticker.running()` must be on; `instance.charge()` is the caller's, when there is time.
+        `ticker.running()` must be on; call `settle()` between steps, when there is time.
 
         Args:
-            tokens: may be none: the first time, and after a fork.
+            tokens: may be none: the first time, and after a fork. After a `Splice` they are its
+                tokens.
             epochs: how many it may take (`engine.ticks`).
 
         Raises:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded, GuestMisbehaved: it failed.
         """
         self._check_tokens(tokens)
+        if self.pending:
+            tokens = [*self.pending, *tokens]
+        if self._past.reach:
+            self._remember(tokens)
+        self.tokens += len(tokens) - len(self.pending)
+        self.pending = ()
         self._begin(tokens)
         started = time.perf_counter()
         try:
@@ -154,22 +181,129 @@ class Controller:
             raise self._misbehaved("mid_process returned without a result; oc_allow sets one")
         return outcome
 
+    def settle(self, spare: int = 0) -> None:
+        """Do what a step need not wait for: call it between steps, when there is time.
+
+        What the guest wrote to read-only windows is dropped, its state is saved if rollback may
+        want it, and `spare` instances wait for forks.
+
+        Raises:
+            GuestMemoryExceeded: it wrote more to read-only windows than it has memory left.
+        """
+        self.instance.charge()
+        self._family.prepare(spare)
+        if self._past.reach and self._saved is None:
+            self._saved = self._save()
+
+    def keep(self, tokens: int) -> None:
+        """From now on, keep what it takes to roll back up to `tokens` tokens; 0 to begin with."""
+        self._past.reach = tokens
+        if not tokens:
+            self._past.clear()
+            self._saved = None
+
+    def rollback(self, tokens: int) -> None:
+        """Go back to before the last `tokens` tokens: memory, globals and grammars.
+
+        If the guest was told of some of them together with some that stay, those that stay are
+        `pending`: the next step tells them again. Shared variables and writable windows stay as
+        they are, and so does what a guest took back itself by a splice.
+
+        Raises:
+            InvalidArgument: more than `keep` provides for, or more than follow the prompt.
+        """
+        self._check_alive()
+        if not 0 <= tokens <= self.tokens - self._prompt:
+            raise InvalidArgument(
+                f"a rollback of {tokens} tokens: {self.tokens - self._prompt} follow the prompt"
+            )
+        position = self.tokens - tokens
+        told = self.tokens - len(self.pending)
+        if position >= told:
+            self.pending = self.pending[: position - told]
+        else:
+            call = self._past.back(position)
+            self._restore(call.saved)
+            self.steps = call.steps
+            self.pending = call.tokens[: position - call.position]
+        self.tokens = position
+
+    def fork(self, branches: int, windows: Sequence[Mapping[str, Source]] = ()) -> list[Controller]:
+        """Go on as several: return this controller, which is branch 0, and `branches - 1` new ones.
+
+        Args:
+            branches: how many there are then, this one included.
+            windows: for each new branch, sources in the place of this one's, by name: of the same
+                size. Other windows show the same.
+        """
+        self._check_alive()
+        saved = self._saved or self._save()
+        others: list[Controller] = []
+        try:
+            for number in range(1, branches):
+                replaced = windows[number - 1] if windows else {}
+                others.append(self._branch_off(number, saved, replaced))
+        except BaseException:
+            for each in others:
+                each.close()
+            raise
+        self.branch = 0
+        return [self, *others]
+
+    def _branch_off(self, number: int, saved: Saved, windows: Mapping[str, Source]) -> Controller:
+        other = object.__new__(Controller)
+        other._assemble(self._family, self._past.copy())
+        try:
+            for name, source in {**self._sources, **windows}.items():
+                other._sources[name] = _own(source)
+            other.instance.take_layout(self.instance, other._sources)
+            other._mid = other._life_cycle("mid_process")
+            other._restore(saved)
+        except BaseException:
+            other.close()
+            raise
+        other.branch = number
+        other.tokens, other.steps, other.pending = self.tokens, self.steps, self.pending
+        other._prompt = self._prompt
+        return other
+
+    def _remember(self, tokens: Sequence[int]) -> None:
+        position = self.tokens - len(self.pending)
+        saved = self._saved or self._save()
+        self._past.add(Call(position, tuple(tokens), self.steps, saved))
+        self._saved = None
+
+    def _save(self) -> Saved:
+        last = self._past.last()
+        state = self._snapshots.save(last.state if last else None)
+        return Saved(state, self._host.save_grammars())
+
+    def _restore(self, saved: Saved) -> None:
+        self._snapshots.restore(saved.state)
+        self._host.restore_grammars(saved.grammars)
+        self._saved = saved
+
+    def _check_alive(self) -> None:
+        if self.failed:
+            raise GuestError("this controller failed, and is not called again; open a new one")
+
     def _check_tokens(self, tokens: Sequence[int]) -> None:
         if self._failed:
-            raise GuestError("this controller failed, and is not called again; open a new one")
+            self._check_alive()
         if tokens and not 0 <= min(tokens) <= max(tokens) < self.vocabulary.size:
             raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
 
     def _begin(self, tokens: Sequence[int]) -> None:
         self._host.tokens = tokens
-        self.tokens += len(tokens)
         self.instance.control.begin(self.steps, self.branch, tokens)
 
     def _finish(self, code: Any, name: str) -> Outcome | None:
         if code:
             raise self._misbehaved(f"{name} returned {code}, and not 0: it says it failed")
         try:
-            outcome = self._checker.check(self.instance.control.result(), self.tokens)
+            outcome = self._checker.check(
+                self.instance.control.result(), self.tokens - self._prompt
+            )
         except GuestMisbehaved:
             self._failed = True
             raise
@@ -193,11 +327,23 @@ class Controller:
 
     def close(self) -> None:
         """Drop the guest; twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self._host.handles.clear()
+        self._past.clear()
         self.instance.close()
+        for source in self._sources.values():
+            source.close()
+        self._family.leave()
 
     def __enter__(self) -> Controller:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _own(source: Source) -> Source:
+    # The caller may close its own, and a fork maps them again.
+    return replace(source, fd=os.dup(source.fd))

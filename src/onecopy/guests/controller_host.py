@@ -21,13 +21,16 @@ from onecopy.guests.variables import MAX_KEY_NBYTES
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from onecopy.guests.grammar import Grammar, Grammars
+    from onecopy.guests.grammar import Grammar, Grammars, Node
     from onecopy.guests.memory import LinearMemory
 
 MAX_GRAMMARS: Final = 16
 MAX_TEXT_NBYTES: Final = 1 << 20
 MAX_TOKENS: Final = 1 << 16
 _KEPT_LINES: Final = 256
+
+SavedGrammars = tuple[tuple[int, "Grammar", "Node"], ...]
+"""Handles, grammars, and where those were."""
 
 Line = tuple[int, str]
 """A line of a guest's log: level as in `logging`, and text."""
@@ -66,6 +69,20 @@ class ControllerHost(Host):
 
     def _keep_line(self, level: int, text: str) -> None:
         self.logs.append((level, text))
+
+    def save_grammars(self) -> SavedGrammars:
+        """Return where the grammars are."""
+        return tuple([(handle, each, each.node) for handle, each in self.handles.items()])
+
+    def restore_grammars(self, saved: SavedGrammars) -> None:
+        """Bring the grammars to where they were, in this guest or the one it branched off."""
+        now, self.handles = self.handles, {}
+        for handle, grammar, node in saved:
+            mine = now.get(handle)
+            if mine is None or not mine.is_like(grammar):
+                mine = grammar.clone()
+            mine.go(node)
+            self.handles[handle] = mine
 
     # -- memory --
 

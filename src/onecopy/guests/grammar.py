@@ -131,20 +131,21 @@ class Grammar:
         """Return tokens that must come next, if there are any."""
         return self._matcher.forced()
 
-    def clone(self, node: Node | None = None) -> Grammar:
-        """Return a copy that goes its own way, from here or from a state that was kept."""
-        copy = Grammar(self._pristine, self._matcher.clone(), self.node)
-        if node is not None:
-            copy.go(node)
-        return copy
+    def clone(self) -> Grammar:
+        """Return a copy that goes its own way from here."""
+        return Grammar(self._pristine, self._matcher.clone(), self.node)
+
+    def is_like(self, other: Grammar) -> bool:
+        """Return whether both are the same grammar, wherever they are in it."""
+        return self._pristine is other._pristine
 
 
 def _common(here: Node, there: Node) -> tuple[Node, list[int]]:
     """Return where two ways part, and the tokens from that place to `there`."""
     ahead = []
     while here is not there:
-        # Two starts are the same state, and the same tokens from there on lead to the same one;
-        # but only shared nodes are recognized: going back further is slower, not wrong.
+        # Nodes are compared by identity: that ways with the same tokens are not recognized as
+        # the same only means to go further back.
         if here[2] > there[2]:
             here = here[0]
         elif there[2] == 0:

@@ -13,16 +13,19 @@ from onecopy.errors import (
     InvalidModule,
 )
 from onecopy.guests import abi
+from onecopy.guests.binary import GLOBAL_PREFIX
 from onecopy.guests.control import ABI, NBYTES, ControlPage
 from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
-from onecopy.guests.memory import LinearMemory, limit_store
+from onecopy.guests.memory import LinearMemory, limit_store, region
 from onecopy.guests.raw import Export, HostFunction, Trapped
 from onecopy.guests.source import Source
 from onecopy.guests.sources import source_of
 from onecopy.guests.window import Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import wasmtime
 
     from onecopy.guests.sources import Access
@@ -223,6 +226,26 @@ class Instance:
         self._check_alive()
         self.windows.close(name)
         self.control.describe(self.windows.described())
+
+    def mutable_globals(self) -> tuple[wasmtime.Store, list[Any]]:
+        """Return the store and the globals that can change, in the module's order."""
+        exports = self._instance.exports(self._store)
+        return self._store, [exports[name] for name in exports if name.startswith(GLOBAL_PREFIX)]
+
+    def host_regions(self) -> list[tuple[int, int]]:
+        """Return addresses and lengths of what is not the guest's own."""
+        mapped = [(each.address, region(each.extent)) for each in self.windows]
+        return [(self._control_at, region(NBYTES)), *mapped, *self.memory.released()]
+
+    def take_layout(self, other: Instance, sources: Mapping[str, Source]) -> None:
+        """Become as large as another instance of the module, with windows at the same addresses.
+
+        Raises:
+            WindowRefused: a source is longer or shorter than the other's.
+        """
+        self.memory.take_layout(other.memory)
+        self.windows.take_layout(other.windows, sources)
+        self.control.take_layout(other.control, self.windows.described())
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error

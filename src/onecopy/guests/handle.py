@@ -8,20 +8,20 @@ import struct
 import threading
 import weakref
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import GuestError, WindowRefused, WorkerLost
+from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
 from onecopy.guests.messages import CALL_KIND, Call
 from onecopy.guests.pool import Pool, default_pool
-from onecopy.guests.source import Source
+from onecopy.guests.sources import source_of, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onecopy.guests.module import Module
     from onecopy.guests.remote import WorkerProcess
+    from onecopy.guests.sources import Access
 
 log = logging.getLogger("onecopy.guests")
 
@@ -100,6 +100,8 @@ class Guest:
         pool.check_open()
         self._copy = copy
         self._functions: dict[str, Function] = {}
+        # What windows show is not to be used for something else meanwhile.
+        self._owners: dict[str, object] = {}
         self._logs: deque[tuple[int, str]] = deque(maxlen=_LOGS)
         self._state = threading.Lock()
         self._failure = ""
@@ -122,7 +124,7 @@ class Guest:
 
     def _open(self, module: Module, config: bytes, limit: int, windows: Mapping[str, Any]) -> None:
         self._worker.ensure(module)
-        sources = {name: self._source(*_window(value)) for name, value in windows.items()}
+        sources = sources_of(windows, copy=self._copy)
         try:
             message = calls.OpenGuest(
                 guest=self._number,
@@ -130,18 +132,14 @@ class Guest:
                 config=config,
                 memory_limit=limit,
                 seconds=self._pool.start_seconds,
-                windows=tuple((name, calls.fields_of(each)) for name, each in sources.items()),
+                windows=tuple((name, each.fields()) for name, each in sources.items()),
             )
             patience = calls.open_seconds(message) + self._pool.grace_seconds
             self._ask(message, tuple(each.fd for each in sources.values()), patience)
+            self._owners = {name: each.owner for name, each in sources.items()}
         finally:
             for each in sources.values():
                 each.close()
-
-    def _source(self, value: Any, access: str) -> Source:
-        if isinstance(value, Source):
-            return replace(value, fd=os.dup(value.fd))
-        raise WindowRefused(f"{type(value).__name__} cannot be a window ({access})")
 
     def __repr__(self) -> str:
         return f"<Guest {self.name} in worker {self._worker.index}{self._failure and ', failed'}>"
@@ -202,7 +200,7 @@ class Guest:
             raise reply.to_error()
         return reply
 
-    def open_window(self, name: str, value: Any, access: str = "r") -> None:
+    def open_window(self, name: str, value: Any, access: Access = "r") -> None:
         """Show the guest a tensor from its next call on; a window of that name is replaced.
 
         Args:
@@ -215,17 +213,15 @@ class Guest:
             WindowRefused: it cannot be mapped as it is; the text says what helps.
         """
         self._check()
-        source = self._source(value, access)
-        try:
-            message = calls.OpenWindow(self._number, name, calls.fields_of(source))
-            self._ask(message, (source.fd,))
-        finally:
-            source.close()
+        with source_of(value, access, copy=self._copy) as source:
+            self._ask(calls.OpenWindow(self._number, name, source.fields()), (source.fd,))
+            self._owners[name] = source.owner
 
     def close_window(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
         self._check()
         self._ask(calls.CloseWindow(self._number, name))
+        self._owners.pop(name, None)
 
     @property
     def logs(self) -> list[tuple[int, str]]:
@@ -263,6 +259,7 @@ class Guest:
         except WorkerLost:
             pass  # it took the guest along
         finally:
+            self._owners.clear()
             self._pool.leave(self._worker)
 
     def __enter__(self) -> Guest:
@@ -270,9 +267,3 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _window(value: Any) -> tuple[Any, str]:
-    if isinstance(value, tuple) and len(value) == 2 and value[1] in ("r", "rw"):
-        return value
-    return value, "r"

@@ -37,6 +37,8 @@ class History:
         """Appended, but not told to the guest yet."""
         self.take_back = 0
         """Tokens that the guest has been told, and that are no longer in the text."""
+        self.hearing = False
+        """Whether the guest was called, and has not answered yet."""
         self._reach = 0
 
     def append(self, tokens: Sequence[int]) -> None:
@@ -51,18 +53,18 @@ class History:
         self.calls.append(call)
         self.pending.clear()
         self.take_back = 0
+        self.hearing = True
         return call
 
     def splice(self, backtrack: int, tokens: Sequence[int]) -> None:
         """Edit the text as the guest wants; the guest is told of the tokens, not of the rest.
 
         Raises:
-            InvalidArgument: it wants back more than there is after the prompt.
+            InvalidArgument: it wants back more than there is.
         """
-        if backtrack > len(self.tokens) - len(self.prompt):
+        if backtrack > len(self.tokens):
             raise InvalidArgument(
-                f"the guest takes {backtrack} tokens back, and there are "
-                f"{len(self.tokens) - len(self.prompt)} after the prompt"
+                f"the guest takes {backtrack} tokens back, and there are {len(self.tokens)}"
             )
         if backtrack:
             del self.tokens[-backtrack:]
@@ -89,9 +91,17 @@ class History:
             del self.pending[-unsent:]
         self._take_back(count - unsent)
 
-    def untold(self) -> None:
-        """Note that nobody heard the last call: what it told is pending again."""
+    def lost(self) -> None:
+        """Note that the guest is gone: what it was told last, without an answer, is pending."""
+        if self.hearing:
+            self.repeat()
+        self.hearing = False
+        self.take_back = 0
+
+    def repeat(self) -> None:
+        """Have the last call made again: its answer was lost."""
         call = self.calls.pop()
+        assert not isinstance(call, Branch)
         self.pending[:0] = call
 
     def _take_back(self, count: int) -> None:

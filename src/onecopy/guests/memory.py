@@ -59,7 +59,7 @@ class LinearMemory:
         Raises:
             WindowRefused: the memory cannot grow by so much.
         """
-        needed = _round_up(max(nbytes, 1), WASM_PAGE)
+        needed = region(nbytes)
         fitting = [each for each in self._free if each[1] >= needed]
         if not fitting:
             return self._grow(needed)
@@ -71,7 +71,7 @@ class LinearMemory:
 
     def release(self, address: int, nbytes: int) -> None:
         """Give a region back; what lies there must be plain memory again."""
-        start, end = address, address + _round_up(max(nbytes, 1), WASM_PAGE)
+        start, end = address, address + region(nbytes)
         for free in list(self._free):
             if free[0] + free[1] == start:
                 start = free[0]
@@ -108,6 +108,13 @@ class LinearMemory:
             raise InvalidModule("the guest's memory moved; windows need an engine of this package")
         return address
 
+    def take_layout(self, other: LinearMemory) -> None:
+        """Become as large as another instance of the module, with the same regions."""
+        self.reserved = other.reserved
+        self._free = list(other._free)
+        self.allow(0)
+        self._memory.grow(self._store, (other.nbytes - self.nbytes) // WASM_PAGE)
+
     def allow(self, more: int) -> None:
         """Set what it may grow to: the guest's limit, and what is the host's (plus `more`)."""
         limit_store(self._store, self._limit + self.reserved + more)
@@ -141,6 +148,11 @@ class LinearMemory:
 
 def _round_up(nbytes: int, unit: int) -> int:
     return -(-nbytes // unit) * unit
+
+
+def region(nbytes: int) -> int:
+    """Return how long a region is that was reserved for `nbytes`."""
+    return _round_up(max(nbytes, 1), WASM_PAGE)
 
 
 def pages(nbytes: int) -> int:

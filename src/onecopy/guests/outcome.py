@@ -139,7 +139,7 @@ class Checker:
 
         Args:
             result: a copy of the descriptor.
-            length: how many tokens the sequence has.
+            length: how many tokens the sequence has after its prompt.
 
         Raises:
             GuestMisbehaved: something impossible.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.remote import WorkerProcess
 
-SERVICES: Final = ("onecopy.guests.calls",)
+SERVICES: Final = ("onecopy.guests.calls", "onecopy.guests.sequences")
 """What every worker does for guests; imported before it is confined."""
 
 _WAIT_SECONDS: Final = 30.0

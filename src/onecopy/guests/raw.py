@@ -138,20 +138,28 @@ class HostFunction:
 
         params, results = signature
         self._callback = _CALLBACK(_answer(params, results, function, failed))
-        kind = wasmtime.FuncType(
-            [getattr(wasmtime.ValType, each)() for each in params],
-            [getattr(wasmtime.ValType, each)() for each in results],
-        )
         raw = _ffi.wasmtime_func_t()
         _ffi.wasmtime_func_new_unchecked(
             store._context(),
-            kind.ptr(),
+            _function_type(tuple(params), tuple(results)),
             ctypes.cast(self._callback, _ffi.wasmtime_func_unchecked_callback_t),
             None,
             ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
             ctypes.byref(raw),
         )
         self.function = wasmtime.Func._from_raw(raw)
+
+
+@functools.cache
+def _function_type(params: tuple[str, ...], results: tuple[str, ...]) -> Any:
+    # There are a dozen signatures, and every instance needs all of them; they are never freed.
+    import wasmtime
+
+    kind = wasmtime.FuncType(
+        [getattr(wasmtime.ValType, each)() for each in params],
+        [getattr(wasmtime.ValType, each)() for each in results],
+    )
+    return kind._consume()
 
 
 def _answer(

@@ -13,6 +13,7 @@ is not seen by a model that reads the row meanwhile. No lock could do that witho
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,8 @@ class Rows:
         self.mask_stride = pages(4 * self.words)
         self.bias_stride = pages(128 * self.words) if biases else 0
         self._mapping = map_fd(fd, self.nbytes, "shared")
-        self._hidden: set[int] = set()
+        self.hidden: set[int] = set()
+        """Rows that are not those of the segment now."""
         self.mask_array = self._array("<u4", self.words, self.mask_stride, 0)
         self.bias_array = (
             self._array("<f4", vocab, self.bias_stride, batch * self.mask_stride)
@@ -54,6 +56,9 @@ class Rows:
             else None
         )
         self._full = self._full_row()
+        self._mask_bytes = list(self.mask_array.view("u1"))
+        # In eights, a few of which may lie beyond the vocabulary: still in the row's own pages.
+        self._dense = self._eights() if biases else []
 
     @classmethod
     def make(cls, batch: int, vocab: int, *, biases: bool = False) -> Rows:
@@ -106,14 +111,14 @@ class Rows:
         """Take a row from the segment: this process has pages of its own there, all zeros."""
         for address, nbytes, _ in self._pieces(row):
             replace(address, nbytes)
-        self._hidden.add(row)
+        self.hidden.add(row)
 
     def show(self, row: int) -> None:
         """Map a hidden row to the segment again; others are left alone."""
-        if row in self._hidden:
+        if row in self.hidden:
             for address, nbytes, offset in self._pieces(row):
                 replace(address, nbytes, self.fd, offset)
-            self._hidden.discard(row)
+            self.hidden.discard(row)
 
     def allow_all(self, row: int) -> None:
         """Let the row allow every token, with no bias."""
@@ -128,6 +133,15 @@ class Rows:
         if self.bias_array is not None:
             self.bias_array[row] = float("-inf")
             self.bias_array[row, token] = 0
+
+    def write_biases(self, row: int, tokens: Any, values: Any) -> None:
+        """Make a row's biases of its mask (-inf where it forbids) and of a guest's finite ones."""
+        import numpy as np
+
+        # By bytes of the mask: 8 floats each, from a table of 8 KiB that stays in the cache.
+        np.take(_spelled(), self._mask_bytes[row], axis=0, out=self._dense[row], mode="clip")
+        if len(tokens):
+            self.bias_array[row, tokens] += values  # type: ignore[index]
 
     def close(self) -> None:
         """Close the segment; tensors over it stay valid."""
@@ -151,7 +165,21 @@ class Rows:
         flat = self._mapping.view(offset, self.batch * stride)
         return np.ndarray((self.batch, columns), dtype, flat, strides=(stride, 4))
 
+    def _eights(self) -> list[np.ndarray[Any, Any]]:
+        start = self.batch * self.mask_stride
+        whole = self._array("<f4", 32 * self.words, self.bias_stride, start)
+        return [each.reshape(-1, 8) for each in whole]
+
     def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
         import torch
 
         return torch.from_numpy(array)
+
+
+@functools.cache
+def _spelled() -> np.ndarray[Any, Any]:
+    """Return 8 floats for each byte: 0 for a set bit, -inf for one that is not."""
+    import numpy as np
+
+    bits = np.unpackbits(np.arange(256, dtype="u1")[:, None], axis=1, bitorder="little")
+    return np.where(bits, np.float32(0), np.float32("-inf")).astype("f4")

@@ -13,7 +13,7 @@ All fields are 32-bit words, little endian. Per worker one page, its *slot*:
 | 2 | worker | number of the step that was finished last |
 | 3 | worker | the row whose guest runs in a step, plus 1; 0 = none |
 | 4 | worker | the row whose guest is being opened, plus 1; 0 = none |
-| 6, 7 | worker | when the guest of word 3 was called: nanoseconds of the monotonic clock |
+| 6, 7 | engine | when its time ends: nanoseconds of the monotonic clock |
 | 64 … | engine | the rows, in the order in which they are to run |
 
 Per row one *line* of 16 KiB; its two halves are pages of their own:
@@ -23,7 +23,10 @@ Per row one *line* of 16 KiB; its two halves are pages of their own:
 | 0 | engine | the sequence in this row |
 | 1 | engine | tokens that the guest is to take back first (`Controller.rollback`) |
 | 2 | engine | how many tokens were appended since |
-| 16 … | engine | the tokens |
+| 3 | engine | whether the guest is called (1), or only forked (0) |
+| 4 | engine | into how many branches it is forked first; 0 = it is not |
+| 16 … | engine | of each branch but the first: its row and its sequence |
+| 144 … | engine | the tokens |
 | 2048 | worker | number of the step that was answered last |
 | 2049 | worker | kind of the answer, see below |
 | 2050 | worker | tokens to take back, branches, or the token chosen |
@@ -39,6 +42,7 @@ The kinds are those of `control`, and `FAILED`.
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from onecopy import errors
@@ -52,13 +56,13 @@ if TYPE_CHECKING:
 FAILED: Final = 6
 """The kind of an answer that is none: the guest failed, and is not called again."""
 
-MAX_TOKENS: Final = 2032
+MAX_TOKENS: Final = 1904
 """The most tokens that one step appends, or a guest splices in."""
 
-STEP, COUNT, FINISHED, RUNNING, OPENING, SINCE, ROWS = 0, 1, 2, 3, 4, 6, 64
+STEP, COUNT, FINISHED, RUNNING, OPENING, DEADLINE, ROWS = 0, 1, 2, 3, 4, 6, 64
 """Words of a slot."""
 
-SEQUENCE, ROLLBACK, APPENDED, TOKENS = 0, 1, 2, 16
+SEQUENCE, ROLLBACK, APPENDED, CALL, FORK, BRANCHES, TOKENS = 0, 1, 2, 3, 4, 16, 144
 ANSWERED, KIND, NUMBER, LENGTH, FAILURE, TOOK = 2048, 2049, 2050, 2051, 2052, 2054
 OPENED, ANSWER = 2056, 2064
 """Words of a line."""
@@ -68,7 +72,13 @@ FAILURES: Final[tuple[type[errors.OnecopyError], ...]] = (
     errors.GuestTrapped,
     errors.GuestTimeout,
     errors.GuestMemoryExceeded,
+    errors.GuestMisbehaved,
     errors.InvalidArgument,
+    errors.InvalidGrammar,
+    errors.InvalidModule,
+    errors.UnsupportedValue,
+    errors.WindowRefused,
+    errors.LimitReached,
 )
 
 _SLOT: Final = 1024
@@ -106,16 +116,37 @@ class Board:
 
     def ask(self, line: int, sequence: int, tokens: Sequence[int], rollback: int = 0) -> None:
         """Write what a row's guest is to be told; the caller has checked the tokens."""
-        words, count = self.words, len(tokens)
+        words = self.words
         words[line] = sequence
         words[line + ROLLBACK] = rollback
-        words[line + APPENDED] = count
+        words[line + APPENDED] = len(tokens)
+        words[line + CALL] = 1
+        words[line + FORK] = 0
         for at, token in enumerate(tokens, line + TOKENS):
             words[at] = token
 
-    def call(self, slot: int, step: int, rows: Sequence[int]) -> None:
+    def ask_fork(
+        self, line: int, sequence: int, branches: Sequence[tuple[int, int]], rollback: int = 0
+    ) -> None:
+        """Write which rows and sequences a row's guest is to be forked into, besides its own."""
+        words = self.words
+        words[line] = sequence
+        words[line + ROLLBACK] = rollback
+        words[line + CALL] = 0
+        words[line + FORK] = 1 + len(branches)
+        for at, word in enumerate(chain.from_iterable(branches), line + BRANCHES):
+            words[at] = word
+
+    def branches(self, line: int) -> list[tuple[int, int]]:
+        """Return the rows and sequences of the branches but for the first."""
+        count = self.words[line + FORK] - 1
+        pairs = self.words[line + BRANCHES : line + BRANCHES + 2 * count].tolist()
+        return list(zip(pairs[::2], pairs[1::2], strict=True))
+
+    def call(self, slot: int, step: int, rows: Sequence[int], deadline: int = 0) -> None:
         """Write which rows a worker is to run; the caller rings the bell."""
         words = self.words
+        self.wide[(slot + DEADLINE) >> 1] = deadline
         for at, row in enumerate(rows, slot + ROWS):
             words[at] = row
         words[slot + COUNT] = len(rows)
@@ -130,7 +161,8 @@ class Board:
         """Return what a guest failed with."""
         start = 4 * (line + ANSWER)
         text = bytes(self._bytes[start : start + self.words[line + LENGTH]])
-        return FAILURES[self.words[line + FAILURE]](text.decode(errors="replace"))
+        kind = FAILURES[self.words[line + FAILURE]]
+        return kind(text.decode(errors="replace"))
 
     def nanoseconds_of(self, line: int) -> int:
         """Return how long the guest took."""

@@ -18,7 +18,7 @@ from onecopy.guests import control
 from onecopy.guests.pagemap import page_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from onecopy.guests.memory import LinearMemory
     from onecopy.guests.source import Source
@@ -44,6 +44,7 @@ class Window:
         self.address = address
         """Of its first page in the guest's memory."""
         self.extent = source.extent
+        self.lead = source.lead
         self.writable = source.writable
         self._owner = source.owner
         self.nbytes = source.nbytes
@@ -126,6 +127,22 @@ class Windows:
                 f"the segment of {name!r} is shorter than the tensor in it, or may become so: "
                 "give a tensor of a store"
             )
+
+    def take_layout(self, other: Windows, sources: Mapping[str, Source]) -> None:
+        """Map a source for each window of another instance, at the same address."""
+        for name, window in other._windows.items():
+            source = sources[name]
+            self._check(name, source, None)
+            if (source.extent, source.lead) != (window.extent, window.lead):
+                raise WindowRefused(
+                    f"{name!r} covers {source.extent} bytes here and {window.extent} in the guest "
+                    "that this one follows, or starts elsewhere in its page; give it a tensor of "
+                    "the same size and alignment"
+                )
+            _map(self._memory.base + window.address, source)
+            generation = window.described.generation
+            self._windows[name] = Window(name, source, window.address, generation)
+        self._generation = other._generation
 
     def close(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""

@@ -17,8 +17,7 @@
  *     }
  *
  *     OC_EXPORT int mid_process(void) {
- *         if (!oc_grammar_consume_step(grammar) || oc_grammar_mask(grammar, mask) != OC_OK)
- *             return oc_stop();
+ *         if (oc_grammar_step(grammar, mask) != OC_OK) return oc_stop();
  *         return oc_allow(mask);
  *     }
  */
@@ -172,6 +171,10 @@ OC_IMPORT("grammar_free") int oc_grammar_free(int grammar);
 
 /* Write which tokens may come next, OC_MASK_WORDS(vocab) words. */
 OC_IMPORT("grammar_mask") int oc_grammar_mask(int grammar, uint32_t *mask);
+
+/* Advance by all tokens of this step, then write which may come next: the two in one call. Return
+ * OC_ERR_INVALID if not all fitted. */
+OC_IMPORT("grammar_step") int oc_grammar_step(int grammar, uint32_t *mask);
 
 /* Advance by tokens; return how many fit (fewer than `count`: the grammar stands after those). */
 OC_IMPORT("grammar_consume")

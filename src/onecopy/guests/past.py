@@ -1,0 +1,75 @@
+"""How a controller came to be where it is: what rollback goes back to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from onecopy.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from onecopy.guests.controller_host import SavedGrammars
+    from onecopy.guests.snapshots import State
+
+
+class Saved(NamedTuple):
+    """All that a guest knows, at one moment between two calls."""
+
+    state: State
+    grammars: SavedGrammars
+
+
+class Call(NamedTuple):
+    """A call, and what was saved before it."""
+
+    position: int
+    """How many tokens the guest had been told of and were still in the text."""
+    tokens: tuple[int, ...]
+    """What it was told."""
+    steps: int
+    saved: Saved
+
+
+class Past:
+    """The last calls of one sequence: as many as it takes to roll back `reach` tokens."""
+
+    def __init__(self, reach: int = 0) -> None:
+        self.reach = reach
+        self._calls: list[Call] = []
+
+    def add(self, call: Call) -> None:
+        """Note a call that is about to be made, and forget what is out of reach."""
+        calls = self._calls
+        calls.append(call)
+        least = call.position + len(call.tokens) - self.reach
+        while len(calls) > 1 and calls[1].position <= least:
+            del calls[0]
+
+    def last(self) -> Saved | None:
+        """Return what was saved last."""
+        return self._calls[-1].saved if self._calls else None
+
+    def back(self, position: int) -> Call:
+        """Return the call before which there were no more than `position` tokens; forget it.
+
+        Raises:
+            InvalidArgument: that was too long ago.
+        """
+        for i in range(len(self._calls) - 1, -1, -1):
+            if self._calls[i].position <= position:
+                call = self._calls[i]
+                del self._calls[i:]
+                return call
+        raise InvalidArgument(
+            f"a rollback to {position} tokens, beyond what is kept; call keep() with how many "
+            "tokens a rollback may take back, before they come"
+        )
+
+    def copy(self) -> Past:
+        """Return the same past for a branch."""
+        other = Past(self.reach)
+        other._calls = list(self._calls)
+        return other
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._calls.clear()

@@ -1,0 +1,143 @@
+"""The worker's side of `Controllers`: what it is told by messages. Steps come by another way."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from onecopy.guests.bench import Bench
+from onecopy.guests.messages import Done, Message
+from onecopy.guests.opener import Opener
+from onecopy.guests.rows import Rows
+from onecopy.guests.steps import Board
+from onecopy.guests.vocabulary import Vocabulary
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.worker import Worker
+
+
+class Attach(Message, frozen=True, gc=False):
+    """Introduces a `Controllers`; rows, board, bell, done, opened and vocabulary come along."""
+
+    answer: ClassVar[Any] = Done
+    key: int
+    index: int
+    batch: int
+    workers: int
+    biases: bool
+    guest_seconds: float
+    keep: int
+
+
+class Detach(Message, frozen=True, gc=False):
+    """Closes all sequences of a `Controllers`."""
+
+    key: int
+
+
+class OpenSequence(Message, frozen=True, gc=False):
+    """Opens a sequence, and repeats the calls of one that was lost."""
+
+    key: int
+    number: int
+    row: int
+    digest: str
+    config: bytes
+    request: str
+    prompt: tuple[int, ...]
+    seconds: float
+    memory_limit: int
+    calls: tuple[tuple[int, ...], ...]
+    branches: tuple[tuple[int, int, int], ...]
+    """Forks: before which of the calls, which branch, of how many."""
+
+
+class CloseSequence(Message, frozen=True, gc=False):
+    """Closes a sequence."""
+
+    key: int
+    number: int
+
+
+class Lines(Message, frozen=True, gc=False):
+    """What a guest logged last."""
+
+    logs: tuple[tuple[int, str], ...]
+
+
+class AskLines(Message, frozen=True, gc=False):
+    """Asks for that."""
+
+    answer: ClassVar[Any] = Lines
+    key: int
+    number: int
+
+
+MESSAGES: Final = Attach | Detach | OpenSequence | CloseSequence | AskLines
+
+
+class Service:
+    """The benches of a worker, by the keys of their `Controllers`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._benches: dict[int, tuple[Bench, Opener]] = {}
+        self._does: dict[type, Callable[[Any, list[int]], Message | None]] = {
+            Attach: self._attach,
+            Detach: self._detach,
+            OpenSequence: self._open,
+            CloseSequence: self._close,
+            AskLines: self._lines,
+        }
+
+    def handle(self, message: Any, fds: list[int]) -> Message | None:
+        """Do what a message says."""
+        return self._does[type(message)](message, fds)
+
+    def _attach(self, message: Attach, fds: list[int]) -> Message:
+        rows, board, bell, done, opened, segment = fds
+        vocabulary = Vocabulary.from_segment(segment)
+        bench = Bench(
+            self._worker,
+            Rows(rows, message.batch, vocabulary.size, biases=message.biases),
+            Board(board, message.batch, message.workers),
+            message.index,
+            message.guest_seconds,
+            bell,
+            done,
+        )
+        opener = Opener(bench, vocabulary, opened, message.keep, message.guest_seconds)
+        self._benches[message.key] = bench, opener
+        return Done()
+
+    def _detach(self, message: Detach, fds: list[int]) -> None:
+        wire.close_all(fds)
+        if message.key in self._benches:
+            bench, opener = self._benches.pop(message.key)
+            opener.close()
+            bench.close()
+
+    def _open(self, message: OpenSequence, fds: list[int]) -> None:
+        wire.close_all(fds)
+        _, opener = self._benches[message.key]
+        opener.open(message, self._worker.module(message.digest))
+
+    def _close(self, message: CloseSequence, fds: list[int]) -> None:
+        wire.close_all(fds)
+        _, opener = self._benches[message.key]
+        opener.close_sequence(message.number)
+
+    def _lines(self, message: AskLines, fds: list[int]) -> Message:
+        wire.close_all(fds)
+        bench, _ = self._benches[message.key]
+        seat = bench.seats.get(message.number)
+        return Lines(() if seat is None else tuple(seat.controller.logs))
+
+
+def prepare() -> None:
+    """Import, before a sandbox forbids opening files, what is imported late elsewhere."""
+    for name in ("numpy", "llguidance", "onecopy.guests.llguidance_engine"):
+        importlib.import_module(name)

@@ -1,0 +1,201 @@
+"""One worker, as the engine's side of a batch sees it: its sequences are opened by a thread.
+
+Steps do not come this way: they ring the bell. What takes messages (modules, opening, closing) is
+ordered here by whoever wants it, and done by this thread, which alone waits for the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import OnecopyError, WorkerLost
+from onecopy.guests import sequences, steps
+from onecopy.guests.history import Branch
+from onecopy.guests.opener import REPLAY
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.controllers import Controllers
+    from onecopy.guests.remote import WorkerProcess
+    from onecopy.guests.sequence import Sequence
+
+log = logging.getLogger("onecopy.guests")
+
+_ATTACH_SECONDS: Final = 60.0
+_SLICE_MS: Final = 50
+_FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+
+
+class Station:
+    """The worker's eventfds, its slot on the board, and who is being opened there."""
+
+    def __init__(self, owner: Controllers, worker: WorkerProcess) -> None:
+        self.worker = worker
+        self.slot = owner.board.slot(worker.index)
+        self.bell, self.done = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
+        self._opened, self._wake = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
+        self.lost = False
+        self.freed: list[int] = []
+        """Rows of closed sequences, on which it may still be at work."""
+        self._owner = owner
+        self._orders: deque[Callable[[], None]] = deque()
+        self._opening: deque[Sequence] = deque()
+        self._due = 0.0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="station", daemon=True)
+        self._thread.start()
+
+    def idle(self) -> bool:
+        """Return whether it has finished what it was rung for."""
+        words = self._owner.board.words
+        return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
+
+    def blamed(self) -> set[int]:
+        """Return the rows whose guests ran when the worker died."""
+        words = self._owner.board.words
+        running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
+        return {row - 1 for row in running if row}
+
+    def open(self, sequence: Sequence) -> None:
+        """Have a sequence opened, or rebuilt."""
+        self._order(lambda: self._send_open(sequence))
+
+    def close_sequence(self, number: int) -> None:
+        """Have a sequence closed."""
+        message = sequences.CloseSequence(self._owner.key, number)
+        self._order(lambda: self.worker.send(message))
+
+    def close(self) -> None:
+        """Have all of its sequences closed, and end the thread."""
+        self._ending = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        wire.close_all([self.bell, self.done, self._opened, self._wake])
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        os.eventfd_write(self._wake, 1)
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        try:
+            self._attach()
+            self.worker.on_lost(self._note_loss)
+            self._serve()
+        except WorkerLost:
+            self._note_loss(self.worker)
+        except OnecopyError as error:
+            log.error("a worker cannot take sequences: %s", error)
+            self._note_loss(self.worker)
+        if self._ending and not self.lost:
+            with contextlib.suppress(OnecopyError):
+                self.worker.send(sequences.Detach(self._owner.key))
+        elif not self._ending:
+            self._owner.recover(self)
+
+    def _note_loss(self, _: WorkerProcess) -> None:
+        self.lost = True
+        with contextlib.suppress(OSError):  # closed meanwhile
+            os.eventfd_write(self._wake, 1)
+            os.eventfd_write(self.done, 1)
+
+    def _attach(self) -> None:
+        owner = self._owner
+        words = owner.board.words
+        for word in (steps.STEP, steps.FINISHED, steps.RUNNING, steps.OPENING):
+            words[self.slot + word] = 0
+        message = sequences.Attach(
+            key=owner.key,
+            index=self.worker.index,
+            batch=owner.rows.batch,
+            workers=owner.board.workers,
+            biases=owner.rows.bias_stride > 0,
+            guest_seconds=owner.guest_seconds,
+            keep=owner.keep,
+        )
+        fds = (owner.rows.fd, owner.board.fd, self.bell, self.done, self._opened)
+        self.worker.request(message, (*fds, owner.vocabulary.segment), _ATTACH_SECONDS)
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        poll.register(self._opened, select.POLLIN)
+        while not self._ending and not self.lost:
+            for fd, _ in poll.poll(_SLICE_MS if self._opening else None):
+                os.eventfd_read(fd)
+            while self._orders and not self.lost:
+                self._orders.popleft()()
+            self._look_at_opening()
+
+    def _send_open(self, sequence: Sequence) -> None:
+        origin, history = sequence.origin, sequence.history
+        if not sequence.awaited:
+            return
+        try:
+            self.worker.ensure(origin.module)
+        except WorkerLost:
+            raise
+        except OnecopyError as error:
+            self._owner.opened(sequence, error)
+            return
+        calls, forks = _numbered(history.calls)
+        message = sequences.OpenSequence(
+            key=self._owner.key,
+            number=sequence.number,
+            row=sequence.row,
+            digest=origin.module.digest,
+            config=origin.config,
+            request=origin.request,
+            prompt=history.prompt,
+            seconds=origin.seconds,
+            memory_limit=origin.memory_limit,
+            calls=calls,
+            branches=forks,
+        )
+        self._owner.board.words[sequence.line + steps.OPENED] = 0
+        self._opening.append(sequence)
+        self._restart_clock()
+        self.worker.send(message)
+
+    def _look_at_opening(self) -> None:
+        words = self._owner.board.words
+        while self._opening:
+            sequence = self._opening[0]
+            if words[sequence.line + steps.OPENED] != sequence.number:
+                break
+            self._opening.popleft()
+            self._owner.opened(sequence, None)
+            self._due = 0.0
+            self._restart_clock()
+        if self._opening and time.monotonic() > self._due:
+            self.worker.kill("it did not open a sequence in time")
+
+    def _restart_clock(self) -> None:
+        """They are opened one after another: the first has all the time."""
+        if self._opening and not self._due:
+            sequence = self._opening[0]
+            again = len(sequence.history.calls) * REPLAY * self._owner.guest_seconds
+            self._due = time.monotonic() + 3 * sequence.origin.seconds + again + 1
+
+
+def _numbered(
+    calls: list[tuple[int, ...] | Branch],
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, int, int], ...]]:
+    told: list[tuple[int, ...]] = []
+    forks = []
+    for call in calls:
+        if isinstance(call, Branch):
+            forks.append((len(told), *call))
+        else:
+            told.append(call)
+    return tuple(told), tuple(forks)
