@@ -108,9 +108,8 @@ class Rounds:
     def _answer(self, sequence: Sequence) -> Answer:
         line, words = sequence.line, self._board.words
         if (
-            sequence.asked == words[line + ANSWERED]
+            sequence.asked == self._number == words[line + ANSWERED]
             and words[line + KIND] == MASK
-            and sequence.asked
             and not sequence.stale
         ):  # nearly always
             sequence.asked = 0
