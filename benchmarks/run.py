@@ -27,6 +27,7 @@ from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     daemon,
     dataloader,
+    guest_pool,
     load,
     memory,
     model,
@@ -59,6 +60,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "dataloader": dataloader,
     "snapshot": snapshot,
     "reopen": reopen,
+    "guest_pool": guest_pool,
 }
 
 

@@ -32,13 +32,13 @@ def losses(output: str) -> list[float]:
 
 
 def test_every_example_says_its_question_and_its_command() -> None:
-    folders = [path for path in EXAMPLES.iterdir() if path.is_dir()]
-    assert folders
+    folders = [path.parent for path in EXAMPLES.glob("**/README.md") if path.parent != EXAMPLES]
+    assert {path for path in EXAMPLES.iterdir() if path.is_dir()} <= set(folders)
     for folder in folders:
         text = (folder / "README.md").read_text()
         assert "**Question.**" in text
-        assert f"examples/{folder.name}/" in text
-        assert f"({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+        assert f"examples/{folder.relative_to(EXAMPLES)}/" in text
+        assert f"({folder.name}/README.md)" in (folder.parent / "README.md").read_text()
 
 
 def test_hogwild_makes_the_loss_smaller() -> None:
@@ -105,3 +105,58 @@ def test_a_server_without_uvicorn_says_what_to_install() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "pip install uvicorn" in done.stderr
+
+
+@pytest.mark.usefixtures("compiler")
+class TestGuests:
+    """The examples with guests; their READMEs have the scripts that are fed here."""
+
+    def test_a_regular_expression_is_kept(self) -> None:
+        assert "3 of 3 match" in run("guests/regex/main.py", "--texts", "3")
+
+    def test_a_schema_is_kept_within_a_budget(self) -> None:
+        output = run("guests/json_budget/main.py", "--texts", "3", "--budget", "99")
+        assert "with a budget of 99: 3 orders, 3 within 99" in output
+
+    def test_quotations_are_in_the_document(self) -> None:
+        output = run("guests/quotes/main.py", "--texts", "2")
+        found = re.search(r"with the controller: (\d+) of (\d+) quotations", output)
+        assert found is not None
+        assert found[1] == found[2] != "0"
+
+    def test_a_schema_is_scanned_by_four_and_is_there_once(self) -> None:
+        output = run("guests/schema_scan/main.py", "--mib", "8")
+        assert "as the host counts: yes" in output
+        alone, share, together = map(
+            float, re.findall(r"([\d.]+)(?: MiB (?:of|each)| tog)", output)
+        )
+        assert alone == pytest.approx(8, abs=0.2)
+        assert share == pytest.approx(2, abs=0.1)
+        assert together == pytest.approx(8, abs=0.4)
+
+    def test_a_frame_is_filtered_where_it_lies(self, tmp_path: Path) -> None:
+        out = tmp_path / "out.ppm"
+        size = ("--height", "37", "--width", "50")
+        output = run("guests/image_filter/main.py", *size, "--out", str(out))
+        assert "equal to what torch computes: yes" in output
+        assert "seen by another process: yes" in output
+        assert out.stat().st_size == len("P6 50 37 255\n") + 37 * 50 * 3
+
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("regex", ("--config-text", "(Mon|Tues)day")),
+            ("json_budget", ("--config-text", "50\n{schema}")),
+            ("quotes", ("--prompt", "{document}")),
+        ],
+    )
+    def test_a_controller_does_what_its_script_says(
+        self, name: str, options: tuple[str, str]
+    ) -> None:
+        folder = EXAMPLES / "guests" / name
+        texts = {path.stem: path.read_text() for path in folder.glob("[sd]*.[jt]*")}
+        option, text = options
+        for key, value in texts.items():
+            text = text.replace(f"{{{key}}}", value)
+        command = ("-m", "onecopy.cli", "guest", "test", str(folder / "controller.c"))
+        run(*command, "--script", str(folder / "script.txt"), option, text)

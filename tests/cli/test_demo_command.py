@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import onecopy.demo
+import onecopy.demo.guided
 from tests.cli.commands import run
 
 
@@ -21,7 +22,22 @@ def test_arguments_and_exit_code_are_passed_on(
 
     monkeypatch.setattr(onecopy.demo, "run", play)
     run("demo", "--model", tmp_path, "--workers", "2", code=1)
-    assert seen == [tmp_path, 2]
+    run("demo", code=1)
+    assert seen == [tmp_path, 2, None, 4]
+
+
+def test_there_is_a_second_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def play(workers: int, console: object) -> int:
+        seen.append(workers)
+        return 1
+
+    monkeypatch.setattr(onecopy.demo.guided, "run", play)
+    run("demo", "guided", code=1)
+    run("demo", "guided", "--workers", "3", code=1)
+    assert seen == [2, 3]
+    assert "guided" in run("demo", "other", code=2).stderr
 
 
 def test_a_model_must_be_a_folder(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_what_is_built_goes_where_out_says(tmp_path: Path) -> None:
     source = tmp_path / "x.c"
     source.write_text('#include "onecopy.h"\nOC_EXPORT float half(int x) { return x * FACTOR; }')
     out = tmp_path / "y.wasm"
-    said = run("guest", "build", source, "-o", out, "-DFACTOR=0.5f").stdout
+    said = run("guest", "build", source, "-o", out, "--", "-DFACTOR=0.5f", "-Wconversion").stdout
     assert said.startswith(f"wrote {out}: ")
     assert said.splitlines()[1:] == ["  half(i32) -> f32"]
     assert not (tmp_path / "x.wasm").exists()

@@ -60,7 +60,7 @@ def test_what_a_guest_says_is_no_result_and_steers_no_terminal(guest: Path) -> N
 def test_the_configuration_is_a_file_or_a_text(guest: Path, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("B")
     assert run("guest", "run", guest, "first").stdout == "-1\n"
-    assert run("guest", "run", guest, "first", "--config", "A").stdout == "65\n"
+    assert run("guest", "run", guest, "first", "--config-text", "A").stdout == "65\n"
     assert run("guest", "run", guest, "first", "-c", tmp_path / "config").stdout == "66\n"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onecopy.cli.guests_try import byte_tokenizer
-from onecopy.guests.vocabulary import Vocabulary
+import onecopy
+from onecopy.guests.byte_tokenizer import byte_tokenizer
 from tests.cli.commands import refused, run
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -165,12 +165,6 @@ def test_a_vocabulary_is_read_from_a_tokenizer(write: Write, tmp_path: Path) -> 
     assert shown.count('allows 2 of 258: "b" "ab"') == 3
 
 
-def test_the_vocabulary_of_bytes_spells_every_byte() -> None:
-    with Vocabulary.from_tokenizer(byte_tokenizer()) as vocabulary:
-        assert vocabulary.tokens() == [*(bytes([i]) for i in range(256)), b""]
-        assert vocabulary.eos == 256
-
-
 def test_what_is_no_controller_is_refused(write: Write) -> None:
     source = write('#include "onecopy.h"\nOC_EXPORT int f(void) { return 1; }')
     assert "no function mid_process" in refused("guest", "test", source)
@@ -179,3 +173,15 @@ def test_what_is_no_controller_is_refused(write: Write) -> None:
 def test_tokens_outside_the_vocabulary_are_refused(write: Write) -> None:
     result = run("guest", "test", write(LETTERS), "-s", write("999"), code=1)
     assert "999 is no token: the vocabulary has 257" in result.stderr
+
+
+def test_an_entry_is_a_window(write: Write, store: onecopy.Store) -> None:
+    store.save("letters", b"xyz", align=4096)
+    source = body(
+        "static uint32_t mask[OC_MASK_WORDS(512)];"
+        'const struct oc_window *w = oc_need_window("w");'
+        "for (uint32_t i = 0; i < w->nbytes; i++) oc_mask_allow(mask, ((char *)oc_data(w))[i]);"
+        "return oc_allow(mask);"
+    )
+    check = 'only "x" "y" "z"'
+    run("guest", "test", write(source), "--window", "w=test/letters", "--expect", check)

@@ -120,8 +120,8 @@ def test_a_splice_edits_the_text_and_goes_on(controllers: Controllers, scripted:
 def test_a_splice_of_the_prompt_is_part_of_the_text(
     controllers: Controllers, scripted: bytes
 ) -> None:
-    sequence = controllers.open(scripted, "init_splice=1", [1, 2])
-    assert sequence.tokens == [1, 7, 7]
+    sequence = controllers.open(scripted, "init_splice=0", [1, 2])
+    assert sequence.tokens == [1, 2, 7, 7]
     decode(controllers, [sequence], 2)
 
 

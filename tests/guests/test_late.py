@@ -112,7 +112,7 @@ def test_a_late_worker_does_not_write_into_a_row_that_is_in_use(
     with stopped(pool):
         step = controllers.step({sequence: []})
         before = step.mask[sequence.row].clone()
-    line, words = sequence.line, controllers.board.words
+    line, words = sequence.line, controllers.batch.board.words
     eventually(lambda: words[line + 2048] == sequence.asked)
     assert torch.equal(step.mask[sequence.row], before)
 
@@ -187,9 +187,9 @@ def test_known_offenders_run_last_and_end_in_quarantine(
             step = controllers.step({bad: [], good: []})
             assert isinstance(step.outcomes[bad], Failed)
             assert isinstance(step.outcomes[good], Allowed)
-        slot = controllers.board.slot(0)
-        assert controllers.board.words[slot + 64] == good.row
-        assert controllers.board.words[slot + 65] == bad.row
+        slot = controllers.batch.board.slot(0)
+        assert controllers.batch.board.words[slot + 64] == good.row
+        assert controllers.batch.board.words[slot + 65] == bad.row
         with pytest.raises(GuestError, match="not run any more"):
             controllers.open(scripted, "loop=1")
         assert isinstance(controllers.step({good: []}).outcomes[good], Allowed)
@@ -228,7 +228,7 @@ def test_the_sequence_that_ran_when_its_worker_died_fails_and_the_others_are_reb
     looping = controllers.open(scripted, "loop=1")
     other = controllers.open(scripted)
     controllers.begin({looping: [], other: []})
-    slot, words = controllers.board.slot(0), controllers.board.words
+    slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
     eventually(lambda: words[slot + 3] == looping.row + 1)
     os.kill(pool.workers[0].pid, signal.SIGKILL)
     step = controllers.finish()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +10,7 @@ from onecopy.errors import GuestError, InvalidArgument, LimitReached
 from onecopy.guests.messages import Ping
 from onecopy.guests.pool import Pool
 from tests.guests.waiting import eventually
+from tests.processes import output_of
 
 
 def test_its_workers_answer() -> None:
@@ -84,3 +86,64 @@ def test_closing_it_ends_the_workers_and_is_fine_twice() -> None:
             os.kill(pid, 0)
     with pytest.raises(GuestError, match="closed"):
         pool.place()
+
+
+def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(
+    wat: Callable[[str], bytes],
+) -> None:
+    text = '(module (memory (export "memory") 1) (func (export "f") (result i32) (i32.const 5)))'
+    code = """
+        import os, sys
+        from onecopy import GuestError, WorkerLost
+        from onecopy.guests.handle import Guest
+        from onecopy.guests.pool import Pool
+        wasm = bytes.fromhex(sys.argv[1])
+        pool = Pool()
+        guest, shared = Guest(wasm, pool=pool), Guest(wasm)
+        workers = {guest.worker.pid, shared.worker.pid}
+        before = len(os.listdir("/proc/self/fd"))
+        if not os.fork():
+            assert len(os.listdir("/proc/self/fd")) < before
+            for each in (guest, shared):
+                try:
+                    each.call("f")
+                except (GuestError, WorkerLost) as error:
+                    print("forked" in str(error))
+            try:
+                pool.place()
+            except GuestError as error:
+                print("forked" in str(error))
+            with Guest(wasm) as own:
+                print(own.call("f"), own.worker.pid in workers)
+            guest.close()
+            pool.close()
+            sys.exit()  # as any program: what is to be done at exit is done
+        assert os.wait()[1] == 0
+        print(guest.call("f"), shared.call("f"), {guest.worker.pid, shared.worker.pid} == workers)
+    """
+    told = output_of(code, wat(text).hex()).splitlines()
+    assert told == ["True", "True", "True", "5 False", "5 5 True"]
+
+
+def test_stats_tell_what_there_is(wat: Callable[[str], bytes]) -> None:
+    with Pool(workers=2) as pool:
+        worker = pool.place("me")
+        stats = pool.stats()
+        assert [each["index"] for each in stats["workers"]] == [0, 1]
+        assert [each["guests"] for each in stats["workers"] if each["tenant"] == "me"] == [1]
+        assert all(each["memory"] > 1 << 20 for each in stats["workers"])
+        assert stats["restarts"] == 0
+        assert stats["unfiltered"] == worker.unfiltered
+
+
+def test_a_module_is_compiled_once(wat: Callable[[str], bytes]) -> None:
+    with Pool() as pool:
+        module = pool.module(wat('(module (memory (export "memory") 1))'))
+        assert pool.module(module) is module
+        assert pool.module(wat('(module (memory (export "memory") 1))')) is module
+
+
+def test_a_tenant_s_guests_are_spread_over_its_workers() -> None:
+    with Pool(workers=2) as pool:
+        assert pool.place("me") is not pool.place("me")
+        assert [worker.guests for worker in pool.workers] == [1, 1]

@@ -111,8 +111,8 @@ def test_a_worker_has_only_the_environment_that_it_needs(worker: WorkerProcess) 
     assert "XDG_CACHE_HOME" not in names
 
 
-def test_a_worker_imports_neither_torch_nor_numpy(worker: WorkerProcess) -> None:
-    code = "import sys; found = {'torch', 'numpy', 'transformers'} & set(sys.modules)"
+def test_a_worker_imports_no_torch(worker: WorkerProcess) -> None:
+    code = "import sys; found = {'torch', 'transformers'} & set(sys.modules)"
     assert probe(worker, code) == "set()"
 
 
@@ -130,3 +130,8 @@ def test_every_filter_names_each_call_once_and_fits_the_kernel(machine: sandbox.
     assert set(sandbox.RULES) == set(syscalls.CHECKED)
     for at, (_, if_true, if_false, _) in enumerate(operations[:-1]):
         assert at + 1 + max(if_true, if_false) < len(operations)
+
+
+def test_a_worker_keeps_the_priority_of_its_engine(worker: WorkerProcess) -> None:
+    assert os.getpriority(os.PRIO_PROCESS, worker.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.sched_getscheduler(worker.pid) == os.sched_getscheduler(0)

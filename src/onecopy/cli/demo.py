@@ -1,28 +1,50 @@
-"""`demo`: the main job on a real model."""
+"""`demo`: the main jobs on real models."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class Story(str, Enum):
+    """What there is to be shown."""
+
+    STORE = "store"
+    GUIDED = "guided"
+
+
 def demo(
+    story: Annotated[
+        Story,
+        typer.Argument(
+            help="store: one real model, several worker processes. guided: a small model, trained "
+            "on the spot, under controllers in WebAssembly."
+        ),
+    ] = Story.STORE,
     model: Annotated[
         Path | None,
         typer.Option(
             file_okay=False,
             exists=True,
-            help="A folder with config.json, tokenizer and *.safetensors; all-MiniLM-L6-v2 if not "
-            "given.",
+            help="store: a folder with config.json, tokenizer and *.safetensors; all-MiniLM-L6-v2 "
+            "if not given.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes embed.")] = 4,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many processes; 4 for store, 2 for guided."),
+    ] = None,
 ) -> None:
-    """Share one real model between worker processes, and compare with a copy for each."""
+    """Show the main jobs: sharing a model between processes, and steering one by guests."""
     from rich.console import Console
 
-    from onecopy.demo import run
+    from onecopy import demo
 
-    raise typer.Exit(run(model, workers, Console()))
+    if story is Story.GUIDED:
+        from onecopy.demo import guided
+
+        raise typer.Exit(guided.run(workers or 2, Console()))
+    raise typer.Exit(demo.run(model, workers or 4, Console()))

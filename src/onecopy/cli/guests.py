@@ -58,14 +58,14 @@ def _template(kind: str, name: str) -> Iterator[tuple[str, str]]:
         yield path.name.replace("NAME", name), path.read_text().replace("NAME", name)
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command()
 def build(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="A file in C or C++.", show_default=False)
     ],
     flags: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FLAG]...", help="For the compiler, such as -O3, -g, -DX=1."),
+        typer.Argument(metavar="[-- FLAG...]", help="For the compiler: -O3, -g, -DNAME=VALUE."),
     ] = None,
     out: Annotated[
         Path | None,

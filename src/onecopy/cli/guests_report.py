@@ -11,7 +11,7 @@ from onecopy.cli.guests_session import Allowed, Failed, Refused
 from onecopy.cli.output import complain, hint, printable, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from onecopy.cli.guests_session import Seen, Session
     from onecopy.guests.vocabulary import Vocabulary
@@ -50,7 +50,7 @@ class Report:
 
     def _show(self, seen: Seen) -> None:
         vocabulary = self._session.vocabulary
-        fed = " ".join(show_token(token, vocabulary) for token in seen.fed)
+        fed = show_tokens(seen.fed, vocabulary)
         did = describe(seen.outcome, vocabulary)
         branch = f"branch {seen.branch}: " if seen.branch else ""
         stdout().print(f"{self._calls:4}  {seen.seconds * 1e3:7.3f} ms  {fed:12} {branch}{did}")
@@ -92,6 +92,12 @@ def show_token(token: int, vocabulary: Vocabulary) -> str:
         return repr(data)[1:]
 
 
+def show_tokens(tokens: Sequence[int], vocabulary: Vocabulary) -> str:
+    """Write tokens one after the other, and only say how many more there are."""
+    shown = " ".join(show_token(each, vocabulary) for each in tokens[:_SHOWN])
+    return f"{shown} … {len(tokens) - _SHOWN} more" if len(tokens) > _SHOWN else shown
+
+
 def describe(outcome: Any, vocabulary: Vocabulary) -> str:
     """Write what a call led to, for people."""
     from onecopy.guests.outcome import Choose, Fork, Splice, Stop
@@ -100,8 +106,8 @@ def describe(outcome: Any, vocabulary: Vocabulary) -> str:
         case Allowed():
             return _describe_mask(outcome, vocabulary)
         case Splice():
-            added = " ".join(show_token(each, vocabulary) for each in outcome.tokens)
-            return f"splice: takes back {outcome.backtrack}, appends {added or 'nothing'}"
+            added = show_tokens(outcome.tokens, vocabulary) or "nothing"
+            return f"splice: takes back {outcome.backtrack}, appends {added}"
         case Fork():
             return f"fork into {outcome.branches}"
         case Stop():

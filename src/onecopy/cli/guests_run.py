@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import wasmtime
 
     from onecopy.guests.module import Module
-    from onecopy.guests.source import Source
     from onecopy.guests.sources import Access
+    from onecopy.store.ref import Ref
 
 _HIDDEN: Final = frozenset({"onecopy_abi", "_initialize"})
 _WINDOW: Final = re.compile(r"([^=]+)=([^/=]+)/(.+?)(?::(rw|r))?", re.DOTALL)
@@ -116,17 +116,17 @@ def _number(text: str, kind: str) -> float:
         raise InvalidArgument(f"{text!r} is not {wanted}, which {kind} needs") from None
 
 
-def config_bytes(config: str | None) -> bytes:
-    """Return what `--config` means: the file of that name, or the text itself."""
-    if config is None:
-        return b""
-    path = Path(config)
-    return path.read_bytes() if len(config) < 4096 and path.is_file() else config.encode()
+def config_bytes(file: Path | None, text: str) -> bytes:
+    """Return what `--config` or `--config-text` says."""
+    return text.encode() if file is None else file.read_bytes()
 
 
 Config = Annotated[
-    str | None,
-    typer.Option("--config", "-c", metavar="FILE|TEXT", help="What the guest gets by oc_config."),
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="What the guest gets by oc_config."),
+]
+ConfigText = Annotated[
+    str, typer.Option(metavar="TEXT", help="The same, as a text instead of a file.")
 ]
 WindowArguments = Annotated[
     list[str] | None,
@@ -152,6 +152,7 @@ def run(
     ] = None,
     window: WindowArguments = None,
     config: Config = None,
+    config_text: ConfigText = "",
     seconds: Annotated[
         float, typer.Option(parser=duration, metavar="DURATION", help="How long it may take.")
     ] = 10.0,
@@ -171,9 +172,12 @@ def run(
     called = numbers(function, module.load(), arguments or [])
     with ExitStack() as stack:
         pool = stack.enter_context(Pool(start_ms=seconds * 1000))
-        sources = open_windows(window or [], stack)
-        options: dict[str, Any] = {"config": config_bytes(config), "memory_limit": memory}
-        guest = stack.enter_context(Guest(module, sources, pool=pool, **options))
+        windows = refs_of(window or [], stack)
+        options: dict[str, Any] = {
+            "config": config_bytes(config, config_text),
+            "memory_limit": memory,
+        }
+        guest = stack.enter_context(Guest(module, windows, pool=pool, **options))
         try:
             result = guest.call(function, *called, timeout=seconds)
         finally:
@@ -183,16 +187,12 @@ def run(
         stdout().print(str(result))
 
 
-def open_windows(windows: Iterable[str], stack: ExitStack) -> dict[str, Source]:
-    """Return the sources of windows; they and their stores are closed with the stack."""
-    return {each.name: _source(each, stack) for each in map(parse_window, windows)}
-
-
-def _source(window: WindowArgument, stack: ExitStack) -> Source:
+def refs_of(windows: Iterable[str], stack: ExitStack) -> dict[str, tuple[Ref, Access]]:
+    """Return what the values of `--window` name; their stores are closed with the stack."""
     from onecopy.cli.stores import open_store
-    from onecopy.guests.sources import source_of
 
-    store = stack.enter_context(open_store(window.store))
-    source = source_of(store.ref(window.entry), window.access)
-    stack.callback(source.close)
-    return source
+    refs = {}
+    for each in map(parse_window, windows):
+        store = stack.enter_context(open_store(each.store))
+        refs[each.name] = (store.ref(each.entry), each.access)
+    return refs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +12,11 @@ from onecopy.cli.arguments import duration, size
 from onecopy.cli.guests_report import Report
 from onecopy.cli.guests_run import (
     Config,
+    ConfigText,
     WindowArguments,
     config_bytes,
     load_module,
-    open_windows,
+    refs_of,
 )
 from onecopy.cli.guests_script import Line, parse_check, read_script
 
@@ -36,6 +36,7 @@ def try_out(
         typer.Option(metavar="FILE", help="A tokenizer.json; without it each byte is a token."),
     ] = None,
     config: Config = None,
+    config_text: ConfigText = "",
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="The text before.")] = "",
     script: Annotated[
         Path | None,
@@ -62,7 +63,9 @@ def try_out(
     *lines, last = lines or [Line(0)]
     last = last._replace(checks=(*last.checks, *map(parse_check, expect or [])))
     with ExitStack() as stack:
-        session = _session(stack, file, vocab, config_bytes(config), window or [], seconds, memory)
+        session = _session(
+            stack, file, vocab, config_bytes(config, config_text), window or [], seconds, memory
+        )
         report = Report(session, script.name if script else "")
         report.run(prompt, [*lines, last])
     if report.problems:
@@ -79,14 +82,18 @@ def _session(
     memory: int,
 ) -> Session:
     from onecopy.cli.guests_session import Session
+    from onecopy.guests.byte_tokenizer import byte_tokenizer
     from onecopy.guests.controller import Controller
     from onecopy.guests.grammar import Grammars
+    from onecopy.guests.sources import sources_of
     from onecopy.guests.vocabulary import Vocabulary
 
     module = load_module(file).load()
     vocabulary = stack.enter_context(Vocabulary.from_tokenizer(vocab or byte_tokenizer()))
     grammars = Grammars(vocabulary)
-    sources = open_windows(windows, stack)
+    sources = sources_of(refs_of(windows, stack))
+    for each in sources.values():
+        stack.callback(each.close)
     controller = Controller(
         module,
         vocabulary,
@@ -97,28 +104,3 @@ def _session(
     )
     stack.callback(controller.close)
     return Session(controller, vocabulary, grammars, seconds)
-
-
-def byte_tokenizer() -> str:
-    """Return a tokenizer.json with a token for each byte, and one that ends a text."""
-    printable_bytes = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable_bytes]
-    letters = {byte: chr(byte) for byte in printable_bytes}
-    letters |= {byte: chr(256 + i) for i, byte in enumerate(others)}
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    end = {"id": 256, "content": "</s>", "special": True, "single_word": False}
-    end |= dict.fromkeys(("lstrip", "rstrip", "normalized"), False)
-    model = {
-        "type": "BPE",
-        "vocab": {letters[byte]: byte for byte in range(256)},
-        "merges": [],
-    }
-    return json.dumps(
-        {
-            "version": "1.0",
-            "added_tokens": [end],
-            "pre_tokenizer": {**level, "use_regex": False},
-            "decoder": level,
-            "model": model,
-        }
-    )

@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onecopy.guests.buffers import buffer
+    from onecopy.guests.controllers import Controllers
     from onecopy.guests.handle import Guest
     from onecopy.guests.pool import Pool
     from onecopy.guests.source import Source
     from onecopy.guests.sources import copy_of, part, source_of, sources_of
     from onecopy.guests.toolchain import build
+    from onecopy.guests.vocabulary import Vocabulary
 
 __all__ = [
+    "Controllers",
     "Guest",
     "Pool",
     "Source",
+    "Vocabulary",
     "buffer",
     "build",
     "copy_of",
@@ -33,9 +37,11 @@ __all__ = [
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Controllers": "controllers",
     "Guest": "handle",
     "Pool": "pool",
     "Source": "source",
+    "Vocabulary": "vocabulary",
     "buffer": "buffers",
     "build": "toolchain",
     "copy_of": "sources",

@@ -33,8 +33,11 @@ from onecopy.guests.steps import (
 from onecopy.store import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onecopy.guests.controller import Controller
     from onecopy.guests.outcome import Outcome
+    from onecopy.guests.source import Source
     from onecopy.guests.worker import Worker
 
 
@@ -74,6 +77,7 @@ class Bench:
         guest_seconds: float,
         bell: int,
         done: int,
+        logits: Sequence[Source] = (),
     ) -> None:
         self.rows = rows
         self.board = board
@@ -85,6 +89,7 @@ class Bench:
         self._seconds = guest_seconds
         self._epochs = ticks(guest_seconds)
         self._bell, self._done = bell, done
+        self._logits = logits
         self._offenders: set[int] = set()
         """Modules whose guests ran out of time here: they run last."""
         self._deferred: list[int] = []
@@ -177,7 +182,8 @@ class Bench:
     def _fork(self, seat: Seat, line: int, number: int) -> None:
         branches = self.board.branches(line)
         try:
-            _, *controllers = seat.controller.fork(1 + len(branches))
+            windows = [self.windows(row) for row, _ in branches]
+            _, *controllers = seat.controller.fork(1 + len(branches), windows)
             for (row, sequence), controller in zip(branches, controllers, strict=True):
                 self.sit(Seat(self, controller, sequence, row, seat.culprit, seat.request))
                 self.board.answer(self.board.line(row), control.NONE)
@@ -191,15 +197,19 @@ class Bench:
                 self.board.words[self.board.line(row) + ANSWERED] = number
 
     def _tidy(self, rows: list[int]) -> None:
-        """Count and drop what guests wrote to read-only windows, while the model is at work."""
+        """Do what steps need not wait for, while the model is at work."""
         words = self.board.words
         for row in rows:
             seat = self.seats.get(words[self.board.line(row)])
             if seat is not None and not seat.controller.failed:
                 try:
-                    seat.controller.instance.charge()
+                    seat.controller.settle()
                 except GuestError:
                     pass  # it is not called again, and says why when it is
+
+    def windows(self, row: int) -> dict[str, Source]:
+        """Return what a guest in a row sees beside the vocabulary."""
+        return {"logits": self._logits[row]} if self._logits else {}
 
     def sit(self, seat: Seat) -> None:
         """Add a sequence; its controller is this bench's from now on."""
@@ -214,3 +224,5 @@ class Bench:
         self.rows.close()
         self.board.close()
         wire.close_all([self._bell, self._done])
+        if self._logits:
+            self._logits[0].close()  # they share one descriptor

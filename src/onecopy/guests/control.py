@@ -33,8 +33,8 @@ NONE, MASK, SPLICE, FORK, STOP, CHOOSE = range(6)
 
 _HEADER: Final = struct.Struct("<4I")
 _SETTING: Final = struct.Struct("<2I")
-_STEP: Final = struct.Struct("<3I28x16I")
-_ONE_TOKEN: Final = struct.Struct("<3I28x16II")
+_STEP: Final = struct.Struct("<3I28x64s")
+_ONE_TOKEN: Final = struct.Struct("<3I28x64sI")
 _RESULT: Final = struct.Struct("<9I")
 _WINDOW: Final = struct.Struct("<40s6I6I6I16x")
 _SETTING_AT: Final = 16
@@ -42,7 +42,7 @@ _STEP_AT: Final = 24
 _RESULT_AT: Final = 64
 _TOKENS_AT: Final = 128
 _WINDOWS_AT: Final = 1024
-_NO_RESULT: Final = (0,) * 16
+_NO_RESULT: Final = bytes(64)
 
 
 class Result(NamedTuple):
@@ -110,12 +110,16 @@ class ControlPage:
         """Write what the next call is about, and clear the result of the last one."""
         count = len(tokens)
         if count == 1:
-            _ONE_TOKEN.pack_into(self._view, _STEP_AT, step, branch, 1, *_NO_RESULT, tokens[0])
+            _ONE_TOKEN.pack_into(self._view, _STEP_AT, step, branch, 1, _NO_RESULT, tokens[0])
             return
-        _STEP.pack_into(self._view, _STEP_AT, step, branch, count, *_NO_RESULT)
+        _STEP.pack_into(self._view, _STEP_AT, step, branch, count, _NO_RESULT)
         inline = min(count, INLINE_TOKENS)
         struct.pack_into(f"<{inline}I", self._view, _TOKENS_AT, *tokens[:inline])
 
     def result(self) -> Result:
         """Read the result, once: what is checked later is this copy."""
-        return Result(*_RESULT.unpack_from(self._view, _RESULT_AT))
+        return Result._make(self.words())
+
+    def words(self) -> tuple[int, ...]:
+        """Read the result as plain words, where the name of each is not worth its time."""
+        return _RESULT.unpack_from(self._view, _RESULT_AT)

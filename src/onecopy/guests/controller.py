@@ -89,6 +89,7 @@ class Controller:
         self.pending: tuple[int, ...] = ()
         """Tokens that a rollback left to be told, before those of the next step."""
         self._prompt = 0
+        self._size = self.vocabulary.size
         self._failed = False
         self._closed = False
         self._past = past
@@ -290,8 +291,13 @@ class Controller:
     def _check_tokens(self, tokens: Sequence[int]) -> None:
         if self._failed:
             self._check_alive()
-        if tokens and not 0 <= min(tokens) <= max(tokens) < self.vocabulary.size:
-            raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
+        size = self._size
+        if len(tokens) == 1:
+            fits = 0 <= tokens[0] < size
+        else:
+            fits = not tokens or 0 <= min(tokens) <= max(tokens) < size
+        if not fits:
+            raise InvalidArgument(f"a token outside the vocabulary of {size}")
 
     def _begin(self, tokens: Sequence[int]) -> None:
         self._host.tokens = tokens
@@ -301,9 +307,7 @@ class Controller:
         if code:
             raise self._misbehaved(f"{name} returned {code}, and not 0: it says it failed")
         try:
-            outcome = self._checker.check(
-                self.instance.control.result(), self.tokens - self._prompt
-            )
+            outcome = self._checker.check(self.instance.control.words(), self.tokens - self._prompt)
         except GuestMisbehaved:
             self._failed = True
             raise

@@ -189,12 +189,10 @@ class ControllerHost(Host):
         grammar = self.handles.get(handle)
         if grammar is None:
             return abi.HANDLE
-        if address & 3 or not self.inside(address, self._mask_nbytes):
+        nbytes = self._mask_nbytes
+        if address & 3 or (address + nbytes > self._known and not self.inside(address, nbytes)):
             return abi.RANGE
-        tokens = self.tokens
-        if grammar.consume(tokens) != len(tokens):
-            return abi.INVALID
-        return abi.OK if grammar.mask(self._base + address, self._mask_nbytes) else abi.INVALID
+        return abi.OK if grammar.step(self.tokens, self._base + address, nbytes) else abi.INVALID
 
     def grammar_consume(self, handle: int, address: int, count: int) -> int:
         """Advance by tokens; return how many fitted."""

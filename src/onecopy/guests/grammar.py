@@ -26,6 +26,7 @@ KINDS: Final = ("json_schema", "regex", "lark")
 
 COMPILE_SECONDS: Final = 5.0
 _CACHED: Final = 64
+_MAX_LATE: Final = 2
 
 Node = tuple[Any, int, int]
 """The node before, the token, and how many there are."""
@@ -83,6 +84,12 @@ class Grammar:
         self._matcher = matcher
         self.node = node
 
+    def step(self, tokens: Sequence[int], pointer: int, nbytes: int) -> bool:
+        """Advance by tokens, then write a mask; false if not all fitted, or the engine gave up."""
+        if self.consume(tokens) != len(tokens):
+            return False
+        return self._matcher.mask(pointer, nbytes)
+
     def mask(self, pointer: int, nbytes: int) -> bool:
         """Write a packed mask to an address of this process; false if the engine gave up.
 
@@ -94,10 +101,8 @@ class Grammar:
         """Advance by tokens of the vocabulary; return how many fit, and stand after those."""
         count = self._matcher.consume(tokens)
         node = self.node
-        depth = node[2]
-        for token in tokens[:count]:
-            depth += 1
-            node = (node, token, depth)
+        for token in tokens if count == len(tokens) else tokens[:count]:
+            node = (node, token, node[2] + 1)
         self.node = node
         return count
 
@@ -166,6 +171,7 @@ class Grammars:
         self._name = engine
         self._engine: Engine | None = None
         self._compiled: OrderedDict[tuple[str, str], Matcher] = OrderedDict()
+        self._late: list[threading.Thread] = []
 
     def compile(self, kind: str, text: str, seconds: float = COMPILE_SECONDS) -> Grammar:
         """Return a grammar that has consumed nothing.
@@ -173,7 +179,8 @@ class Grammars:
         Args:
             kind: "json_schema", "regex" or "lark" (llguidance's dialect of it).
             text: the grammar.
-            seconds: how long it may take; the engine's own limits end it later, out of sight.
+            seconds: how long it may take; nothing can end a native engine's work but the end of
+                the process, so a third grammar is refused while two are late.
 
         Raises:
             InvalidGrammar: it has an error, is too large, or takes too long.
@@ -183,12 +190,29 @@ class Grammars:
         if pristine is None:
             if kind not in KINDS:
                 raise InvalidGrammar(f"{kind!r} is no kind of grammar; there are {KINDS}")
-            pristine = _within(seconds, partial(self.engine().compile, kind, text))
+            pristine = self._within(seconds, partial(self.engine().compile, kind, text))
             self._compiled[key] = pristine
             if len(self._compiled) > _CACHED:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
         return Grammar(pristine, pristine.clone())
+
+    def _within(self, seconds: float, compile: Callable[[], Matcher]) -> Matcher:
+        self._late = [each for each in self._late if each.is_alive()]
+        if len(self._late) == _MAX_LATE:
+            raise InvalidGrammar("grammars that took too long still compile; try again later")
+        results: list[Matcher | BaseException] = []
+        thread = threading.Thread(target=_keep_result, args=(compile, results), daemon=True)
+        thread.start()
+        thread.join(seconds)
+        if not results:
+            self._late.append(thread)
+            raise InvalidGrammar(
+                f"the grammar did not compile within {seconds:g} seconds; bound its repetitions"
+            )
+        if isinstance(results[0], BaseException):
+            raise results[0]
+        return results[0]
 
     def tokenize(self, text: bytes) -> list[int]:
         """Turn UTF-8 text into tokens, as the middle of a longer text."""
@@ -205,30 +229,20 @@ class Grammars:
         return self._engine
 
 
+def _keep_result(compile: Callable[[], Matcher], results: list[Matcher | BaseException]) -> None:
+    try:
+        results.append(compile())
+    except BaseException as error:
+        results.append(error)
+
+
 def _engine(name: str, vocabulary: Vocabulary) -> Engine:
     if name == "llguidance":
         from onecopy.guests.llguidance_engine import LlguidanceEngine
 
         return LlguidanceEngine(vocabulary)
-    raise InvalidArgument(f"engine={name!r}: there is 'llguidance'")
+    if name == "xgrammar":
+        from onecopy.guests.xgrammar_engine import XgrammarEngine
 
-
-def _within(seconds: float, compile: Callable[[], Matcher]) -> Matcher:
-    results: list[Matcher | BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(compile())
-        except BaseException as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run, name="grammar", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not results:
-        raise InvalidGrammar(
-            f"the grammar did not compile within {seconds:g} seconds; bound its repetitions"
-        )
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
+        return XgrammarEngine(vocabulary)
+    raise InvalidArgument(f"engine={name!r}: there are 'llguidance' and 'xgrammar'")

@@ -18,7 +18,7 @@ from onecopy.guests.control import ABI, NBYTES, ControlPage
 from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
 from onecopy.guests.memory import LinearMemory, limit_store, region
-from onecopy.guests.raw import Export, HostFunction, Trapped
+from onecopy.guests.raw import Export, HostFunction, Trapped, deadline_setter
 from onecopy.guests.source import Source
 from onecopy.guests.sources import source_of
 from onecopy.guests.window import Windows
@@ -56,7 +56,8 @@ class Instance:
         self._closed = False
         self._exports: dict[str, Export] = {}
         self._store = wasmtime.Store(engine())
-        self._store.set_epoch_deadline(FOREVER)
+        self._set_deadline = deadline_setter(self._store)
+        self._set_deadline(FOREVER)
         limit_store(self._store, memory_limit)
         self._imports = self._link(module)
         self._instance = self._instantiate(module)
@@ -157,6 +158,7 @@ class Instance:
         self.charge()
         try:
             if seconds is None:
+                self._set_deadline(FOREVER)  # `run` leaves its own behind
                 return export(*arguments)
             with ticker.running():
                 return self._timed(export, arguments, seconds)
@@ -171,20 +173,18 @@ class Instance:
         """
         if self._dead is not None:
             self._check_alive()
-        self._store.set_epoch_deadline(epochs)
+        self._set_deadline(epochs)
         try:
             return export()
         except Trapped as trapped:
             raise self._error(trapped, None) from None
-        finally:
-            self._store.set_epoch_deadline(FOREVER)
 
     def _timed(self, export: Export, arguments: tuple[float, ...], seconds: float) -> Any:
-        self._store.set_epoch_deadline(ticks(seconds))
+        self._set_deadline(ticks(seconds))
         try:
             return export(*arguments)
         finally:
-            self._store.set_epoch_deadline(FOREVER)
+            self._set_deadline(FOREVER)
 
     def charge(self) -> None:
         """Drop what the guest wrote where it may only read, and count it against its limit.

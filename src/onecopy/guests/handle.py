@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import struct
-import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -103,7 +102,6 @@ class Guest:
         # What windows show is not to be used for something else meanwhile.
         self._owners: dict[str, object] = {}
         self._logs: deque[tuple[int, str]] = deque(maxlen=_LOGS)
-        self._state = threading.Lock()
         self._failure = ""
         self._seconds = 0.0
         compiled = pool.module(module)
@@ -250,9 +248,8 @@ class Guest:
 
     def close(self) -> None:
         """End it; twice is fine."""
-        with self._state:
-            if self._finalizer.detach() is None:
-                return
+        if self._finalizer.detach() is None:  # for whoever is first
+            return
         self._failure = self._failure or "it was closed"
         try:
             self._worker.request(calls.CloseGuest(self._number))

@@ -37,6 +37,8 @@ class History:
         """Appended, but not told to the guest yet."""
         self.take_back = 0
         """Tokens that the guest has been told, and that are no longer in the text."""
+        self.again: list[int] = []
+        """What the guest will tell itself again with the next call: a rollback cut a call short."""
         self.hearing = False
         """Whether the guest was called, and has not answered yet."""
         self._reach = 0
@@ -47,14 +49,14 @@ class History:
         self.pending += tokens
         self._reach += len(tokens)
 
-    def told(self) -> tuple[int, ...]:
+    def told(self) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
-        call = tuple(self.pending)
-        self.calls.append(call)
-        self.pending.clear()
+        pending, self.pending = self.pending, []
+        self.calls.append((*self.again, *pending))
+        self.again.clear()
         self.take_back = 0
         self.hearing = True
-        return call
+        return pending
 
     def splice(self, backtrack: int, tokens: Sequence[int]) -> None:
         """Edit the text as the guest wants; the guest is told of the tokens, not of the rest.
@@ -95,6 +97,8 @@ class History:
         """Note that the guest is gone: what it was told last, without an answer, is pending."""
         if self.hearing:
             self.repeat()
+        self.pending[:0] = self.again
+        self.again.clear()
         self.hearing = False
         self.take_back = 0
 
@@ -107,14 +111,14 @@ class History:
     def _take_back(self, count: int) -> None:
         self.take_back += count
         branches: list[Call] = []  # what was branched off stays so
-        while count > 0:
+        while count > len(self.again):
             call = self.calls.pop()
             if isinstance(call, Branch):
                 branches.insert(0, call)
-                continue
-            if len(call) > count:
-                self.calls.append(call[:-count])
-            count -= len(call)
+            else:
+                self.again[:0] = call
+        if count:
+            del self.again[-count:]
         self.calls += branches
 
     def fork(self, branches: int) -> list[History]:
@@ -128,6 +132,7 @@ class History:
         other = History(self.prompt)
         other.tokens = list(self.tokens)
         other.pending = list(self.pending)
+        other.again = list(self.again)
         other.calls = list(self.calls)
         other._reach = self._reach
         return other

@@ -75,7 +75,7 @@ class LlguidanceEngine(Engine):
             raise UnsupportedValue(f"llguidance cannot use this tokenizer: {error}") from None
 
     def compile(self, kind: str, text: str) -> LlguidanceMatcher:
-        """Its own limits bound time and memory: fuel for lexers, items, the grammar's size."""
+        """Its own limits bound memory, and most of the time: fuel for lexers, items, size."""
         convert = getattr(self._make, f"grammar_from_{kind}")
         try:
             native = self._make(self._native, convert(text), log_level=0)

@@ -105,6 +105,7 @@ class Opener:
             grammars=self._grammars,
             variables=self._variables(message.request),
             memory_limit=message.memory_limit,
+            windows=self._bench.windows(message.row),
         )
         try:
             if self._keep:

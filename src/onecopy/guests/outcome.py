@@ -60,17 +60,17 @@ class Mask(NamedTuple):
             GuestMisbehaved: no token may come; the row is all zeros then.
             InvalidArgument: too few words, or the controller is closed or failed.
         """
-        size = self.size
+        instance, at, size, _, _ = self
         used = (size + 31) >> 5
-        if words < used or self.instance.failed:
+        if words < used or instance.failed:
             raise InvalidArgument(
                 f"a mask of {size} tokens has {used} words, and is read before its controller is "
                 f"closed; got {words} words"
             )
         nbytes = used << 2
         # First copied, then checked: the guest may have pointed to memory that others write.
-        if self.pointer:
-            _memmove(pointer, self.pointer, nbytes)
+        if at:
+            _memmove(pointer, at, nbytes)
         else:
             _memset(pointer, 0xFF, nbytes)
         if size & 31:
@@ -134,19 +134,22 @@ class Checker:
         self._size = size
         self._words = (size + 31) // 32
 
-    def check(self, result: Result, length: int) -> Outcome | None:
+    def check(self, words: tuple[int, ...], length: int) -> Outcome | None:
         """Return what a result asks for; None if nothing.
 
         Args:
-            result: a copy of the descriptor.
+            words: a copy of the descriptor.
             length: how many tokens the sequence has after its prompt.
 
         Raises:
             GuestMisbehaved: something impossible.
         """
-        kind = result[0]
+        kind = words[0]
+        if kind == control.MASK and not words[3]:
+            return self._mask(words[1])
+        result = control.Result._make(words)
         if kind == control.MASK:
-            return self._biased(result) if result.bias_count else self._mask(result.mask)
+            return self._biased(result)
         if kind == control.SPLICE:
             return self._splice(result, length)
         if kind == control.CHOOSE:
@@ -160,9 +163,8 @@ class Checker:
         raise GuestMisbehaved(f"the result has kind {kind}; there are 1 (mask) to 5 (choose)")
 
     def _mask(self, address: int) -> Mask:
-        if not address:
-            return Mask(self._instance, 0, self._size)
-        return Mask(self._instance, self._at(address, self._words, "mask"), self._size)
+        pointer = self._at(address, self._words, "mask") if address else 0
+        return Mask(self._instance, pointer, self._size)
 
     def _at(self, address: int, words: int, what: str) -> int:
         if address & 3 or not self._host.inside(address, 4 * words):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import hashlib
 import itertools
 import os
 import threading
@@ -29,6 +30,7 @@ SERVICES: Final = ("onecopy.guests.calls", "onecopy.guests.sequences")
 """What every worker does for guests; imported before it is confined."""
 
 _WAIT_SECONDS: Final = 30.0
+_MODULES: Final = 128
 
 
 class Pool:
@@ -110,8 +112,15 @@ class Pool:
         """
         if isinstance(source, Module):
             return source
-        module = compile_module(source, self._cache)
-        return self._modules.setdefault(module.digest, module)
+        known = None
+        if isinstance(source, bytes):
+            known = self._modules.pop(hashlib.sha256(source).hexdigest(), None)
+        module = known or compile_module(source, self._cache)
+        # The order is that of their last uses; native code is several times as long as Wasm.
+        self._modules[module.digest] = module
+        while len(self._modules) > _MODULES:
+            self._modules.pop(next(iter(self._modules)), None)
+        return module
 
     def place(self, tenant: str = "") -> WorkerProcess:
         """Return a worker for one more guest of a tenant; `leave` it when the guest has ended.

@@ -81,7 +81,7 @@ class Sequence:
         """Calls of its guest that were answered."""
         self.origin = origin
         self.station: Station | None = None
-        self.line = owner.board.line(row)
+        self.line = owner.batch.board.line(row)
         self.asked = 0
         """The step that it was asked in, and has not answered yet; 0 = none."""
         self.answer: Answer | Forking | None = None

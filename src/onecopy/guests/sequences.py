@@ -9,6 +9,7 @@ from onecopy.guests.bench import Bench
 from onecopy.guests.messages import Done, Message
 from onecopy.guests.opener import Opener
 from onecopy.guests.rows import Rows
+from onecopy.guests.source import Fields, Source
 from onecopy.guests.steps import Board
 from onecopy.guests.vocabulary import Vocabulary
 from onecopy.store import wire
@@ -30,6 +31,8 @@ class Attach(Message, frozen=True, gc=False):
     biases: bool
     guest_seconds: float
     keep: int
+    logits: tuple[Fields, ...] = ()
+    """Of each row, if guests see them; one more descriptor comes along."""
 
 
 class Detach(Message, frozen=True, gc=False):
@@ -98,7 +101,7 @@ class Service:
         return self._does[type(message)](message, fds)
 
     def _attach(self, message: Attach, fds: list[int]) -> Message:
-        rows, board, bell, done, opened, segment = fds
+        rows, board, bell, done, opened, segment, *logits = fds
         vocabulary = Vocabulary.from_segment(segment)
         bench = Bench(
             self._worker,
@@ -108,6 +111,7 @@ class Service:
             message.guest_seconds,
             bell,
             done,
+            [Source.from_fields(each, logits[0]) for each in message.logits],
         )
         opener = Opener(bench, vocabulary, opened, message.keep, message.guest_seconds)
         self._benches[message.key] = bench, opener

@@ -24,7 +24,7 @@ from onecopy.store import wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onecopy.guests.controllers import Controllers
+    from onecopy.guests.crew import Crew
     from onecopy.guests.remote import WorkerProcess
     from onecopy.guests.sequence import Sequence
 
@@ -38,15 +38,16 @@ _FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 class Station:
     """The worker's eventfds, its slot on the board, and who is being opened there."""
 
-    def __init__(self, owner: Controllers, worker: WorkerProcess) -> None:
+    def __init__(self, crew: Crew, worker: WorkerProcess) -> None:
         self.worker = worker
-        self.slot = owner.board.slot(worker.index)
+        self.slot = crew.batch.board.slot(worker.index)
         self.bell, self.done = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
         self._opened, self._wake = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
         self.lost = False
         self.freed: list[int] = []
         """Rows of closed sequences, on which it may still be at work."""
-        self._owner = owner
+        self._crew = crew
+        self._batch = crew.batch
         self._orders: deque[Callable[[], None]] = deque()
         self._opening: deque[Sequence] = deque()
         self._due = 0.0
@@ -56,12 +57,12 @@ class Station:
 
     def idle(self) -> bool:
         """Return whether it has finished what it was rung for."""
-        words = self._owner.board.words
+        words = self._batch.board.words
         return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
 
     def blamed(self) -> set[int]:
         """Return the rows whose guests ran when the worker died."""
-        words = self._owner.board.words
+        words = self._batch.board.words
         running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
         return {row - 1 for row in running if row}
 
@@ -71,7 +72,7 @@ class Station:
 
     def close_sequence(self, number: int) -> None:
         """Have a sequence closed."""
-        message = sequences.CloseSequence(self._owner.key, number)
+        message = sequences.CloseSequence(self._batch.key, number)
         self._order(lambda: self.worker.send(message))
 
     def close(self) -> None:
@@ -99,9 +100,9 @@ class Station:
             self._note_loss(self.worker)
         if self._ending and not self.lost:
             with contextlib.suppress(OnecopyError):
-                self.worker.send(sequences.Detach(self._owner.key))
+                self.worker.send(sequences.Detach(self._batch.key))
         elif not self._ending:
-            self._owner.recover(self)
+            self._crew.recover(self)
 
     def _note_loss(self, _: WorkerProcess) -> None:
         self.lost = True
@@ -110,21 +111,23 @@ class Station:
             os.eventfd_write(self.done, 1)
 
     def _attach(self) -> None:
-        owner = self._owner
-        words = owner.board.words
+        batch = self._batch
+        words = batch.board.words
         for word in (steps.STEP, steps.FINISHED, steps.RUNNING, steps.OPENING):
             words[self.slot + word] = 0
         message = sequences.Attach(
-            key=owner.key,
+            key=batch.key,
             index=self.worker.index,
-            batch=owner.rows.batch,
-            workers=owner.board.workers,
-            biases=owner.rows.bias_stride > 0,
-            guest_seconds=owner.guest_seconds,
-            keep=owner.keep,
+            batch=batch.rows.batch,
+            workers=batch.board.workers,
+            biases=batch.rows.bias_stride > 0,
+            guest_seconds=batch.guest_seconds,
+            keep=batch.keep,
+            logits=tuple(each.fields() for each in batch.logits),
         )
-        fds = (owner.rows.fd, owner.board.fd, self.bell, self.done, self._opened)
-        self.worker.request(message, (*fds, owner.vocabulary.segment), _ATTACH_SECONDS)
+        fds = (batch.rows.fd, batch.board.fd, self.bell, self.done, self._opened)
+        segments = (batch.vocabulary.segment, *(each.fd for each in batch.logits[:1]))
+        self.worker.request(message, (*fds, *segments), _ATTACH_SECONDS)
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -146,11 +149,11 @@ class Station:
         except WorkerLost:
             raise
         except OnecopyError as error:
-            self._owner.opened(sequence, error)
+            self._crew.opened(sequence, error)
             return
         calls, forks = _numbered(history.calls)
         message = sequences.OpenSequence(
-            key=self._owner.key,
+            key=self._batch.key,
             number=sequence.number,
             row=sequence.row,
             digest=origin.module.digest,
@@ -162,19 +165,19 @@ class Station:
             calls=calls,
             branches=forks,
         )
-        self._owner.board.words[sequence.line + steps.OPENED] = 0
+        self._batch.board.words[sequence.line + steps.OPENED] = 0
         self._opening.append(sequence)
         self._restart_clock()
         self.worker.send(message)
 
     def _look_at_opening(self) -> None:
-        words = self._owner.board.words
+        words = self._batch.board.words
         while self._opening:
             sequence = self._opening[0]
             if words[sequence.line + steps.OPENED] != sequence.number:
                 break
             self._opening.popleft()
-            self._owner.opened(sequence, None)
+            self._crew.opened(sequence, None)
             self._due = 0.0
             self._restart_clock()
         if self._opening and time.monotonic() > self._due:
@@ -184,7 +187,7 @@ class Station:
         """They are opened one after another: the first has all the time."""
         if self._opening and not self._due:
             sequence = self._opening[0]
-            again = len(sequence.history.calls) * REPLAY * self._owner.guest_seconds
+            again = len(sequence.history.calls) * REPLAY * self._batch.guest_seconds
             self._due = time.monotonic() + 3 * sequence.origin.seconds + again + 1
 
 

@@ -187,6 +187,7 @@ def main() -> None:
     config = msgspec.json.decode(sys.argv[1], type=Config)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.end_with_parent(config.parent)
+    sandbox.ask_for_short_turns()
     logging.basicConfig(format="%(message)s")
     sock = socket.socket(fileno=config.socket)
     worker = Worker(sock, Progress(config.progress))

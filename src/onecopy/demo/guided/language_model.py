@@ -35,6 +35,11 @@ class LanguageModel:
     loss: float
 
     @property
+    def parameters(self) -> int:
+        """How many numbers were trained."""
+        return sum(each.numel() for each in self.model.parameters())
+
+    @property
     def end(self) -> int:
         """The token that ends a text."""
         token = self.tokenizer.token_to_id(END)
@@ -138,5 +143,6 @@ def _new_model() -> GPT2LMHeadModel:
             attn_pdrop=0.0,
             bos_token_id=0,
             eos_token_id=0,
+            loss_type="ForCausalLM",
         )
     )

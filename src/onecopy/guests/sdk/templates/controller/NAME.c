@@ -30,8 +30,7 @@ OC_EXPORT int init_prompt(void) {
 OC_EXPORT int mid_process(void) {
     used += oc_step_count();
     if (used > LIMIT) return oc_stop();
-    if (!oc_grammar_consume_step(grammar)) return oc_stop();
-    if (oc_grammar_mask(grammar, mask) != OC_OK) return oc_stop();
+    if (oc_grammar_step(grammar, mask) != OC_OK) return oc_stop();
     oc_mask_veto(mask, forbidden);
     /* An empty mask would fail the sequence: end it instead. */
     return oc_mask_count(mask) ? oc_allow(mask) : oc_stop();
