@@ -185,3 +185,31 @@ def test_an_entry_is_a_window(write: Write, store: onecopy.Store) -> None:
     )
     check = 'only "x" "y" "z"'
     run("guest", "test", write(source), "--window", "w=test/letters", "--expect", check)
+
+
+def test_the_host_can_take_tokens_back(write: Write) -> None:
+    source = body(
+        "static int total; static uint32_t mask[OC_MASK_WORDS(512)];"
+        "total += (int)oc_step_count();"
+        "oc_mask_clear(mask); oc_mask_allow(mask, 'a' + total); return oc_allow(mask);"
+    )
+    script = write('"abcd" => only "e"\nrollback 3 => only "b"\n"b" => only "c"')
+    run("guest", "test", write(source), "-s", script)
+    assert (
+        "2 follow the prompt"
+        in run("guest", "test", write(source), "-s", write('"ab"\nrollback 3'), code=1).stderr
+    )
+
+
+def test_a_fork_shows_each_branch_and_goes_on_with_the_first(write: Write) -> None:
+    source = body(
+        "static uint32_t mask[OC_MASK_WORDS(512)];"
+        "if (oc_control()->step == 1) return oc_fork(3);"
+        "oc_mask_clear(mask); oc_mask_allow(mask, 'a' + oc_control()->branch);"
+        "return oc_allow(mask);"
+    )
+    script = write('"a" => only "a"\n"a" => only "a"')
+    shown = run("guest", "test", write(source), "-s", script).stdout
+    assert "fork into 3" in shown
+    assert 'branch 1: allows 1 of 257: "b"' in shown
+    assert 'branch 2: allows 1 of 257: "c"' in shown

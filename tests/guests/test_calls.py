@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from onecopy import GuestError
-from onecopy.errors import InvalidArgument
+from onecopy.errors import InvalidArgument, ProtocolError
 from onecopy.guests import messages
 from onecopy.guests.calls import (
     CloseGuest,
@@ -21,6 +21,7 @@ from onecopy.guests.calls import (
     Prepared,
     Returned,
     Service,
+    result,
 )
 from onecopy.guests.messages import CALL_KIND, Call, Done, Failed
 from onecopy.guests.module import compile_module
@@ -140,3 +141,9 @@ def test_descriptors_are_closed_whatever_comes_of_them(service: Service) -> None
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
         source.close()
+
+
+@pytest.mark.parametrize("answer", [b"\xc1", b"\xc1\1" + bytes(15), b"\xc1\1" + bytes(40)])
+def test_what_is_no_answer_to_a_call_is_refused(answer: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        result(answer)

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from onecopy import WorkerLost
-from onecopy.errors import InvalidArgument
+from onecopy.errors import InvalidArgument, ProtocolError
 from onecopy.guests import remote
 from onecopy.guests.messages import Message, Ping
 from onecopy.guests.remote import WorkerProcess
@@ -124,12 +122,24 @@ def test_its_memory_does_not_count_what_it_shares(worker: WorkerProcess) -> None
     os.close(fd)
 
 
-def test_the_command_is_that_of_this_interpreter() -> None:
-    environment = remote.environment()
-    assert str(Path(remote.__file__).parents[2]) in environment["PYTHONPATH"]
-    done = subprocess.run(
-        [*remote.command(remote.Config(9, 9, 9, 1, ()))[:4], "-c", "import msgspec, wasmtime"],
-        env=environment,
-        check=True,
-    )
-    assert done.returncode == 0
+def test_old_answers_without_end_do_not_keep_anybody_waiting(worker: WorkerProcess) -> None:
+    flood = "while True: worker._sock.send(b'\\0\\0\\0\\0')"
+    with pytest.raises(WorkerLost, match="did not answer"):
+        worker.request(Run(flood), timeout=0.1)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xc1", b"\xc1\1", b"\x93", b"\xff" * 100])
+def test_nonsense_from_a_worker_is_an_error_of_its_own(
+    worker: WorkerProcess, answer: bytes
+) -> None:
+    patch = f"""
+        from onecopy.guests import messages
+        send, messages.send = messages.send, None
+        def lie(sock, head, data, fds=()):
+            messages.send = send
+            sock.send(head + {answer!r})
+        messages.send = lie
+    """
+    with pytest.raises(ProtocolError):
+        probe(worker, patch)
+    assert probe(worker, "found = 1") == "1"

@@ -44,7 +44,9 @@ class Report:
     def _show_all(self, calls: Iterator[Seen]) -> Any:
         outcome = None
         for seen in calls:
-            outcome = seen.outcome
+            # The script goes on with the first branch of a fork.
+            if not seen.branch:
+                outcome = seen.outcome
             self._show(seen)
         return outcome
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onecopy.cli.guests_script import Line, Piece
+    from onecopy.guests.controller import Controller
     from onecopy.guests.grammar import Grammars
     from onecopy.guests.vocabulary import Vocabulary
 
@@ -72,7 +73,7 @@ class Session:
     """Feeds one controller; not to be used after it failed or stopped."""
 
     def __init__(
-        self, controller: Any, vocabulary: Vocabulary, grammars: Grammars, seconds: float
+        self, controller: Controller, vocabulary: Vocabulary, grammars: Grammars, seconds: float
     ) -> None:
         self.controller = controller
         self.vocabulary = vocabulary
@@ -119,7 +120,8 @@ class Session:
     def feed(self, line: Line) -> Iterator[Seen]:
         """Do what a line says."""
         if line.rollback:
-            yield self._timed((), lambda: self.controller.rollback(line.rollback))
+            self.controller.rollback(line.rollback)
+            yield from self._step(())
             return
         tokens = self.tokens(line.feed)
         for part in [tokens] if line.at_once else [[token] for token in tokens]:
@@ -170,11 +172,12 @@ class Session:
             else:
                 self.outcome = seen.outcome
 
-    def _call(self, controller: Any, tokens: tuple[int, ...]) -> Seen:
+    def _call(self, controller: Controller, tokens: tuple[int, ...]) -> Seen:
         from onecopy.guests.engine import ticker, ticks
 
         with ticker.running():
-            return self._timed(tokens, lambda: controller.step(tokens, ticks(self._seconds)))
+            seen = self._timed(tokens, lambda: controller.step(tokens, ticks(self._seconds)))
+        return seen if isinstance(seen.outcome, Failed) else self._settled(controller, seen)
 
     def _timed(self, tokens: tuple[int, ...], call: Any) -> Seen:
         start = time.perf_counter()
@@ -184,6 +187,14 @@ class Session:
             outcome = Failed(error)
         seconds = time.perf_counter() - start
         return Seen(tokens, self._kept(outcome), seconds)
+
+    def _settled(self, controller: Controller, seen: Seen) -> Seen:
+        """Do what an engine does between steps."""
+        try:
+            controller.settle()
+        except GuestError as error:
+            return seen._replace(outcome=Failed(error))
+        return seen
 
     def _kept(self, outcome: Any) -> Any:
         """Return an outcome that does not look into the guest's memory."""

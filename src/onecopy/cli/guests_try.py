@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,9 @@ from onecopy.cli.guests_run import (
     refs_of,
 )
 from onecopy.cli.guests_script import Line, parse_check, read_script
+
+_ROLLBACK: Final = 64
+"""How far back a script can go."""
 
 if TYPE_CHECKING:
     from onecopy.cli.guests_session import Session
@@ -103,4 +106,5 @@ def _session(
         windows=sources,
     )
     stack.callback(controller.close)
+    controller.keep(_ROLLBACK)
     return Session(controller, vocabulary, grammars, seconds)

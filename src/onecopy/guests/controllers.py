@@ -15,7 +15,7 @@ from onecopy.guests.outcome import MAX_BRANCHES
 from onecopy.guests.rounds import Rounds
 from onecopy.guests.rows import Rows
 from onecopy.guests.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
-from onecopy.guests.sources import source_of
+from onecopy.guests.sources import sources_of
 from onecopy.guests.steps import Board
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Controllers:
         self.vocabulary = vocabulary
         self._pool = pool
         value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
+        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -88,7 +89,7 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
-            logits=() if value is None else _row_sources(value, batch, vocabulary.size),
+            logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
         self._rounds = Rounds(self._crew, pool.step_seconds)
@@ -179,7 +180,7 @@ class Controllers:
             raise InvalidArgument("no step was begun; call begin() first")
         outcomes = self._rounds.answers(stepped)
         late = tuple(each for each in stepped if each.waiting or each.asked)
-        return Step(self.batch.rows, outcomes, late)
+        return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
 
     def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:
         if not isinstance(sequence, Sequence) or sequence.owner is not self:
@@ -278,4 +279,4 @@ def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
             f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
             f"{tuple(logits.shape)}"
         )
-    return tuple(source_of(logits[row], "rw") for row in range(batch))
+    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

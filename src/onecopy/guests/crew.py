@@ -179,6 +179,10 @@ class Crew:
         if ran and sequence.state != FAILED:
             sequence.asked = 0
             ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
+        elif self.batch.logits and sequence.history.calls and sequence.state != FAILED:
+            # What it did followed from logits that nobody has any more.
+            error = WorkerLost("its worker ended; a guest that sees logits cannot be rebuilt")
+            ledger.fail(sequence, error)
         elif sequence.state not in (STOPPED, FAILED):
             ledger.lost(sequence)
 

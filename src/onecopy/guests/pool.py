@@ -18,6 +18,7 @@ from onecopy.errors import GuestError, InvalidArgument, LimitReached, WorkerLost
 from onecopy.guests.calls import CloseGuest
 from onecopy.guests.module import Module, compile_module
 from onecopy.guests.offenders import QUARANTINE, Offenders
+from onecopy.guests.remote import call_back
 from onecopy.guests.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -151,13 +152,20 @@ class Pool:
     def _sweep(self) -> None:
         """Close the guests that their users forgot to close."""
         for worker in self.workers:
-            while worker.abandoned:
-                with contextlib.suppress(WorkerLost):
-                    worker.request(CloseGuest(worker.abandoned.pop()))
-                self.leave(worker)
+            with contextlib.suppress(IndexError):  # another thread may be at it, too
+                while True:
+                    self._close_guest(worker, worker.abandoned.pop())
+
+    def _close_guest(self, worker: WorkerProcess, number: int) -> None:
+        try:
+            worker.request(CloseGuest(number))
+        except WorkerLost:
+            pass  # it took the guest along
+        finally:
+            self.leave(worker)
 
     def _choose(self, tenant: str) -> WorkerProcess | None:
-        ready = [each for each in self.workers if each.alive and each.serves]
+        ready = [each for each in self.workers if each.ready]
         mine = [each for each in ready if each.tenant == tenant]
         if len(mine) < self._per_tenant:
             mine += [each for each in ready if each.tenant is None]
@@ -181,7 +189,7 @@ class Pool:
         with self._changed:
             self._changed.notify_all()
         for callback in self._on_started:
-            callback(worker)
+            call_back(callback, worker)
 
     def _worker_ended(self, worker: WorkerProcess) -> None:
         doing = worker.progress.read()

@@ -8,22 +8,14 @@ import logging
 import mmap
 import os
 import signal
-import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from onecopy.errors import InvalidArgument, WorkerLost
-from onecopy.guests import messages, progress
+from onecopy.guests import messages
 from onecopy.guests.messages import Failed, Started
-from onecopy.guests.progress import Progress
-from onecopy.guests.worker import Config
+from onecopy.guests.spawn import SLICE, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,22 +27,12 @@ log = logging.getLogger("onecopy.guests")
 
 PATIENCE: Final = 60.0
 """Seconds that a request may take for which nothing else was said."""
-_SLICE: Final = 0.05
 _MODULES: Final = 128
 _ROOM: Final = 1 << 18
-_TIMEVAL: Final = struct.Struct("@ll")
 _FINISH_SECONDS: Final = 5.0
 _GONE: Final = {errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN}
 # Somebody else ended it, or a window's segment was cut short.
 _NOT_ITS_FAULT: Final = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGBUS}
-_INHERITED: Final = ("LD_LIBRARY_PATH",)
-_ENVIRONMENT: Final = {
-    # Threads of libraries would be idle in a worker, and cost memory.
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",
-    "LC_ALL": "C.UTF-8",
-}
 
 
 class WorkerProcess:
@@ -74,7 +56,6 @@ class WorkerProcess:
         self.alive = True
         self.blamed = False
         """Whether what it was doing at its end is to blame for it."""
-        self._services = services
         self._turn = threading.Lock()
         self._state = threading.Lock()
         self._finished = threading.Event()
@@ -86,45 +67,24 @@ class WorkerProcess:
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
         self._turn.acquire()  # until it serves: requests wait for that
         self.serves = False
-        self._start()
+        self._spawned = spawned = spawn(services)
+        self._sock = spawned.sock
+        self.progress = spawned.progress
+        self.pid = spawned.process.pid
+        self.pidfd = spawned.pidfd
+        self.started = time.monotonic()
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self.index}, pid {self.pid}{'' if self.alive else ', ended'}>"
 
+    @property
+    def ready(self) -> bool:
+        """Whether guests can be placed here: it serves, and nobody is ending it."""
+        return self.alive and self.serves and not self.reason
+
     def fileno(self) -> int:
         """The socket; readable when it is ready, before the first request."""
         return self._sock.fileno()
-
-    def _start(self) -> None:
-        page = progress.new_page()
-        self.progress = Progress(page)
-        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # Waits end by themselves now and then, to look at the clock: cheaper than a poll before.
-        wait = _TIMEVAL.pack(0, int(_SLICE * 1e6))
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
-        self._errors, errors = os.pipe()
-        os.set_blocking(self._errors, False)
-        engine = os.pidfd_open(os.getpid())
-        config = Config(theirs.fileno(), page, engine, os.getpid(), self._services)
-        try:
-            self._process = subprocess.Popen(
-                command(config),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                pass_fds=(theirs.fileno(), page, engine),
-                start_new_session=True,
-                cwd="/",
-                env=environment(),
-            )
-        finally:
-            theirs.close()
-            for fd in (page, errors, engine):
-                os.close(fd)
-        self.pid = self._process.pid
-        self.pidfd = os.pidfd_open(self.pid)
-        self.started = time.monotonic()
 
     def await_ready(self) -> None:
         """Return once it serves; for its starting thread.
@@ -190,22 +150,27 @@ class WorkerProcess:
     def _await(self, number: int, seconds: float) -> bytes:
         end = 0.0
         while True:
-            try:
-                count = self._sock.recv_into(self._buffer)
-            except BlockingIOError:
-                end = end or time.monotonic() + seconds - _SLICE
-                if time.monotonic() > end:
-                    self.kill(f"it did not answer within {seconds:g} s", fault=True)
-                    end += PATIENCE
-                continue
-            except ConnectionError:
-                raise self.lost() from None
-            if not count:
-                raise self.lost()
-            head = int.from_bytes(self._buffer[: messages.NUMBER_NBYTES], "little")
+            head, answer = self._receive()
             if head == number:
-                return bytes(self._buffer[messages.NUMBER_NBYTES : count])
-            # The answer to a request whose caller was interrupted and has left.
+                return answer
+            # Nothing yet; or the answer to a request whose caller was interrupted and has left.
+            now = time.monotonic()
+            end = end or now + seconds - SLICE
+            if now > end:
+                self.kill(f"it did not answer within {seconds:g} s", fault=True)
+
+    def _receive(self) -> tuple[int, bytes]:
+        """Return the next answer and its number; -1 if none has come for a while."""
+        try:
+            count = self._sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return -1, b""
+        except ConnectionError:
+            raise self.lost() from None
+        if not count:
+            raise self.lost()
+        head = int.from_bytes(self._buffer[: messages.NUMBER_NBYTES], "little")
+        return head, bytes(self._buffer[messages.NUMBER_NBYTES : count])
 
     def ensure(self, module: Module) -> None:
         """Give it a module, unless it has it.
@@ -251,7 +216,7 @@ class WorkerProcess:
 
         `tell` is called before those who wait for the worker hear of it.
         """
-        status = self._process.wait()
+        status = self._spawned.process.wait()
         with self._state:
             if not self.alive:
                 return
@@ -264,33 +229,25 @@ class WorkerProcess:
         if not self.serves:
             self._turn.release()
         with self._turn:
-            self._close()
+            self._spawned.close()
         for callback in callbacks:
-            try:
-                callback(self)
-            except Exception:
-                log.exception("a callback for a lost worker failed")
+            call_back(callback, self)
 
     def _last_words(self) -> str:
         with contextlib.suppress(BlockingIOError):
-            text = os.read(self._errors, _ROOM).decode(errors="replace").strip()
+            text = os.read(self._spawned.errors, _ROOM).decode(errors="replace").strip()
             return f", saying {text[-1000:]!r}" if text else ""
         return ""
-
-    def _close(self) -> None:
-        self._sock.close()
-        os.close(self.pidfd)
-        os.close(self._errors)
 
     def forsake(self) -> None:
         """Drop it in a forked child, whose parent goes on with it."""
         self._turn, self._state = threading.Lock(), threading.Lock()
-        self._process.returncode = 0  # it is no child of this process: nothing to wait for
+        self._spawned.process.returncode = 0  # it is no child of this process: nothing to wait for
         if self.alive:
             self.alive = False
             self.reason = "it belongs to the process that this one was forked from"
             self._finished.set()
-            self._close()
+            self._spawned.close()
 
     def lost(self) -> WorkerLost:
         """Return the error for its end."""
@@ -303,25 +260,19 @@ class WorkerProcess:
 
     def memory(self) -> int:
         """Return how much memory it has for itself, in bytes: windows are not counted."""
-        try:
-            _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
-        except (OSError, ValueError):
-            return 0
+        with self._state:
+            if not self.alive:
+                return 0
+            _, resident, shared, *_ = os.pread(self._spawned.statm, 200, 0).split()
         return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
-def command(config: Config) -> list[str]:
-    """Return the command line of a worker; it needs `environment()`."""
-    # -S: the site module would look at every installed package; the path is handed over whole.
-    text = msgspec.json.encode(config).decode()
-    return [sys.executable, "-S", "-s", "-B", "-m", "onecopy.guests.worker", text]
-
-
-def environment() -> dict[str, str]:
-    """Return a worker's environment: where modules are, and nothing of the engine's secrets."""
-    path = [str(Path(__file__).parents[2]), *(str(Path(each).absolute()) for each in sys.path)]
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**kept, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path)}
+def call_back(callback: Callable[[WorkerProcess], object], worker: WorkerProcess) -> None:
+    """Tell somebody about a worker; what they get wrong is logged, and stops nobody."""
+    try:
+        callback(worker)
+    except Exception:
+        log.exception("a callback about %r failed", worker)
 
 
 def _ending(status: int) -> str:

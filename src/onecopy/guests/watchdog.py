@@ -63,9 +63,12 @@ class Watchdog:
 
     def _run(self) -> None:
         try:
-            self.workers = [self._start(index) for index in range(self._count)]
+            for index in range(self._count):
+                self.workers.append(self._start(index))
             while not self._stopping:
                 self._turn()
+        except OSError as error:
+            self.failure = WorkerLost(f"a worker could not be started: {error}")
         finally:
             self._end_all()
 
@@ -113,7 +116,7 @@ class Watchdog:
         worker.finish(self._ended)
         self._starting.discard(worker)
         self._due[worker.index] = time.monotonic() + self._delay(worker)
-        if worker.tenant is not None:
+        if worker.tenant is not None and worker.guests:
             log.warning("worker %d is gone: %s", worker.index, worker.reason)
 
     def _delay(self, worker: WorkerProcess) -> float:
@@ -145,13 +148,19 @@ class Watchdog:
     def _restart(self) -> None:
         now = time.monotonic()
         for index in [index for index, due in self._due.items() if due <= now]:
+            self._due[index] = now + _LONGEST_WAIT
+            try:
+                self.workers[index] = self._start(index)
+            except OSError as error:  # out of descriptors, processes or memory: not for ever
+                log.error("a worker could not be started: %s", error)
+                continue
             del self._due[index]
             self.restarts += 1
-            self.workers[index] = self._start(index)
 
     def _end_all(self) -> None:
         for worker in self.workers:
             worker.kill("the pool was closed")
+        self._starting.clear()
         for worker in self.workers:
             worker.finish(self._ended)
 

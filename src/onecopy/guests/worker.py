@@ -188,6 +188,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.end_with_parent(config.parent)
     sandbox.ask_for_short_turns()
+    sandbox.go_first_when_memory_runs_out()
     logging.basicConfig(format="%(message)s")
     sock = socket.socket(fileno=config.socket)
     worker = Worker(sock, Progress(config.progress))
