@@ -1,4 +1,13 @@
-/* Recurses deeper than any stack. */
+/* Calls itself until no stack is left. */
 #include "onecopy.h"
-static __attribute__((noinline)) int deeper(volatile int n) { return n ? n + deeper(n + 1) : 0; }
-OC_EXPORT int mid_process(void) { return deeper(1); }
+
+__attribute__((noinline)) static uint32_t deeper(volatile uint32_t *above) {
+    volatile uint32_t here = *above + 1;
+    if (!here) return 0; /* after all 32 bits; or the compiler sees what this is */
+    return deeper(&here) + here;
+}
+
+OC_EXPORT int mid_process(void) {
+    volatile uint32_t first = 0;
+    return (int)deeper(&first);
+}
