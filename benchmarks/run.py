@@ -28,6 +28,7 @@ from benchmarks.questions import (
     daemon,
     dataloader,
     guest_pool,
+    guest_step,
     load,
     memory,
     model,
@@ -61,6 +62,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "snapshot": snapshot,
     "reopen": reopen,
     "guest_pool": guest_pool,
+    "guest_step": guest_step,
 }
 
 

@@ -13,6 +13,7 @@ from onecopy import GuestError, GuestTimeout, GuestTrapped, WindowRefused, Worke
 from onecopy.errors import InvalidArgument
 from onecopy.guests.handle import Guest
 from onecopy.guests.pool import Pool
+from tests.guests.probing import WITH_PROBE, probe
 from tests.guests.segment import Segment
 from tests.guests.waiting import eventually
 
@@ -39,7 +40,9 @@ GUEST = """
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    with Pool(guest_ms=200, grace_ms=10_000, cache=tmp_path_factory.mktemp("modules")) as pool:
+    with Pool(
+        guest_ms=200, grace_ms=10_000, cache=tmp_path_factory.mktemp("modules"), services=WITH_PROBE
+    ) as pool:
         yield pool
 
 
@@ -241,3 +244,45 @@ def test_a_copy_is_its_own(pool: Pool, wat: Callable[[str], bytes]) -> None:
     with Guest(wat(GUEST), {"w": heap}, pool=pool, copy=True) as guest:
         heap[0] = 8
         assert guest.call("read") == 7
+
+
+def free_descriptor(pool: Pool) -> str:
+    return probe(pool.workers[0], "import os; found = os.dup(0); os.close(found)")
+
+
+STREAMER = """
+(module
+  (import "onecopy" "read" (func $read (param i32 i64 i32 i32) (result i32)))
+  (import "onecopy" "write" (func $write (param i32 i64 i32 i32) (result i32)))
+  (import "onecopy" "stream_size" (func $size (param i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "size") (param i32) (result i64) (call $size (local.get 0)))
+  (func (export "copy") (param $from i32) (param $to i32) (result i32)
+    (drop (call $read (local.get $from) (i64.const 0) (i32.const 64) (i32.const 4)))
+    (call $write (local.get $to) (i64.const 8) (i32.const 64) (i32.const 4))))
+"""
+
+
+def test_streams_are_copied_in_and_out(
+    pool: Pool, wat: Callable[[str], bytes], segment: Segment
+) -> None:
+    before = free_descriptor(pool)
+    os.pwrite(segment.fd, b"\7\0\0\0", 0)
+    with Guest(wat(STREAMER), streams=[segment.readable, segment.writable], pool=pool) as guest:
+        assert [guest.call("size", number) for number in range(3)] == [4096, 4096, -1]
+        assert guest.call("copy", 0, 1) == 4
+        assert os.pread(segment.fd, 4, 8) == b"\7\0\0\0"
+        assert guest.call("copy", 1, 0) < 0
+    assert free_descriptor(pool) == before
+
+
+def test_streams_of_a_guest_that_cannot_be_made_are_closed(
+    pool: Pool, wat: Callable[[str], bytes], segment: Segment
+) -> None:
+    before = free_descriptor(pool)
+    trap = '(module (memory (export "memory") 1) (func (export "_initialize") unreachable))'
+    large = '(module (memory (export "memory") 30000))'
+    for text in (trap, large):
+        with pytest.raises(GuestError):
+            Guest(wat(text), {"w": segment.readable}, streams=[segment.readable], pool=pool)
+    assert free_descriptor(pool) == before

@@ -134,7 +134,7 @@ def test_a_failed_one_can_neither_go_on_nor_branch_nor_roll_back(attack):
     controller = attack("loop_in_step.c")
     controller.keep(4)
     with pytest.raises(GuestTimeout):
-        run(controller)
+        run(controller, 0.01)
     for act in (
         lambda: controller.step([], EPOCHS),
         lambda: controller.fork(2),

@@ -204,6 +204,16 @@ class TestARefusedSave:
         assert store.names() == []
         assert store.stats().used == 0
 
+    def test_of_what_cannot_be_stored_freezes_nothing(
+        self, store: onecopy.Store, block: int
+    ) -> None:
+        tensor = torch.randn(1000)
+        with pytest.raises(onecopy.UnsupportedValue):
+            store.save("x", {"w": tensor, "half a letter": "\ud800"})
+        assert locate(tensor.data_ptr(), tensor.nbytes) is not None
+        assert store.names() == []
+        eventually(lambda: store.stats().used == 0)
+
     def test_at_the_last_moment_leaves_value_and_store_as_they_were(
         self, store: onecopy.Store, client: onecopy.Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:

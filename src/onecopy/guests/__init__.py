@@ -12,20 +12,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onecopy.guests.answers import (
+        Allowed,
+        Chosen,
+        Failed,
+        Fork,
+        Splice,
+        Step,
+        Stop,
+        Suspended,
+    )
     from onecopy.guests.buffers import buffer
     from onecopy.guests.controllers import Controllers
     from onecopy.guests.handle import Guest
     from onecopy.guests.pool import Pool
+    from onecopy.guests.sequence import Sequence
     from onecopy.guests.source import Source
     from onecopy.guests.sources import copy_of, part, source_of, sources_of
     from onecopy.guests.toolchain import build
     from onecopy.guests.vocabulary import Vocabulary
 
 __all__ = [
+    "Allowed",
+    "Chosen",
     "Controllers",
+    "Failed",
+    "Fork",
     "Guest",
     "Pool",
+    "Sequence",
     "Source",
+    "Splice",
+    "Step",
+    "Stop",
+    "Suspended",
     "Vocabulary",
     "buffer",
     "build",
@@ -37,10 +57,19 @@ __all__ = [
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Allowed": "answers",
+    "Chosen": "answers",
     "Controllers": "controllers",
+    "Failed": "answers",
+    "Fork": "answers",
     "Guest": "handle",
     "Pool": "pool",
+    "Sequence": "sequence",
     "Source": "source",
+    "Splice": "answers",
+    "Step": "answers",
+    "Stop": "answers",
+    "Suspended": "answers",
     "Vocabulary": "vocabulary",
     "buffer": "buffers",
     "build": "toolchain",

@@ -79,16 +79,22 @@ class Step:
     everything. No row is ever without an allowed token.
     """
 
-    __slots__ = ("_rows", "late", "outcomes")
+    __slots__ = ("_rows", "late", "outcomes", "seconds")
 
     def __init__(
-        self, rows: Rows, outcomes: dict[Sequence, Answer], late: tuple[Sequence, ...]
+        self,
+        rows: Rows,
+        outcomes: dict[Sequence, Answer],
+        late: tuple[Sequence, ...],
+        seconds: float,
     ) -> None:
         self._rows = rows
         self.outcomes = outcomes
         """By sequence."""
         self.late = late
         """Those whose worker had no time for them, or is being replaced."""
+        self.seconds = seconds
+        """From the signal to the workers until the last answer was here."""
 
     @property
     def mask(self) -> torch.Tensor:

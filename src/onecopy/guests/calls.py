@@ -9,25 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from onecopy.errors import (
     GuestError,
-    GuestTrapped,
     InvalidArgument,
-    OnecopyError,
     ProtocolError,
 )
 from onecopy.guests import messages
-from onecopy.guests.guest import Instance
-from onecopy.guests.host import Host
 from onecopy.guests.messages import CALL_KIND, Call, Done, Failed, Message
 from onecopy.guests.progress import culprit
+from onecopy.guests.resident import Resident
 from onecopy.guests.source import Fields, Source
 from onecopy.store import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import wasmtime
-
-    from onecopy.guests.raw import Export
     from onecopy.guests.worker import Worker
 
 log = logging.getLogger("onecopy.guests")
@@ -54,7 +48,7 @@ class Prepared(Message, frozen=True, gc=False):
 
 
 class OpenGuest(Message, frozen=True, gc=False):
-    """Makes a guest; the segments of its windows come along, in order."""
+    """Makes a guest; the segments of its windows, then of its streams, come along, in order."""
 
     answer: ClassVar[Any] = Returned
     guest: int
@@ -62,7 +56,8 @@ class OpenGuest(Message, frozen=True, gc=False):
     config: bytes
     memory_limit: int
     seconds: float
-    windows: tuple[tuple[str, Fields], ...]
+    windows: tuple[tuple[str, Fields], ...] = ()
+    streams: tuple[Fields, ...] = ()
 
 
 class Prepare(Message, frozen=True, gc=False):
@@ -98,57 +93,6 @@ class CloseGuest(Message, frozen=True, gc=False):
 
 
 MESSAGES: Final = OpenGuest | Prepare | OpenWindow | CloseWindow | CloseGuest
-
-
-class Resident:
-    """One guest that lives here."""
-
-    def __init__(self, message: OpenGuest, module: wasmtime.Module) -> None:
-        host = Host(message.config)
-        host.say = self._say
-        self.culprit = culprit(message.digest)
-        self.functions: list[tuple[Export, struct.Struct]] = []
-        self._logs: list[tuple[int, str]] = []
-        self._room = _LOG_CHARACTERS
-        self.instance = Instance(module, host, message.memory_limit)
-
-    def _say(self, level: int, text: str) -> None:
-        if self._room < 0:
-            return
-        self._room -= len(text) + 1
-        self._logs.append((level, text if self._room >= 0 else "(more than is kept of one call)"))
-
-    def logs(self) -> tuple[tuple[int, str], ...]:
-        """Return what it said since last time."""
-        if not self._logs:
-            return ()
-        logs, self._logs, self._room = tuple(self._logs), [], _LOG_CHARACTERS
-        return logs
-
-    def start(self, message: OpenGuest, fds: list[int]) -> None:
-        """Map the windows, then let the guest initialize itself."""
-        for (name, fields), fd in zip(message.windows, fds, strict=True):
-            self.instance.open_window(name, Source.from_fields(fields, fd))
-        self.instance.start(message.seconds)
-
-    def prepare(self, name: str) -> Prepared:
-        """Find a function, and give it a number."""
-        export = self.instance.export(name)
-        known = [each for each, _ in self.functions]
-        if export not in known:
-            known.append(export)
-            self.functions.append((export, messages.arguments(export.params)))
-        return Prepared(known.index(export), export.params, export.result)
-
-    def failed(self, error: Exception, seconds: float) -> Failed:
-        """Say that a call failed; a guest that is good for nothing leaves at once."""
-        ended = self.instance.failed
-        if ended:
-            self.instance.close()
-        if not isinstance(error, OnecopyError):
-            log.error("a host function failed", exc_info=error)
-            error = GuestTrapped(f"a host function failed: {error!r}")
-        return Failed(type(error).__name__, str(error)[:4000], seconds, self.logs(), ended)
 
 
 class Service:
@@ -197,19 +141,36 @@ class Service:
         self._progress.begin(culprit(message.digest), open_seconds(message))
         start = perf_counter()
         try:
-            resident = Resident(message, self._worker.module(message.digest))
+            resident = self._make(message, fds)
             try:
-                resident.start(message, fds)
+                resident.instance.start(message.seconds)
             except Exception as error:
-                resident.instance.close()
-                return resident.failed(error, perf_counter() - start)
+                failed = resident.failed(error, perf_counter() - start)
+                resident.close()
+                return failed
         finally:
             self._progress.end()
         self._residents[message.guest] = resident
         return Returned(None, perf_counter() - start, resident.logs())
 
+    def _make(self, message: OpenGuest, fds: list[int]) -> Resident:
+        module = self._worker.module(message.digest)
+        # Windows need no descriptor once they are open; streams keep theirs.
+        streams = [
+            Source.from_fields(fields, fds.pop(len(message.windows))) for fields in message.streams
+        ]
+        resident = Resident(message.digest, module, message.memory_limit, message.config, streams)
+        try:
+            for (name, fields), fd in zip(message.windows, fds, strict=True):
+                resident.instance.open_window(name, Source.from_fields(fields, fd))
+        except BaseException:
+            resident.close()
+            raise
+        return resident
+
     def _prepare(self, message: Prepare, _fds: list[int]) -> Message:
-        return self._resident(message.guest).prepare(message.name)
+        function, export = self._resident(message.guest).prepare(message.name)
+        return Prepared(function, export.params, export.result)
 
     def _open_window(self, message: OpenWindow, fds: list[int]) -> Message:
         resident = self._resident(message.guest)
@@ -226,7 +187,7 @@ class Service:
     def _close(self, message: CloseGuest, _fds: list[int]) -> Message:
         resident = self._residents.pop(message.guest, None)
         if resident is not None:
-            resident.instance.close()
+            resident.close()
         return Done()
 
     def _resident(self, guest: int) -> Resident:

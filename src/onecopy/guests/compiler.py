@@ -1,4 +1,4 @@
-"""Compiles one module: Wasm from standard input, native code to standard output."""
+"""Compiles and checks one module: Wasm from standard input, native code to standard output."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ def main() -> None:
     from onecopy.errors import InvalidModule
     from onecopy.guests.binary import export_globals
     from onecopy.guests.engine import engine
-    from onecopy.guests.module import COMPILE_SECONDS
+    from onecopy.guests.module import COMPILE_SECONDS, check, check_types
 
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CPU, (2 * COMPILE_SECONDS, 2 * COMPILE_SECONDS))
     try:
-        wasm = export_globals(sys.stdin.buffer.read())
-        native = wasmtime.Module(engine(), wasm).serialize()
-    except (wasmtime.WasmtimeError, InvalidModule) as error:
+        module = wasmtime.Module(engine(), export_globals(sys.stdin.buffer.read()))
+        check_types(module)
+        check(module)
+    except wasmtime.WasmtimeError as error:
+        sys.exit(f"the module does not compile: {error}")
+    except InvalidModule as error:
         sys.exit(str(error))
-    sys.stdout.buffer.write(native)
+    sys.stdout.buffer.write(module.serialize())
 
 
 if __name__ == "__main__":

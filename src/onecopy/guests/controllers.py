@@ -15,7 +15,7 @@ from onecopy.guests.outcome import MAX_BRANCHES
 from onecopy.guests.rounds import Rounds
 from onecopy.guests.rows import Rows
 from onecopy.guests.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
-from onecopy.guests.sources import source_of
+from onecopy.guests.sources import sources_of
 from onecopy.guests.steps import Board
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Controllers:
         self.vocabulary = vocabulary
         self._pool = pool
         value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
+        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -88,7 +89,7 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
-            logits=() if value is None else _row_sources(value, batch, vocabulary.size),
+            logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
         self._rounds = Rounds(self._crew, pool.step_seconds)
@@ -133,9 +134,11 @@ class Controllers:
         self.batch.ledger.check(compiled, text)
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
         origin = Origin(compiled, text, request, seconds, limit)
-        sequence = self._crew.sit(self, origin, History(self._tokens(prompt)), on_failure)
+        sequence = self._crew.sit(
+            self, origin, History(self._tokens(prompt), self._crew.order()), on_failure
+        )
         try:
-            self._crew.place(sequence)
+            self._crew.place([sequence])
             if wait:
                 sequence.wait()
         except BaseException:
@@ -179,7 +182,7 @@ class Controllers:
             raise InvalidArgument("no step was begun; call begin() first")
         outcomes = self._rounds.answers(stepped)
         late = tuple(each for each in stepped if each.waiting or each.asked)
-        return Step(self.batch.rows, outcomes, late)
+        return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
 
     def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:
         if not isinstance(sequence, Sequence) or sequence.owner is not self:
@@ -240,7 +243,7 @@ class Controllers:
         if sequence.station is None:
             sequence.history.lost()
             sequence.state = SUSPENDED
-            self._crew.rebuild(sequence)
+            self._crew.rebuild([sequence])
 
     def logs_of(self, sequence: Sequence) -> list[tuple[int, str]]:
         """See `Sequence.logs`."""
@@ -278,4 +281,4 @@ def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
             f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
             f"{tuple(logits.shape)}"
         )
-    return tuple(source_of(logits[row], "rw") for row in range(batch))
+    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

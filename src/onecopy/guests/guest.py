@@ -17,7 +17,7 @@ from onecopy.guests.binary import GLOBAL_PREFIX
 from onecopy.guests.control import ABI, NBYTES, ControlPage
 from onecopy.guests.engine import engine, ticker, ticks
 from onecopy.guests.host import Host
-from onecopy.guests.memory import LinearMemory, region
+from onecopy.guests.memory import LinearMemory, limit_store, region
 from onecopy.guests.raw import Export, HostFunction, Trapped, deadline_setter
 from onecopy.guests.source import Source
 from onecopy.guests.sources import source_of
@@ -58,7 +58,7 @@ class Instance:
         self._store = wasmtime.Store(engine())
         self._set_deadline = deadline_setter(self._store)
         self._set_deadline(FOREVER)
-        self._store.set_limits(memory_size=memory_limit, memories=1, instances=1)
+        limit_store(self._store, memory_limit)
         self._imports = self._link(module)
         self._instance = self._instantiate(module)
         memory: Any = self._instance.exports(self._store)["memory"]  # checked with the module
@@ -105,6 +105,8 @@ class Instance:
         except wasmtime.Trap as trap:
             raise self._error(Trapped(trap), 1) from None
         except wasmtime.WasmtimeError as error:
+            if self._failure is not None:
+                raise self._error(Trapped(error), 1) from None
             if "memory" in str(error) and "limit" in str(error):
                 raise GuestMemoryExceeded(
                     f"the guest starts with more memory than its limit of {self.memory_limit} "
@@ -174,6 +176,8 @@ class Instance:
         For those who call many guests in a row: nothing is charged or dropped here; do that with
         `charge()` when there is time.
         """
+        if self._dead is not None:
+            self._check_alive()
         self._set_deadline(epochs)
         try:
             return export()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 import weakref
 from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
-from onecopy.guests.messages import CALL_KIND, Call
+from onecopy.guests.function import Function
+from onecopy.guests.messages import CALL_KIND
 from onecopy.guests.pool import Pool, default_pool
 from onecopy.guests.sources import source_of, sources_of
 
@@ -20,46 +23,13 @@ if TYPE_CHECKING:
 
     from onecopy.guests.module import Module
     from onecopy.guests.remote import WorkerProcess
+    from onecopy.guests.source import Source
     from onecopy.guests.sources import Access
 
 log = logging.getLogger("onecopy.guests")
 
 _LOGS: Final = 1000
-_WRAP: Final = 1 << 64
 _CALL: Final = bytes([CALL_KIND])
-
-
-class Function:
-    """A function of a guest, as calls need it."""
-
-    def __init__(self, name: str, guest: int, prepared: calls.Prepared) -> None:
-        self.name = name
-        self.params = prepared.params
-        self._number = prepared.function
-        self._guest = guest
-        self._cells = messages.arguments(prepared.params)
-
-    def request(self, numbers: Sequence[float], seconds: float) -> bytes:
-        """Return the request of a call.
-
-        Raises:
-            TypeError: not as many numbers as it takes, or of the wrong kind.
-        """
-        if len(numbers) != len(self.params):
-            raise TypeError(f"{self.name} takes {len(self.params)} numbers, not {len(numbers)}")
-        try:
-            cells = self._cells.pack(*numbers)
-        except struct.error:
-            cells = self._cells.pack(*map(_wrapped, self.params, numbers))
-        return Call.REQUEST.pack(CALL_KIND, self._number, self._guest, seconds) + cells
-
-
-def _wrapped(kind: str, number: float) -> float:
-    if kind.startswith("f"):
-        return number
-    if not isinstance(number, int):
-        raise TypeError(f"{number!r} is given for an integer; round it first")
-    return (number + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
 class Guest:
@@ -74,6 +44,8 @@ class Guest:
     Args:
         module: Wasm bytes, the path of a file, or what `Pool.module` returned.
         windows: by name, `(value, "r" | "rw")`; see `open_window`.
+        streams: what the guest may copy ranges of, by position; values as for windows, and tensors
+            of any size.
         config: bytes that the guest can ask for.
         pool: where it lives; without one, in a worker that all such guests share.
         tenant: whose it is. Guests of two tenants never share a worker.
@@ -90,6 +62,7 @@ class Guest:
         module: Module | bytes | os.PathLike[str] | str,
         windows: Mapping[str, Any] | None = None,
         *,
+        streams: Sequence[Any] = (),
         config: bytes = b"",
         pool: Pool | None = None,
         tenant: str = "",
@@ -100,7 +73,7 @@ class Guest:
         pool.check_open()
         self._copy = copy
         self._functions: dict[str, Function] = {}
-        # What windows show is not to be used for something else meanwhile.
+        # What windows and streams show is not to be used for something else meanwhile.
         self._owners: dict[str, object] = {}
         self._logs: deque[tuple[int, str]] = deque(maxlen=_LOGS)
         self._failure = ""
@@ -110,35 +83,42 @@ class Guest:
         self.name = compiled.digest[:8]
         """What its log lines start with."""
         self._number = next(pool.guest_numbers)
-        limit = pool.memory_limit if memory_limit is None else memory_limit
         self._worker = worker = pool.place(tenant)
         # A guest that its user forgot to close is closed when the next one is placed there.
         self._finalizer = weakref.finalize(self, worker.abandoned.append, self._number)
         self._finalizer.atexit = False
+        opening = calls.OpenGuest(
+            guest=self._number,
+            digest=compiled.digest,
+            config=config,
+            memory_limit=pool.memory_limit if memory_limit is None else memory_limit,
+            seconds=pool.start_seconds,
+        )
+        # No window has such a name.
+        copied = {f"\0{number}": each for number, each in enumerate(streams)}
         try:
-            self._open(compiled, config, limit, windows or {})
+            worker.ensure(compiled)
+            self._open(opening, windows or {}, copied)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, module: Module, config: bytes, limit: int, windows: Mapping[str, Any]) -> None:
-        self._worker.ensure(module)
-        sources = sources_of(windows, copy=self._copy)
-        try:
-            message = calls.OpenGuest(
-                guest=self._number,
-                digest=module.digest,
-                config=config,
-                memory_limit=limit,
-                seconds=self._pool.start_seconds,
-                windows=tuple((name, each.fields()) for name, each in sources.items()),
+    def _open(
+        self, opening: calls.OpenGuest, windows: Mapping[str, Any], streams: Mapping[str, Any]
+    ) -> None:
+        with ExitStack() as stack:
+            mapped = sources_of(windows, copy=self._copy)
+            stack.callback(_close, mapped)
+            copied = sources_of(streams, copy=self._copy)
+            stack.callback(_close, copied)
+            message = msgspec.structs.replace(
+                opening,
+                windows=tuple((name, each.fields()) for name, each in mapped.items()),
+                streams=tuple(each.fields() for each in copied.values()),
             )
-            patience = calls.open_seconds(message) + self._pool.grace_seconds
-            self._ask(message, tuple(each.fd for each in sources.values()), patience)
-            self._owners = {name: each.owner for name, each in sources.items()}
-        finally:
-            for each in sources.values():
-                each.close()
+            fds = tuple(each.fd for each in (*mapped.values(), *copied.values()))
+            self._ask(message, fds, calls.open_seconds(message) + self._pool.grace_seconds)
+            self._owners = {name: each.owner for name, each in (mapped | copied).items()}
 
     def __repr__(self) -> str:
         return f"<Guest {self.name} in worker {self._worker.index}{self._failure and ', failed'}>"
@@ -263,3 +243,8 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close(sources: Mapping[Any, Source]) -> None:
+    for each in sources.values():
+        each.close()

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestTrapped, InvalidArgument
 from onecopy.guests import abi
+from onecopy.guests.streams import STREAM_FUNCTIONS, Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from onecopy.guests.memory import LinearMemory
+    from onecopy.guests.source import Source
 
 log = logging.getLogger("onecopy.guests")
 
@@ -27,24 +29,45 @@ _LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 class Host:
     """The host's side of one guest; `attach` it before the guest runs."""
 
-    def __init__(self, config: bytes = b"") -> None:
+    def __init__(self, config: bytes = b"", streams: Sequence[Source] = ()) -> None:
         self._config = config
-        self.memory: LinearMemory
-        self.control_address = 0
+        self._streams = Streams(streams)
+        self._memory: LinearMemory | None = None
+        self._control_address = 0
         self.say: Callable[[int, str], None] = _log
 
     def attach(self, memory: LinearMemory, control_address: int) -> None:
         """Learn where the guest's memory is."""
-        self.memory = memory
-        self.control_address = control_address
+        self._memory = memory
+        self._control_address = control_address
+
+    @property
+    def memory(self) -> LinearMemory:
+        """The guest's memory.
+
+        Raises:
+            GuestTrapped: it is not known yet: the module's own start function runs.
+        """
+        return self._attached()
+
+    def _attached(self) -> LinearMemory:
+        if self._memory is None:
+            raise GuestTrapped(
+                "the guest called the host before it was ready: do that in `_initialize` or later, "
+                "not in a start function"
+            )
+        return self._memory
 
     def function(self, name: str) -> Callable[..., int | None]:
         """Return what an import does; those of other kinds of guests answer `DENIED`."""
+        if name in STREAM_FUNCTIONS and not self._streams.count:
+            return _denied
         return getattr(self, name, _denied)
 
     def control(self) -> int:
         """Where the control page is."""
-        return self.control_address
+        self._attached()
+        return self._control_address
 
     def log(self, level: int, address: int, nbytes: int) -> None:
         """Log a line of the guest."""
@@ -54,6 +77,30 @@ class Host:
     def config(self, address: int, room: int) -> int:
         """Copy the configuration; return its whole length."""
         return self.hand_over(self._config, address, room)
+
+    def stream_size(self, stream: int) -> int:
+        """The bytes of a stream."""
+        return self._streams.stream_size(stream)
+
+    def read(self, stream: int, offset: int, address: int, nbytes: int) -> int:
+        """Copy a range of a stream into memory."""
+        return self._streams.read(self.memory, stream, offset, address, nbytes)
+
+    def write(self, stream: int, offset: int, address: int, nbytes: int) -> int:
+        """Copy memory into a range of a stream."""
+        return self._streams.write(self.memory, stream, offset, address, nbytes)
+
+    def register_range(self, address: int, nbytes: int) -> int:
+        """Register memory for transfers."""
+        return self._streams.register_range(self.memory, address, nbytes)
+
+    def submit(self, address: int, count: int) -> int:
+        """Take transfers."""
+        return self._streams.submit(self.memory, address, count)
+
+    def complete(self, least: int) -> int:
+        """Make the transfers that were submitted."""
+        return self._streams.complete(self.memory, least)
 
     def fail(self, address: int, nbytes: int) -> None:
         """End the call with the guest's own reason."""

@@ -21,7 +21,14 @@ PAGE: Final = 4096
 """What windows are aligned to: the kernel's page on the machines that onecopy supports."""
 
 _LIMIT: Final = 1 << 32
-_MORE_TABLES: Final = 20_000
+_TABLE_LIMIT: Final = 20_000
+
+
+def limit_store(store: wasmtime.Store, nbytes: int) -> None:
+    """Limit what a store may allocate: one instance, with so much memory and small tables."""
+    store.set_limits(
+        memory_size=nbytes, table_elements=_TABLE_LIMIT, instances=1, tables=16, memories=1
+    )
 
 
 class LinearMemory:
@@ -110,13 +117,7 @@ class LinearMemory:
 
     def allow(self, more: int) -> None:
         """Set what it may grow to: the guest's limit, and what is the host's (plus `more`)."""
-        self._store.set_limits(
-            memory_size=self._limit + self.reserved + more,
-            table_elements=_MORE_TABLES,
-            instances=1,
-            tables=16,
-            memories=1,
-        )
+        limit_store(self._store, self._limit + self.reserved + more)
 
     def pointer(self, address: int, nbytes: int) -> int:
         """Return where bytes of the guest lie in this process.
@@ -142,7 +143,7 @@ class LinearMemory:
 
     def write(self, address: int, data: bytes | memoryview) -> None:
         """Copy bytes into the guest."""
-        self.view(address, len(data))[:] = data
+        ctypes.memmove(self.pointer(address, len(data)), bytes(data), len(data))
 
 
 def _round_up(nbytes: int, unit: int) -> int:

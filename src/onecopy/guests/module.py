@@ -8,6 +8,8 @@ limits on time and memory: a hostile module may keep the compiler busy for minut
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import os
 import stat
@@ -16,7 +18,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import AccessDenied, InvalidModule
 from onecopy.guests import abi
@@ -40,14 +42,11 @@ class Module:
     def load(self) -> wasmtime.Module:
         """Return it ready to be instantiated by this process's engine.
 
-        Raises:
-            InvalidModule: it lacks a memory, or imports what no guest is given.
+        It is not checked again: that was done when it was compiled.
         """
         import wasmtime
 
-        module = wasmtime.Module.deserialize(engine(), self.native)
-        check(module)
-        return module
+        return wasmtime.Module.deserialize(engine(), self.native)
 
 
 def compile_module(source: bytes | os.PathLike[str] | str, cache: Path | None = None) -> Module:
@@ -59,6 +58,8 @@ def compile_module(source: bytes | os.PathLike[str] | str, cache: Path | None = 
         AccessDenied: the folder of compiled modules belongs to, or is open to, others.
     """
     wasm = source if isinstance(source, bytes) else _read(Path(source))
+    if len(wasm) > MAX_NBYTES:
+        raise InvalidModule(f"the module has more than {MAX_NBYTES >> 20} MiB; strip it")
     if not wasm.startswith(MAGIC):
         raise InvalidModule(
             "this is no core WebAssembly module (it does not start with \\0asm, version 1); build "
@@ -94,6 +95,19 @@ def check(module: wasmtime.Module) -> None:
         _check_import(each)
 
 
+def check_types(module: wasmtime.Module) -> None:
+    """Name every type that a host may ask for; only in a process that nobody will miss.
+
+    wasmtime's C API has no vectors outside of functions, and ends the process that asks for one.
+    """
+    declared: list[Any] = [*module.imports, *module.exports]
+    for kind in [each.type for each in declared]:
+        types = (*getattr(kind, "params", ()), *getattr(kind, "results", ()))
+        for name in ("content", "element"):
+            types += (getattr(kind, name, None),)
+        list(map(str, types))
+
+
 def _check_import(each: wasmtime.ImportType) -> None:
     import wasmtime
 
@@ -116,15 +130,18 @@ def _check_import(each: wasmtime.ImportType) -> None:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        wasm = file.read(MAX_NBYTES + 1)
-    if len(wasm) > MAX_NBYTES:
-        raise InvalidModule(f"{path} has more than {MAX_NBYTES >> 20} MiB; strip it")
-    return wasm
+        return file.read(MAX_NBYTES + 1)
+
+
+@functools.cache
+def _wasmtime() -> str:
+    return version("wasmtime")
 
 
 def _engine_key() -> str:
-    # What binary.py does to a module is part of the result; count up when that changes.
-    known = f"{version('wasmtime')} {sorted(SETTINGS.items())} {os.uname().machine} globals-1"
+    # What binary.py does to a module, and compiler.py checks of it, is part of the result; count up
+    # when that changes.
+    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} globals-1 checks-1"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -148,6 +165,10 @@ def _cached(path: Path) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise AccessDenied(f"{path} holds native code, and is a link; remove it") from None
     with os.fdopen(fd, "rb") as file:
         _check_private(os.fstat(fd), path, stat.S_ISREG)
         digest, native = file.read(32), file.read()
@@ -175,5 +196,5 @@ def _compile(wasm: bytes) -> bytes:
         ) from None
     if done.returncode:
         text = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"
-        raise InvalidModule(f"the module does not compile: {text[-1000:]}")
+        raise InvalidModule(text[-1000:])
     return done.stdout

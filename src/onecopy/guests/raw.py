@@ -81,6 +81,7 @@ class Export:
         self.params = tuple(params)
         self.result = results[0] if results else None
         self.arity = len(params)
+        self._store = store  # The pointers below are into it.
         self._function = function
         self._call = _unchecked()
         self._cells = (ctypes.c_char * (_CELL * _ARGUMENTS))()

@@ -15,7 +15,7 @@ from onecopy.guests.sequence import FAILED, READY, SUSPENDED
 from onecopy.guests.steps import ANSWERED, KIND, MAX_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from onecopy.guests.answers import Answer
     from onecopy.guests.crew import Crew
@@ -36,7 +36,10 @@ class Rounds:
         self._seconds = seconds
         self._number = 0
         self._deadline = 0.0
+        self._begun = 0.0
         self._rung: list[Station] = []
+        self.seconds = 0.0
+        """From the bells of the last round to its last answer, or to the end of its time."""
 
     # ---- asking ----
 
@@ -69,7 +72,7 @@ class Rounds:
         history = sequence.history
         rollback = history.take_back
         self._rows.show(sequence.row)
-        self._board.ask(sequence.line, sequence.number, history.told(), rollback)
+        self._board.ask(sequence.line, sequence.number, history.told(self._crew.order()), rollback)
         sequence.asked = self._number
 
     def _ring(self, asked: Asked) -> None:
@@ -82,15 +85,21 @@ class Rounds:
                 rows = [each.row for each in mine]
                 self._board.call(station.slot, self._number, rows, deadline)
                 self._rung.append(station)
+        self._begun = time.monotonic()
         # Last: a worker that wakes up may take this thread's core.
         for station in self._rung:
             os.eventfd_write(station.bell, 1)
 
     # ---- awaiting ----
 
-    def answers(self, stepped: Iterable[Sequence]) -> dict[Sequence, Answer]:
+    def answers(self, stepped: Collection[Sequence]) -> dict[Sequence, Answer]:
         """End a round: return what to tell of each sequence, in time."""
+        if not self._rung:
+            # Nobody else has to wait for those who are late.
+            late = dict.fromkeys(each.station for each in stepped if each.asked)
+            self._rung = [station for station in late if station is not None]
         self._await()
+        self.seconds = time.monotonic() - self._begun
         with self._crew.lock:
             outcomes = {sequence: self._answer(sequence) for sequence in stepped}
             forking = [each for each in outcomes if isinstance(each.answer, Forking)]
@@ -99,9 +108,8 @@ class Rounds:
     def _answer(self, sequence: Sequence) -> Answer:
         line, words = sequence.line, self._board.words
         if (
-            sequence.asked == words[line + ANSWERED]
+            sequence.asked == self._number == words[line + ANSWERED]
             and words[line + KIND] == MASK
-            and sequence.asked
             and not sequence.stale
         ):  # nearly always
             sequence.asked = 0
@@ -182,7 +190,7 @@ class Rounds:
         rollback, history.take_back = history.take_back, 0
         others = [
             crew.sit(sequence.owner, sequence.origin, each, sequence.on_failure)
-            for each in history.fork(branches)
+            for each in history.fork(branches, crew.order())
         ]
         for each in others:
             each.state, each.station, each.asked = READY, sequence.station, self._number
@@ -215,10 +223,10 @@ class Rounds:
 
     def _fork_lost(self, sequence: Sequence, branches: int) -> list[Sequence]:
         """Fork what is being rebuilt: each branch is rebuilt by itself."""
-        family = [sequence]
-        for each in sequence.history.fork(branches):
+        others = []
+        for each in sequence.history.fork(branches, self._crew.order()):
             other = self._crew.sit(sequence.owner, sequence.origin, each, sequence.on_failure)
             other.state = SUSPENDED
-            self._crew.rebuild(other)
-            family.append(other)
-        return family
+            others.append(other)
+        self._crew.rebuild(others)
+        return [sequence, *others]

@@ -116,7 +116,7 @@ class Watchdog:
         worker.finish(self._ended)
         self._starting.discard(worker)
         self._due[worker.index] = time.monotonic() + self._delay(worker)
-        if worker.tenant is not None:
+        if worker.tenant is not None and worker.guests:
             log.warning("worker %d is gone: %s", worker.index, worker.reason)
 
     def _delay(self, worker: WorkerProcess) -> float:

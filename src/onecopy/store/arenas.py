@@ -114,24 +114,23 @@ def save_placed(
     Frozen first, then published: what the saver writes later stays its own (I4). `room` is what the
     index has for the entry's spec.
     """
-    channel.request(messages.Reserve(options.name, packed.nbytes, options.overwrite))
-    channel.idle = False  # If anything fails, the channel is closed, and the room is free.
-    if not placed.arena.freeze(placed.extents(packed.sizes)):
-        return False
-    try:
-        _publish(channel, placed, packed, options, room)
-    finally:
-        placed.arena.tidy()  # Only now: the daemon needs a core too.
-    return True
-
-
-def _publish(channel: Channel, placed: Placed, packed: Packed, options: Options, room: int) -> None:
+    arena = placed.arena
+    channel.send(messages.Reserve(options.name, packed.nbytes, options.overwrite))
+    # While the daemon makes room:
     spec = packed.spec_at(placed.offsets)
     message = _describe(placed, packed, options, len(spec))
-    if len(spec) > room:
-        _hand_over_both(channel, message, placed.arena.fd, spec)
-    else:
-        channel.request(msgspec.structs.replace(message, spec=spec), (placed.arena.fd,))
+    channel.answer()
+    channel.idle = False  # If anything fails, the channel is closed, and the room is free.
+    if not arena.freeze(placed.extents(packed.sizes)):
+        return False
+    try:
+        if len(spec) > room:
+            _hand_over_both(channel, message, arena.fd, spec)
+        else:
+            channel.request(msgspec.structs.replace(message, spec=spec), (arena.fd,))
+    finally:
+        arena.tidy()  # Only now: the daemon needs a core too.
+    return True
 
 
 def _describe(placed: Placed, packed: Packed, options: Options, spec_nbytes: int) -> messages.Save:

@@ -53,9 +53,8 @@ class Channel:
 
     def request(self, message: Message, fds: tuple[int, ...] = ()) -> Any:
         """Send a request and return the reply; raises the error that a refusal carries."""
-        reply, received = self.exchange(message, fds)
-        wire.close_all(received)
-        return reply
+        self.send(message, fds)
+        return self.answer()
 
     def exchange(self, message: Message, fds: tuple[int, ...] = ()) -> tuple[Any, list[int]]:
         """Like `request`, and return the descriptors that came along."""
@@ -73,13 +72,19 @@ class Channel:
         return (self._reply() if answer is None else self._parse(answer, []))[0]
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
-        """Send a request whose reply may take its time."""
+        """Send a request; its `answer` is due, and may take its time."""
         data = _encode(message)
         self.idle = False
         try:
             wire.send(self._sock, data, fds)
         except OSError as error:
             raise _broken(error) from error
+
+    def answer(self) -> Any:
+        """Return the reply to what was sent; raises the error that a refusal carries."""
+        reply, received = self._reply()
+        wire.close_all(received)
+        return reply
 
     def _reply(self) -> tuple[Any, list[int]]:
         try:
@@ -102,9 +107,7 @@ class Channel:
         """Return the next reply; raises `WaitTimeout` if none comes in time."""
         if not self._readable(deadline):
             raise WaitTimeout("nothing came in time; give a longer timeout")
-        reply, fds = self._reply()
-        wire.close_all(fds)
-        return reply
+        return self.answer()
 
     def _readable(self, deadline: Deadline) -> bool:
         poll = select.poll()
