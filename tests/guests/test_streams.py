@@ -192,8 +192,9 @@ class TestErrors:
 
 def test_a_guest_without_streams_has_none(build, compiled):
     with Instance(compiled(build(GUEST))) as guest:
-        assert guest.call("read", 0, 0, 0, 1) == abi.HANDLE
-        assert guest.call("size", 0) == abi.HANDLE
+        assert guest.call("read", 0, 0, 0, 1) == abi.DENIED
+        assert guest.call("size", 0) == abi.DENIED
+        assert guest.call("complete", 0) == abi.DENIED
 
 
 def test_reading_into_a_read_only_window_does_not_reach_its_tensor(guest, entries):

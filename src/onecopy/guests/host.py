@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestTrapped, InvalidArgument
 from onecopy.guests import abi
-from onecopy.guests.streams import Streams
+from onecopy.guests.streams import STREAM_FUNCTIONS, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +60,8 @@ class Host:
 
     def function(self, name: str) -> Callable[..., int | None]:
         """Return what an import does; those of other kinds of guests answer `DENIED`."""
+        if name in STREAM_FUNCTIONS and not self._streams.count:
+            return _denied
         return getattr(self, name, _denied)
 
     def control(self) -> int:

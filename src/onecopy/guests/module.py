@@ -9,6 +9,7 @@ limits on time and memory: a hostile module may keep the compiler busy for minut
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import stat
@@ -41,14 +42,11 @@ class Module:
     def load(self) -> wasmtime.Module:
         """Return it ready to be instantiated by this process's engine.
 
-        Raises:
-            InvalidModule: it lacks a memory, or imports what no guest is given.
+        It is not checked again: that was done when it was compiled.
         """
         import wasmtime
 
-        module = wasmtime.Module.deserialize(engine(), self.native)
-        check(module)
-        return module
+        return wasmtime.Module.deserialize(engine(), self.native)
 
 
 def compile_module(source: bytes | os.PathLike[str] | str, cache: Path | None = None) -> Module:
@@ -135,9 +133,15 @@ def _read(path: Path) -> bytes:
         return file.read(MAX_NBYTES + 1)
 
 
+@functools.cache
+def _wasmtime() -> str:
+    return version("wasmtime")
+
+
 def _engine_key() -> str:
-    # What binary.py does to a module is part of the result; count up when that changes.
-    known = f"{version('wasmtime')} {sorted(SETTINGS.items())} {os.uname().machine} globals-1"
+    # What binary.py does to a module, and compiler.py checks of it, is part of the result; count up
+    # when that changes.
+    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} globals-1 checks-1"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from onecopy.guests.memory import LinearMemory
     from onecopy.guests.source import Source
 
+STREAM_FUNCTIONS: Final = frozenset(
+    {"stream_size", "read", "write", "register_range", "submit", "complete"}
+)
+
 MOVE_LIMIT: Final = 64 << 20
 """The bytes that one host call moves at most."""
 RANGE_LIMIT: Final = 256
@@ -65,6 +69,11 @@ class Streams:
         self._ranges: list[tuple[int, int]] = []
         self._pending: deque[_Transfer] = deque()
         self._pending_nbytes = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._sources)
 
     def stream_size(self, stream: int) -> int:
         """Return the bytes of a stream, or `HANDLE`."""
