@@ -27,6 +27,7 @@ from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     daemon,
     dataloader,
+    guest_controller,
     guest_pool,
     guest_step,
     load,
@@ -62,6 +63,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "snapshot": snapshot,
     "reopen": reopen,
     "guest_pool": guest_pool,
+    "guest_controller": guest_controller,
     "guest_step": guest_step,
 }
 
