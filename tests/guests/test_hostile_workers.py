@@ -272,6 +272,24 @@ def test_a_thousand_guests_leave_nothing_behind(
         assert after[3] <= before[3]
 
 
+@pytest.mark.parametrize("name", ["trap_in_start.wat", "trap_in_initialize.c", "snoop.c"])
+def test_many_guests_that_fail_at_their_start_leave_nothing_behind(
+    pool: Pool, guest: Make, wasm: Callable[[str], bytes], name: str
+) -> None:
+    module = pool.module(wasm(name))
+
+    def addresses() -> int:
+        return int(Path(f"/proc/{pool.workers[0].pid}/statm").read_text().split()[0]) * 4096
+
+    before = addresses()
+    for _ in range(50):
+        with pytest.raises(GuestError):
+            # The last of the modules is sound, but may have no memory at all.
+            Guest(module, pool=pool, memory_limit=0 if name == "snoop.c" else None)
+    assert addresses() - before < 64 * MIB
+    assert pool.workers[0].guests == 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_killing_the_worker_at_any_moment_costs_only_calls(
     cache: Path, wasm: Callable[[str], bytes], seed: int

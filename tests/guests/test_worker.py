@@ -60,6 +60,7 @@ def test_a_watch_may_end_another_one_that_is_due(worker: WorkerProcess) -> None:
             os.eventfd_write(fd, 1)
     """
     probe(worker, code, *fds)
+    eventually(lambda: probe(worker, "found = len(called)") == "1")
     assert probe(worker, "found = len(called)") == "1"
     for fd in fds:
         os.close(fd)

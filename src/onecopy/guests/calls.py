@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.guests")
 
-_INSTANTIATE_SECONDS: Final = 1.0
 # Of one call: what a guest says beyond that is dropped, and that this happened is said.
 _LOG_CHARACTERS: Final = 32_000
 
@@ -159,7 +158,10 @@ class Service:
         streams = [
             Source.from_fields(fields, fds.pop(len(message.windows))) for fields in message.streams
         ]
-        resident = Resident(message.digest, module, message.memory_limit, message.config, streams)
+        resident = Resident(
+            *(message.digest, module, message.memory_limit, message.seconds),
+            *(message.config, streams),
+        )
         try:
             for (name, fields), fd in zip(message.windows, fds, strict=True):
                 resident.instance.open_window(name, Source.from_fields(fields, fd))
@@ -210,7 +212,7 @@ def result(answer: bytes) -> tuple[float, float | None]:
 
 def open_seconds(message: OpenGuest) -> float:
     """Return how long it may take to open a guest: to instantiate it, and two calls."""
-    return _INSTANTIATE_SECONDS + 2 * message.seconds
+    return 3 * message.seconds
 
 
 def _gone() -> GuestError:

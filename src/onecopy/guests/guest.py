@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FOREVER: Final = 1 << 62
 DEFAULT_MEMORY: Final = 64 << 20
+START_SECONDS: Final = 1.0
 
 
 class Instance:
@@ -46,6 +47,7 @@ class Instance:
         module: wasmtime.Module,
         host: Host | None = None,
         memory_limit: int = DEFAULT_MEMORY,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         import wasmtime
 
@@ -59,10 +61,17 @@ class Instance:
         self._set_deadline = deadline_setter(self._store)
         self._set_deadline(FOREVER)
         limit_store(self._store, memory_limit)
+        try:
+            self._build(module, start_seconds)
+        except BaseException:
+            self._store.close()  # now: what makes up an instance refers to itself in a circle
+            raise
+
+    def _build(self, module: wasmtime.Module, seconds: float) -> None:
         self._imports = self._link(module)
-        self._instance = self._instantiate(module)
+        self._instance = self._instantiate(module, seconds)
         memory: Any = self._instance.exports(self._store)["memory"]  # checked with the module
-        self.memory = LinearMemory(self._store, memory, memory_limit)
+        self.memory = LinearMemory(self._store, memory, self.memory_limit)
         self.memory.allow(0)
         self.windows = Windows(self.memory)
         self._control_at = self.memory.reserve(NBYTES)
@@ -95,18 +104,18 @@ class Instance:
         self._functions = functions
         return [each.function for each in functions]
 
-    def _instantiate(self, module: wasmtime.Module) -> wasmtime.Instance:
+    def _instantiate(self, module: wasmtime.Module, seconds: float) -> wasmtime.Instance:
         import wasmtime
 
         try:
             with ticker.running():
-                self._store.set_epoch_deadline(ticks(1))
+                self._store.set_epoch_deadline(ticks(seconds))
                 return wasmtime.Instance(self._store, module, self._imports)
         except wasmtime.Trap as trap:
-            raise self._error(Trapped(trap), 1) from None
+            raise self._error(Trapped(trap), seconds) from None
         except wasmtime.WasmtimeError as error:
             if self._failure is not None:
-                raise self._error(Trapped(error), 1) from None
+                raise self._error(Trapped(error), seconds) from None
             if "memory" in str(error) and "limit" in str(error):
                 raise GuestMemoryExceeded(
                     f"the guest starts with more memory than its limit of {self.memory_limit} "

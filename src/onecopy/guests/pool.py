@@ -47,7 +47,7 @@ class Pool:
         workers: how many processes.
         guest_ms: how long one call of a guest may run, unless the call says otherwise.
         step_ms: how long a step of a batch of controllers may take.
-        start_ms: how long a guest may take to initialize itself.
+        start_ms: how long a guest may take to be made, and again to initialize itself.
         grace_ms: how far beyond its time a worker may be before it is ended, with all its guests:
             for hangs outside WebAssembly, which no guest can be cut off in.
         memory_limit: bytes of one guest's memory, unless the guest says otherwise.

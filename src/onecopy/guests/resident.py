@@ -35,6 +35,7 @@ class Resident:
         digest: str,
         module: wasmtime.Module,
         memory_limit: int,
+        start_seconds: float,
         config: bytes = b"",
         streams: Sequence[Source] = (),
     ) -> None:
@@ -46,7 +47,7 @@ class Resident:
         host = Host(config, streams)
         host.say = self._say
         try:
-            self.instance = Instance(module, host, memory_limit)
+            self.instance = Instance(module, host, memory_limit, start_seconds)
         except BaseException:
             self._close_streams()
             raise
