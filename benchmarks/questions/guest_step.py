@@ -72,7 +72,7 @@ class Times:
 
 def ask(stage: Stage) -> Answer:
     """Decode at random under a schema and a veto; ask native engines for the same masks."""
-    wasm = _guest(stage)
+    wasm = guest(stage)
     total = Table(f"a step of {SEQUENCES} sequences, {WORKERS} workers", "ms", ours=OURS)
     spent = Table("where the time of a step goes", "ms", ours="in the guests of one worker")
     tails = Table("the same at the 99th percentile", "ms", ours=OURS)
@@ -89,7 +89,8 @@ def ask(stage: Stage) -> Answer:
     return answer
 
 
-def _guest(stage: Stage) -> bytes | None:
+def guest(stage: Stage) -> bytes | None:
+    """The compiled controller: a schema from its configuration, and a veto."""
     with tempfile.TemporaryDirectory(dir=stage.root) as folder:
         path = Path(folder) / "veto.c"
         path.write_text(GUEST.replace("VETOED", str(VETOED)))
