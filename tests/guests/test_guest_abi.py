@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import GuestTrapped
+from onecopy import GuestTrapped, InvalidModule
 from onecopy.guests import abi, binary, control, controller_host, grammar, outcome, vocabulary
 from onecopy.guests.controller import Controller
 from onecopy.guests.vocabulary import Vocabulary
