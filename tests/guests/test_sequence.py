@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from onecopy import GuestError, InvalidArgument, LimitReached
 from onecopy.guests.answers import Allowed, Failed, Fork, Stop, Suspended
 from onecopy.guests.controllers import Controllers
+from onecopy.guests.messages import Ping
 from onecopy.guests.pool import Pool
 from onecopy.guests.vocabulary import Vocabulary
+from tests.conftest import open_files
 from tests.guests.test_controllers import SCRIPTED, allowed, decode
 from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
@@ -205,3 +209,54 @@ def test_what_is_closed_or_failed_is_not_forked(controllers: Controllers, script
     sequence.close()
     with pytest.raises(GuestError, match="closed"):
         sequence.fork()
+
+
+def test_a_rollback_over_a_fork_is_part_of_what_is_rebuilt(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    def run(disturbed: bool) -> list[list[int]]:
+        sequence = controllers.open(scripted)
+        mask_after(controllers, sequence, [1, 2])
+        _, twin = sequence.fork(2)
+        twin.rollback(1)
+        mask_after(controllers, twin, [3])
+        if disturbed:
+            old = list(pool.workers)
+            os.kill(sequence.station.worker.pid, signal.SIGKILL)
+            eventually(lambda: pool.workers != old)
+        masks = [mask_after(controllers, each, [5]) for each in (sequence, twin)]
+        sequence.close()
+        twin.close()
+        return masks
+
+    assert run(disturbed=True) == run(disturbed=False)
+
+
+def test_nothing_is_left_of_controllers_that_were_closed(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes
+) -> None:
+    def use() -> None:
+        with Controllers(None, vocabulary, pool, batch=4) as controllers:
+            for _ in range(3):
+                family = controllers.open(scripted).fork(3)
+                masks = [mask_after(controllers, each, []) for each in family]
+                assert masks
+                for each in family:
+                    each.close()
+            old = list(pool.workers)
+            lost = controllers.open(scripted)
+            os.kill(lost.station.worker.pid, signal.SIGKILL)
+            eventually(lambda: pool.workers != old)
+            mask_after(controllers, lost, [])
+        eventually(lambda: len(pool.stats()["workers"]) == 2)
+        for worker in pool.workers:
+            worker.request(Ping())
+
+    use()
+    gc.collect()  # the pages of workers that are gone are mapped as long as these are known
+    files, threads = open_files(), threading.active_count()
+    for _ in range(3):
+        use()
+    gc.collect()
+    eventually(lambda: open_files() <= files and threading.active_count() <= threads)
+    assert all(each["guests"] == 0 for each in pool.stats()["workers"])

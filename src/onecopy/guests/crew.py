@@ -59,6 +59,8 @@ class Crew:
         self.stations: dict[WorkerProcess, Station] = {}
         self.free = list(range(batch.rows.batch))
         """Rows, as a heap."""
+        self.graves: list[Station] = []
+        """Stations that were lost, and whose descriptors somebody may be waiting for still."""
         self._pool = pool
         self._tenant = tenant
         self._changed = threading.Condition(self.lock)
@@ -157,6 +159,11 @@ class Crew:
                     heapq.heappush(self.free, station.freed.pop())
         return found
 
+    def bury(self) -> None:
+        """Close what lost stations had; for the thread that steps, between steps."""
+        while self.graves:
+            self.graves.pop().bury()
+
     # ---- going ----
 
     def recover(self, station: Station) -> None:
@@ -165,7 +172,8 @@ class Crew:
         What ran when it died is to blame; if it died of something else, that is bad luck.
         """
         with self.lock:
-            self.stations.pop(station.worker, None)
+            if self.stations.pop(station.worker, None) is not None:
+                self.graves.append(station)
             blamed = station.blamed()
             mine = [each for each in self._live.values() if each.station is station]
             for each in mine:
@@ -247,3 +255,4 @@ class Crew:
             self.close_sequence(sequence)
         for station in stations:
             station.close()
+        self.bury()

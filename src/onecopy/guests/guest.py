@@ -291,6 +291,9 @@ class Instance:
         self._dead = "it was closed"
         self._exports.clear()
         self._store.close()
+        # They lead back here: without them the guest's memory does not wait for the collector.
+        self._imports.clear()
+        self._functions.clear()
 
     def __enter__(self) -> Instance:
         return self

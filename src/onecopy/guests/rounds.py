@@ -48,6 +48,7 @@ class Rounds:
         with self._crew.lock:
             self._deadline = time.monotonic() + self._seconds
             self._number += 1
+            self._crew.bury()
             asked = self._crew.idle()
             for sequence, tokens in told.items():
                 if tokens:

@@ -52,6 +52,8 @@ class Station:
         self._opening: deque[Sequence] = deque()
         self._due = 0.0
         self._ending = False
+        self._buried = False
+        self._descriptors = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="station", daemon=True)
         self._thread.start()
 
@@ -76,15 +78,27 @@ class Station:
         self._order(lambda: self.worker.send(message))
 
     def close(self) -> None:
-        """Have all of its sequences closed, and end the thread."""
+        """Have all of its sequences closed, and end the thread; twice is fine."""
         self._ending = True
-        os.eventfd_write(self._wake, 1)
+        self._ring(self._wake)
         self._thread.join()
-        wire.close_all([self.bell, self.done, self._opened, self._wake])
+        self.bury()
+
+    def bury(self) -> None:
+        """Close its descriptors: nobody may be waiting for them."""
+        with self._descriptors:
+            if not self._buried:
+                self._buried = True
+                wire.close_all([self.bell, self.done, self._opened, self._wake])
 
     def _order(self, order: Callable[[], None]) -> None:
         self._orders.append(order)
-        os.eventfd_write(self._wake, 1)
+        self._ring(self._wake)
+
+    def _ring(self, fd: int) -> None:
+        with self._descriptors:  # the number of a closed one may be somebody else's by now
+            if not self._buried:
+                os.eventfd_write(fd, 1)
 
     # ---- the thread ----
 
@@ -106,9 +120,8 @@ class Station:
 
     def _note_loss(self, _: WorkerProcess) -> None:
         self.lost = True
-        with contextlib.suppress(OSError):  # closed meanwhile
-            os.eventfd_write(self._wake, 1)
-            os.eventfd_write(self.done, 1)
+        self._ring(self._wake)
+        self._ring(self.done)
 
     def _attach(self) -> None:
         batch = self._batch
