@@ -27,6 +27,7 @@ from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     daemon,
     dataloader,
+    guest_calls,
     guest_controller,
     guest_pool,
     guest_step,
@@ -62,6 +63,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "dataloader": dataloader,
     "snapshot": snapshot,
     "reopen": reopen,
+    "guest_calls": guest_calls,
     "guest_pool": guest_pool,
     "guest_controller": guest_controller,
     "guest_step": guest_step,

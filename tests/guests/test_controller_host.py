@@ -283,6 +283,9 @@ def test_memory_that_grows_is_inside_at_once(guest):
 
 
 def test_a_controller_has_no_streams(guest):
-    assert guest("read", 0, 0, guest.to, 1) == HANDLE
-    assert guest("write", 0, 0, guest.to, 1) == HANDLE
-    assert guest("stream_size", 0) == HANDLE
+    assert guest("read", 0, 0, guest.to, 1) == DENIED
+    assert guest("write", 0, 0, guest.to, 1) == DENIED
+    assert guest("stream_size", 0) == DENIED
+    assert guest("register_range", guest.to, 1) == DENIED
+    assert guest("submit", guest.to, 1) == DENIED
+    assert guest("complete", 0) == DENIED

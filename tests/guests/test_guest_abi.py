@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import InvalidModule
+from onecopy import GuestTrapped, InvalidModule
 from onecopy.guests import abi, binary, control, controller_host, grammar, outcome, vocabulary
 from onecopy.guests.controller import Controller
 from onecopy.guests.vocabulary import Vocabulary
@@ -106,5 +106,5 @@ def test_imports_do_not_work_in_a_start_function(tokens, wat, compiled):
         (func $start (drop (call $config (i32.const 0) (i32.const 8))))
         (func (export "mid_process") (result i32) (i32.const 0))
         (start $start))"""
-    with pytest.raises(InvalidModule, match="_initialize"):
+    with pytest.raises(GuestTrapped, match="_initialize"):
         Controller(compiled(wat(text)), tokens)

@@ -11,19 +11,15 @@ with Controller(module, vocabulary, config=schema) as controller:
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument, InvalidModule
-from onecopy.guests.controller_host import ControllerHost
+from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument
 from onecopy.guests.family import Family
 from onecopy.guests.grammar import Grammars
 from onecopy.guests.guest import DEFAULT_MEMORY
-from onecopy.guests.outcome import Checker, Outcome, Splice, Stop
+from onecopy.guests.outcome import Outcome, Splice, Stop
 from onecopy.guests.past import Call, Past, Saved
-from onecopy.guests.snapshots import Snapshots
 from onecopy.guests.variables import Variables
 
 if TYPE_CHECKING:
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
     import wasmtime
 
     from onecopy.guests.controller_host import Line
-    from onecopy.guests.raw import Export
     from onecopy.guests.source import Source
     from onecopy.guests.vocabulary import Vocabulary
 
@@ -69,8 +64,8 @@ class Controller:
         family = Family(module, vocabulary, config, grammars, variables, memory_limit)
         self._assemble(family, Past())
         try:
-            self._open_windows(windows or {})
-            self._mid = self._life_cycle("mid_process")
+            with vocabulary.window_source() as table:
+                self._member.open_windows({"vocab": table, **(windows or {})})
         except BaseException:
             self.close()
             raise
@@ -95,30 +90,9 @@ class Controller:
         self._past = past
         self._saved: Saved | None = None
         self._family = family
-        self._sources: dict[str, Source] = {}
-        self.instance = instance = family.join()
-        self._host = cast(ControllerHost, instance.host)
-        self._snapshots = Snapshots(instance)
-        self._checker = Checker(instance, self._host, self.vocabulary.size)
-        instance.control.set_vocabulary(self.vocabulary.size, self.vocabulary.eos)
-
-    def _open_windows(self, windows: Mapping[str, Source]) -> None:
-        self._sources["vocab"] = self.vocabulary.window_source()
-        for name, source in windows.items():
-            self._sources[name] = _own(source)
-        for name, source in self._sources.items():
-            self.instance.open_window(name, source)
-
-    def _life_cycle(self, name: str) -> Export:
-        if name not in self.instance.functions():
-            raise InvalidModule(
-                f"the module has no function {name}, which every controller has: "
-                f"`OC_EXPORT int {name}(void)` in C"
-            )
-        export = self.instance.export(name)
-        if export.arity:
-            raise InvalidModule(f"{name} takes no arguments, and returns 0 for success")
-        return export
+        self._member = member = family.join()
+        self._host = member.host
+        self.instance = member.instance
 
     def init_prompt(self, tokens: Sequence[int], seconds: float) -> Outcome | None:
         """Start the guest and give it the prompt, once, before the first step.
@@ -136,7 +110,7 @@ class Controller:
         self._saved = None
         if "init_prompt" not in self.instance.functions():
             return None
-        export = self._life_cycle("init_prompt")
+        export = self._member.life_cycle("init_prompt")
         self._begin(tokens)
         self._host.compiling = seconds
         started = time.perf_counter()
@@ -173,7 +147,7 @@ class Controller:
         self._begin(tokens)
         started = time.perf_counter()
         try:
-            code = self.instance.run(self._mid, epochs)
+            code = self.instance.run(self._member.step, epochs)
         finally:
             self.seconds += time.perf_counter() - started
         self.steps += 1
@@ -255,10 +229,7 @@ class Controller:
         other = object.__new__(Controller)
         other._assemble(self._family, self._past.copy())
         try:
-            for name, source in {**self._sources, **windows}.items():
-                other._sources[name] = _own(source)
-            other.instance.take_layout(self.instance, other._sources)
-            other._mid = other._life_cycle("mid_process")
+            other._member.follow(self._member, windows)
             other._restore(saved)
         except BaseException:
             other.close()
@@ -275,13 +246,10 @@ class Controller:
         self._saved = None
 
     def _save(self) -> Saved:
-        last = self._past.last()
-        state = self._snapshots.save(last.state if last else None)
-        return Saved(state, self._host.save_grammars())
+        return self._member.save(self._past.last())
 
     def _restore(self, saved: Saved) -> None:
-        self._snapshots.restore(saved.state)
-        self._host.restore_grammars(saved.grammars)
+        self._member.restore(saved)
         self._saved = saved
 
     def _check_alive(self) -> None:
@@ -307,7 +275,9 @@ class Controller:
         if code:
             raise self._misbehaved(f"{name} returned {code}, and not 0: it says it failed")
         try:
-            outcome = self._checker.check(self.instance.control.words(), self.tokens - self._prompt)
+            outcome = self._member.checker.check(
+                self.instance.control.words(), self.tokens - self._prompt
+            )
         except GuestMisbehaved:
             self._failed = True
             raise
@@ -334,20 +304,11 @@ class Controller:
         if self._closed:
             return
         self._closed = True
-        self._host.handles.clear()
         self._past.clear()
-        self.instance.close()
-        for source in self._sources.values():
-            source.close()
-        self._family.leave()
+        self._family.leave(self._member)
 
     def __enter__(self) -> Controller:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _own(source: Source) -> Source:
-    # The caller may close its own, and a fork maps them again.
-    return replace(source, fd=os.dup(source.fd))

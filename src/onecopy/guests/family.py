@@ -1,23 +1,93 @@
-"""What the branches of one sequence have in common, and instances that wait for the next fork."""
+"""What the branches of one sequence have in common, and guests that wait for the next fork."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from onecopy.errors import InvalidModule
 from onecopy.guests.controller_host import ControllerHost
 from onecopy.guests.guest import Instance
+from onecopy.guests.outcome import Checker
+from onecopy.guests.past import Saved
+from onecopy.guests.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
     import wasmtime
 
     from onecopy.guests.grammar import Grammars
+    from onecopy.guests.raw import Export
+    from onecopy.guests.source import Source
     from onecopy.guests.vocabulary import Vocabulary
 
 
+class Member:
+    """The guest of one branch, with its windows and all that calls it; made by a `Family`."""
+
+    def __init__(self, instance: Instance, host: ControllerHost, vocabulary: Vocabulary) -> None:
+        self.instance = instance
+        self.host = host
+        self.step = self.life_cycle("mid_process")
+        self.checker = Checker(instance, host, vocabulary.size)
+        self._snapshots = Snapshots(instance)
+        self._sources: dict[str, Source] = {}
+        instance.control.set_vocabulary(vocabulary.size, vocabulary.eos)
+
+    def life_cycle(self, name: str) -> Export:
+        """Return one of the functions that a controller has, prepared.
+
+        Raises:
+            InvalidModule: it is not there, or takes arguments.
+        """
+        if name not in self.instance.functions():
+            raise InvalidModule(
+                f"the module has no function {name}, which every controller has: "
+                f"`OC_EXPORT int {name}(void)` in C"
+            )
+        export = self.instance.export(name)
+        if export.arity:
+            raise InvalidModule(f"{name} takes no arguments, and returns 0 for success")
+        return export
+
+    def open_windows(self, windows: Mapping[str, Source]) -> None:
+        """Map sources, and keep their descriptors for branches."""
+        self._take(windows)
+        for name, source in self._sources.items():
+            self.instance.open_window(name, source)
+
+    def follow(self, other: Member, windows: Mapping[str, Source]) -> None:
+        """Get the windows of another member at the same addresses, some of them replaced."""
+        self._take({**other._sources, **windows})
+        self.instance.take_layout(other.instance, self._sources)
+
+    def _take(self, windows: Mapping[str, Source]) -> None:
+        # The caller may close its own, and a fork maps them again.
+        for name, source in windows.items():
+            self._sources[name] = replace(source, fd=os.dup(source.fd))
+
+    def save(self, last: Saved | None) -> Saved:
+        """Return memory, globals and grammars, sharing with `last` what is the same."""
+        state = self._snapshots.save(last.state if last else None)
+        return Saved(state, self.host.save_grammars())
+
+    def restore(self, saved: Saved) -> None:
+        """Go to where this member, or another of its family, was."""
+        self._snapshots.restore(saved.state)
+        self.host.restore_grammars(saved.grammars)
+
+    def close(self) -> None:
+        """Drop the guest, its grammars and its descriptors."""
+        self.host.handles.clear()
+        self.instance.close()
+        for source in self._sources.values():
+            source.close()
+
+
 class Family:
-    """Makes instances, some of them ahead: making one takes longer than a step."""
+    """Makes the guests of one sequence, some of them ahead: that takes longer than a step."""
 
     def __init__(
         self,
@@ -34,28 +104,34 @@ class Family:
         self._config = config
         self._grammars = grammars
         self._memory_limit = memory_limit
-        self._spare: list[Instance] = []
+        self._spare: list[Member] = []
         self._members = 0
 
-    def join(self) -> Instance:
-        """Return an instance that has not run; `leave` when it is closed."""
-        instance = self._spare.pop() if self._spare else self._make()
+    def join(self) -> Member:
+        """Return a guest that has not run; `leave` when it is closed."""
+        member = self._spare.pop() if self._spare else self._make()
         self._members += 1
-        return instance
+        return member
 
-    def leave(self) -> None:
-        """Drop the instances that wait, if nobody is left who could want one."""
+    def leave(self, member: Member) -> None:
+        """Close a guest, and those that wait if nobody is left who could want one."""
+        member.close()
         self._members -= 1
         if not self._members:
             self.prepare(0)
 
     def prepare(self, spare: int) -> None:
-        """Have this many instances wait."""
+        """Have this many guests wait."""
         while len(self._spare) < spare:
             self._spare.append(self._make())
         while len(self._spare) > spare:
             self._spare.pop().close()
 
-    def _make(self) -> Instance:
+    def _make(self) -> Member:
         host = ControllerHost(self._config, self._grammars, self.variables, self.vocabulary.size)
-        return Instance(self._module, host, self._memory_limit)
+        instance = Instance(self._module, host, self._memory_limit)
+        try:
+            return Member(instance, host, self.vocabulary)
+        except BaseException:
+            instance.close()
+            raise

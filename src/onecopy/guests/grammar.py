@@ -101,7 +101,10 @@ class Grammar:
         """Advance by tokens of the vocabulary; return how many fit, and stand after those."""
         count = self._matcher.consume(tokens)
         node = self.node
-        for token in tokens if count == len(tokens) else tokens[:count]:
+        if count == 1:  # one token is what nearly every step has
+            self.node = (node, tokens[0], node[2] + 1)
+            return 1
+        for token in tokens[:count]:
             node = (node, token, node[2] + 1)
         self.node = node
         return count

@@ -121,11 +121,6 @@ class Instance:
                     f"the guest starts with more memory than its limit of {self.memory_limit} "
                     "bytes; raise memory_limit"
                 ) from None
-            if self._failure is not None:
-                raise InvalidModule(
-                    "the module's start function calls the host, which has no memory to look at "
-                    "before that has returned; export the function as `_initialize` instead"
-                ) from None
             raise InvalidModule(f"the module cannot be instantiated: {error}") from None
         finally:
             self._store.set_epoch_deadline(FOREVER)
@@ -296,6 +291,9 @@ class Instance:
         self._dead = "it was closed"
         self._exports.clear()
         self._store.close()
+        # They lead back here: without them the guest's memory does not wait for the collector.
+        self._imports.clear()
+        self._functions.clear()
 
     def __enter__(self) -> Instance:
         return self

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAGIC: Final = b"\0asm\1\0\0\0"
 MAX_NBYTES: Final = 64 << 20
 COMPILE_SECONDS: Final = 60
+_DIGEST_NBYTES: Final = 16
 
 
 class Module:
@@ -141,7 +142,7 @@ def _wasmtime() -> str:
 def _engine_key() -> str:
     # What binary.py does to a module, and compiler.py checks of it, is part of the result; count up
     # when that changes.
-    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} globals-1 checks-1"
+    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} globals-1 checks-2"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -171,16 +172,23 @@ def _cached(path: Path) -> bytes | None:
         raise AccessDenied(f"{path} holds native code, and is a link; remove it") from None
     with os.fdopen(fd, "rb") as file:
         _check_private(os.fstat(fd), path, stat.S_ISREG)
-        digest, native = file.read(32), file.read()
-    # A torn file (the machine died, the disk was full) is compiled anew.
-    return native if hashlib.sha256(native).digest() == digest else None
+        digest, native = file.read(_DIGEST_NBYTES), file.read()
+    # A torn file (the machine died, the disk was full) is compiled anew. That nobody else wrote it
+    # is not for the digest to say.
+    return native if _digest(native) == digest else None
+
+
+def _digest(native: bytes) -> bytes:
+    from xxhash import xxh3_128_digest
+
+    return xxh3_128_digest(native)
 
 
 def _keep(path: Path, native: bytes) -> None:
     fd, name = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(hashlib.sha256(native).digest() + native)
+            file.write(_digest(native) + native)
         Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)

@@ -39,6 +39,10 @@ class Past:
     def add(self, call: Call) -> None:
         """Note a call that is about to be made, and forget what is out of reach."""
         calls = self._calls
+        # Later ones at the same place, or before it when the guest has taken tokens back, are
+        # those that a rollback wants.
+        while calls and calls[-1].position >= call.position:
+            calls.pop()
         calls.append(call)
         least = call.position + len(call.tokens) - self.reach
         while len(calls) > 1 and calls[1].position <= least:
