@@ -189,6 +189,12 @@ def test_logging_without_end_is_cut_short(guest: Make) -> None:
     assert attacker.logs[-1][1] == "(more than is kept of one call)"
 
 
+def test_copying_without_end_is_cut_off(guest: Make, segment: Segment) -> None:
+    attacker = guest("stream_loop.c", streams=[segment.readable])
+    with pytest.raises(GuestTimeout):
+        attacker.call("attack", timeout=0.005)
+
+
 def test_addresses_outside_its_memory_are_answered(guest: Make) -> None:
     attacker = guest("bad_pointers.c")
     with pytest.raises(GuestTrapped, match="text outside its memory"):

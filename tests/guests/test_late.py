@@ -247,3 +247,36 @@ def test_a_worker_that_cannot_be_replaced_fails_what_lived_there(
     eventually(lambda: controllers.step({sequence: []}) and sequence.state == "failed")
     answer = controllers.step({sequence: []}).outcomes[sequence]
     assert isinstance(answer, Failed)
+
+
+def test_shared_variables_are_rebuilt_in_the_order_in_which_they_were_set(
+    vocabulary: Vocabulary, scripted: bytes
+) -> None:
+    def run(disturbed: bool) -> list[list[int]]:
+        with (
+            Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool,
+            Controllers(None, vocabulary, pool, batch=6, keep=4) as controllers,
+        ):
+            one, two = (controllers.open(scripted, "count=1", request="r") for _ in range(2))
+            for tokens in ([], [1], [2]):
+                decode_once(controllers, {one: tokens, two: tokens})
+                decode_once(controllers, {two: [9]})
+            _, three = one.fork(2)
+            decode_once(controllers, {three: [4], one: [5], two: [6]})
+            if disturbed:
+                replace_worker(pool)
+            masks = []
+            for each in (two, three, one):
+                step = controllers.step({each: [7]})
+                if isinstance(step.outcomes[each], Suspended):
+                    step = settled(controllers, each)
+                masks.append(allowed(step, each))
+            return masks
+
+    assert run(disturbed=True) == run(disturbed=False)
+
+
+def decode_once(controllers: Controllers, tokens: dict) -> None:
+    """One step that everybody answers."""
+    step = controllers.step(tokens)
+    assert all(isinstance(each, Allowed) for each in step.outcomes.values())

@@ -134,9 +134,11 @@ class Controllers:
         self.batch.ledger.check(compiled, text)
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
         origin = Origin(compiled, text, request, seconds, limit)
-        sequence = self._crew.sit(self, origin, History(self._tokens(prompt)), on_failure)
+        sequence = self._crew.sit(
+            self, origin, History(self._tokens(prompt), self._crew.order()), on_failure
+        )
         try:
-            self._crew.place(sequence)
+            self._crew.place([sequence])
             if wait:
                 sequence.wait()
         except BaseException:
@@ -241,7 +243,7 @@ class Controllers:
         if sequence.station is None:
             sequence.history.lost()
             sequence.state = SUSPENDED
-            self._crew.rebuild(sequence)
+            self._crew.rebuild([sequence])
 
     def logs_of(self, sequence: Sequence) -> list[tuple[int, str]]:
         """See `Sequence.logs`."""

@@ -63,6 +63,7 @@ class Crew:
         self._tenant = tenant
         self._changed = threading.Condition(self.lock)
         self._numbers = itertools.count(1)
+        self._orders = itertools.count(1)
         self._live: dict[int, Sequence] = {}
         self._closed = False
 
@@ -70,6 +71,10 @@ class Crew:
         """Raise `GuestError` if it was closed."""
         if self._closed:
             raise GuestError("these Controllers were closed; make new ones")
+
+    def order(self) -> int:
+        """Return a number for what happens now: later ones are larger."""
+        return next(self._orders)
 
     # ---- coming ----
 
@@ -94,17 +99,18 @@ class Crew:
             self._live[sequence.number] = sequence
             return sequence
 
-    def place(self, sequence: Sequence) -> None:
-        """Have a sequence opened by some worker; it may take a while until there is one."""
-        station = self._station_of(sequence.origin.request)
+    def place(self, group: list[Sequence]) -> None:
+        """Have sequences opened by one worker; it may take a while until there is one."""
+        station = self._station_of(group[0].origin.request)
         if station is None:
             worker = self._pool.place(self._tenant)
             with self.lock:
-                self._leave(sequence)
-                sequence.placed = worker
+                self._leave(group[0])
+                group[0].placed = worker
                 station = self._station(worker)
-        sequence.station = station
-        station.open(sequence)
+        for each in group:
+            each.station = station
+        station.open(group)
 
     def _station_of(self, request: str) -> Station | None:
         with self.lock:
@@ -167,9 +173,12 @@ class Crew:
             for row in station.freed:
                 heapq.heappush(self.free, row)
             self._changed.notify_all()
+        groups: dict[str | int, list[Sequence]] = {}
         for each in mine:
             if each.state == SUSPENDED:
-                self.rebuild(each)
+                groups.setdefault(each.origin.request or each.history.root, []).append(each)
+        for group in groups.values():
+            self.rebuild(group)
 
     def _let_go(self, sequence: Sequence, blamed: set[int]) -> None:
         ledger = self.batch.ledger
@@ -186,15 +195,17 @@ class Crew:
         elif sequence.state not in (STOPPED, FAILED):
             ledger.lost(sequence)
 
-    def rebuild(self, sequence: Sequence) -> None:
-        """Have a sequence opened anew, and told all that it was told."""
-        sequence.attempts += 1
+    def rebuild(self, group: list[Sequence]) -> None:
+        """Have sequences opened anew, and told all that they were told, in the same order."""
+        for each in group:
+            each.attempts += 1
         try:
-            if sequence.attempts > _ATTEMPTS:
+            if max(each.attempts for each in group) > _ATTEMPTS:
                 raise WorkerLost(f"{_ATTEMPTS} workers ended before it was rebuilt")
-            self.place(sequence)
+            self.place(group)
         except OnecopyError as error:
-            self.opened(sequence, error)
+            for each in group:
+                self.opened(each, error)
 
     def close_sequence(self, sequence: Sequence) -> None:
         """End a sequence and free its row; see `Sequence.close`."""

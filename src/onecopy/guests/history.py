@@ -28,11 +28,18 @@ Call = tuple[int, ...] | Branch
 class History:
     """The prompt, the text so far, and the calls that led there."""
 
-    def __init__(self, prompt: Sequence[int]) -> None:
+    def __init__(self, prompt: Sequence[int], root: int = 0) -> None:
+        self.root = root
+        """Names the opening that it goes back to: branches have the same."""
         self.prompt = tuple(prompt)
         self.tokens = list(prompt)
         """The text: prompt, appended tokens, what guests spliced in."""
         self.calls: list[Call] = []
+        self.orders: list[int] = []
+        """Of each call, when it was made: sequences of a request are told in the same order again.
+
+        A call that several branches go back to has the same number in each.
+        """
         self.pending: list[int] = []
         """Appended, but not told to the guest yet."""
         self.take_back = 0
@@ -49,10 +56,11 @@ class History:
         self.pending += tokens
         self._reach += len(tokens)
 
-    def told(self) -> list[int]:
+    def told(self, order: int = 0) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
         pending, self.pending = self.pending, []
         self.calls.append((*self.again, *pending))
+        self.orders.append(order)
         self.again.clear()
         self.take_back = 0
         self.hearing = True
@@ -105,34 +113,39 @@ class History:
     def repeat(self) -> None:
         """Have the last call made again: its answer was lost."""
         call = self.calls.pop()
+        self.orders.pop()
         assert not isinstance(call, Branch)
         self.pending[:0] = call
 
     def _take_back(self, count: int) -> None:
         self.take_back += count
-        branches: list[Call] = []  # what was branched off stays so
+        branches: list[tuple[Branch, int]] = []  # what was branched off stays so
         while count > len(self.again):
-            call = self.calls.pop()
+            call, order = self.calls.pop(), self.orders.pop()
             if isinstance(call, Branch):
-                branches.insert(0, call)
+                branches.append((call, order))
             else:
                 self.again[:0] = call
         if count:
             del self.again[-count:]
-        self.calls += branches
+        for branch, order in reversed(branches):
+            self.calls.append(branch)
+            self.orders.append(order)
 
-    def fork(self, branches: int) -> list[History]:
+    def fork(self, branches: int, order: int = 0) -> list[History]:
         """Return the histories of the new branches of `branches`; this one is branch 0."""
         others = [self._copy() for _ in range(1, branches)]
         for number, each in enumerate([self, *others]):
             each.calls.append(Branch(number, branches))
+            each.orders.append(order)
         return others
 
     def _copy(self) -> History:
-        other = History(self.prompt)
+        other = History(self.prompt, self.root)
         other.tokens = list(self.tokens)
         other.pending = list(self.pending)
         other.again = list(self.again)
         other.calls = list(self.calls)
+        other.orders = list(self.orders)
         other._reach = self._reach
         return other

@@ -149,6 +149,8 @@ class Ledger:
     def give(self, sequence: Sequence) -> Answer:
         """Return what to tell the host of a sequence, and make its row fit."""
         self.settle(sequence)
+        if sequence.answer is not None and sequence.history.pending:
+            self.overtake(sequence)
         answer = sequence.answer
         if answer is not None and not isinstance(answer, Forking):
             sequence.answer = None

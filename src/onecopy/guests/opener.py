@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.guests.bench import Seat
 from onecopy.guests.controller import Controller
-from onecopy.guests.engine import ticks
+from onecopy.guests.engine import ticker, ticks
 from onecopy.guests.grammar import Grammars
-from onecopy.guests.history import Branch
 from onecopy.guests.progress import culprit
+from onecopy.guests.replay import Replay
 from onecopy.guests.steps import OPENED, OPENING
 from onecopy.guests.variables import Variables
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
     import wasmtime
 
     from onecopy.guests.bench import Bench
     from onecopy.guests.outcome import Outcome
-    from onecopy.guests.sequences import OpenSequence
+    from onecopy.guests.sequences import Told
     from onecopy.guests.vocabulary import Vocabulary
 
 REPLAY: Final = 4
@@ -43,16 +43,17 @@ class Opener:
         self._epochs = REPLAY * ticks(guest_seconds)
         self._grammars = Grammars(vocabulary)
         self._grammars.engine()  # takes its time: not in the first sequence that needs it
+        self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._unwanted: set[int] = set()
-        self._orders: queue.SimpleQueue[tuple[OpenSequence, wasmtime.Module] | None]
-        self._orders = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Sequence[Told] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="opener", daemon=True)
         self._thread.start()
 
-    def open(self, message: OpenSequence, module: wasmtime.Module) -> None:
-        """Have a sequence opened; its line says when, and how that went."""
-        self._orders.put((message, module))
+    def open(self, group: Sequence[Told], modules: dict[str, wasmtime.Module]) -> None:
+        """Have sequences opened together; their lines say when, and how that went."""
+        self._modules.update(modules)
+        self._orders.put(group)
 
     def close_sequence(self, number: int) -> None:
         """Close a sequence, also one that is still to be opened."""
@@ -74,67 +75,62 @@ class Opener:
     # ---- the thread ----
 
     def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
-            self._open(*order)
+        while (group := self._orders.get()) is not None:
+            with ticker.running():
+                self._open(group)
 
-    def _open(self, message: OpenSequence, module: wasmtime.Module) -> None:
-        bench = self._bench
-        words, line = bench.board.words, bench.board.line(message.row)
-        words[bench.slot + OPENING] = message.row + 1
-        try:
-            controller, outcome = self._make(message, module)
-            number = culprit(message.digest)
-            seat = Seat(bench, controller, message.number, message.row, number, message.request)
-            bench.sit(seat)
-            bench.answer(line, outcome)
-            if message.number in self._unwanted:
-                self.close_sequence(message.number)
-        except Exception as error:
-            bench.board.answer_failure(line, error)
-        words[bench.slot + OPENING] = 0
-        words[line + OPENED] = message.number
+    def _open(self, group: Sequence[Told]) -> None:
+        """Open each family once, then repeat what they were told in the order of old."""
+        families: dict[int, list[Told]] = {}
+        for each in group:
+            families.setdefault(each.root, []).append(each)
+        replays = [Replay(families[root], self._epochs) for root in sorted(families)]
+        for replay in replays:
+            self._begin(replay)
+            replay.open(self._make)
+        for order in sorted({order for replay in replays for order in replay.orders()}):
+            for replay in replays:
+                self._begin(replay)
+                replay.repeat(order)
+        for replay in replays:
+            for told in replay.members:
+                self._settle(replay, told)
+        self._bench.board.words[self._bench.slot + OPENING] = 0
         os.eventfd_write(self._opened, 1)
 
-    def _make(
-        self, message: OpenSequence, module: wasmtime.Module
-    ) -> tuple[Controller, Outcome | None]:
+    def _begin(self, replay: Replay) -> None:
+        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].row + 1
+
+    def _settle(self, replay: Replay, told: Told) -> None:
+        bench, line = self._bench, self._bench.board.line(told.row)
+        controller = replay.controllers.get(told.number)
+        if controller is None:
+            bench.board.answer_failure(line, replay.errors[told.number])
+        else:
+            number = culprit(told.digest)
+            bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
+            bench.answer(line, replay.outcome)
+        if told.number in self._unwanted:
+            self.close_sequence(told.number)
+        bench.board.words[line + OPENED] = told.number
+
+    def _make(self, told: Told) -> tuple[Controller, Outcome | None]:
         controller = Controller(
-            module,
+            self._modules[told.digest],
             self._vocabulary,
-            config=message.config,
+            config=told.config,
             grammars=self._grammars,
-            variables=self._variables(message.request),
-            memory_limit=message.memory_limit,
-            windows=self._bench.windows(message.row),
+            variables=self._variables(told.request),
+            memory_limit=told.memory_limit,
+            windows=self._bench.windows(told.row),
         )
         try:
             if self._keep:
                 controller.keep(self._keep)
-            outcome = controller.init_prompt(message.prompt, message.seconds)
-            return self._repeat(controller, message), outcome
+            return controller, controller.init_prompt(told.prompt, told.seconds)
         except BaseException:
             controller.close()
             raise
 
     def _variables(self, request: str) -> MutableMapping[bytes, bytes]:
         return self._requests.setdefault(request, Variables()) if request else Variables()
-
-    def _repeat(self, controller: Controller, message: OpenSequence) -> Controller:
-        """Tell a guest again what it was told."""
-        forks: dict[int, list[Branch]] = {}
-        for before, number, branches in message.branches:
-            forks.setdefault(before, []).append(Branch(number, branches))
-        for i in range(len(message.calls) + 1):
-            for branch in forks.get(i, ()):
-                controller = _branch_of(controller, branch)
-            if i < len(message.calls):
-                controller.step(message.calls[i], self._epochs)
-        return controller
-
-
-def _branch_of(controller: Controller, branch: Branch) -> Controller:
-    controllers = controller.fork(branch.branches)
-    chosen = controllers.pop(branch.number)
-    for each in controllers:
-        each.close()
-    return chosen

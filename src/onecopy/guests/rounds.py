@@ -72,7 +72,7 @@ class Rounds:
         history = sequence.history
         rollback = history.take_back
         self._rows.show(sequence.row)
-        self._board.ask(sequence.line, sequence.number, history.told(), rollback)
+        self._board.ask(sequence.line, sequence.number, history.told(self._crew.order()), rollback)
         sequence.asked = self._number
 
     def _ring(self, asked: Asked) -> None:
@@ -108,9 +108,8 @@ class Rounds:
     def _answer(self, sequence: Sequence) -> Answer:
         line, words = sequence.line, self._board.words
         if (
-            sequence.asked == words[line + ANSWERED]
+            sequence.asked == self._number == words[line + ANSWERED]
             and words[line + KIND] == MASK
-            and sequence.asked
             and not sequence.stale
         ):  # nearly always
             sequence.asked = 0
@@ -191,7 +190,7 @@ class Rounds:
         rollback, history.take_back = history.take_back, 0
         others = [
             crew.sit(sequence.owner, sequence.origin, each, sequence.on_failure)
-            for each in history.fork(branches)
+            for each in history.fork(branches, crew.order())
         ]
         for each in others:
             each.state, each.station, each.asked = READY, sequence.station, self._number
@@ -224,10 +223,10 @@ class Rounds:
 
     def _fork_lost(self, sequence: Sequence, branches: int) -> list[Sequence]:
         """Fork what is being rebuilt: each branch is rebuilt by itself."""
-        family = [sequence]
-        for each in sequence.history.fork(branches):
+        others = []
+        for each in sequence.history.fork(branches, self._crew.order()):
             other = self._crew.sit(sequence.owner, sequence.origin, each, sequence.on_failure)
             other.state = SUSPENDED
-            self._crew.rebuild(other)
-            family.append(other)
-        return family
+            others.append(other)
+        self._crew.rebuild(others)
+        return [sequence, *others]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import msgspec
+
 from onecopy.guests.bench import Bench
 from onecopy.guests.messages import Done, Message
 from onecopy.guests.opener import Opener
@@ -41,10 +43,18 @@ class Detach(Message, frozen=True, gc=False):
     key: int
 
 
-class OpenSequence(Message, frozen=True, gc=False):
-    """Opens a sequence, and repeats the calls of one that was lost."""
+class ToldCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A call that was made: the tokens; or a fork, if `branches` is not 0."""
 
-    key: int
+    order: int
+    tokens: tuple[int, ...]
+    number: int = 0
+    branches: int = 0
+
+
+class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a sequence is opened with; if it was lost, what it had been told."""
+
     number: int
     row: int
     digest: str
@@ -53,9 +63,15 @@ class OpenSequence(Message, frozen=True, gc=False):
     prompt: tuple[int, ...]
     seconds: float
     memory_limit: int
-    calls: tuple[tuple[int, ...], ...]
-    branches: tuple[tuple[int, int, int], ...]
-    """Forks: before which of the calls, which branch, of how many."""
+    root: int
+    calls: tuple[ToldCall, ...]
+
+
+class Open(Message, frozen=True, gc=False):
+    """Opens sequences, or rebuilds them together."""
+
+    key: int
+    sequences: tuple[Told, ...]
 
 
 class CloseSequence(Message, frozen=True, gc=False):
@@ -79,7 +95,7 @@ class AskLines(Message, frozen=True, gc=False):
     number: int
 
 
-MESSAGES: Final = Attach | Detach | OpenSequence | CloseSequence | AskLines
+MESSAGES: Final = Attach | Detach | Open | CloseSequence | AskLines
 
 
 class Service:
@@ -91,7 +107,7 @@ class Service:
         self._does: dict[type, Callable[[Any, list[int]], Message | None]] = {
             Attach: self._attach,
             Detach: self._detach,
-            OpenSequence: self._open,
+            Open: self._open,
             CloseSequence: self._close,
             AskLines: self._lines,
         }
@@ -124,10 +140,11 @@ class Service:
             opener.close()
             bench.close()
 
-    def _open(self, message: OpenSequence, fds: list[int]) -> None:
+    def _open(self, message: Open, fds: list[int]) -> None:
         wire.close_all(fds)
         _, opener = self._benches[message.key]
-        opener.open(message, self._worker.module(message.digest))
+        modules = {each.digest: self._worker.module(each.digest) for each in message.sequences}
+        opener.open(message.sequences, modules)
 
     def _close(self, message: CloseSequence, fds: list[int]) -> None:
         wire.close_all(fds)

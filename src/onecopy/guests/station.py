@@ -66,9 +66,9 @@ class Station:
         running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
         return {row - 1 for row in running if row}
 
-    def open(self, sequence: Sequence) -> None:
-        """Have a sequence opened, or rebuilt."""
-        self._order(lambda: self._send_open(sequence))
+    def open(self, group: list[Sequence]) -> None:
+        """Have sequences opened or rebuilt, those of one request together."""
+        self._order(lambda: self._send_open(group))
 
     def close_sequence(self, number: int) -> None:
         """Have a sequence closed."""
@@ -140,35 +140,25 @@ class Station:
                 self._orders.popleft()()
             self._look_at_opening()
 
-    def _send_open(self, sequence: Sequence) -> None:
-        origin, history = sequence.origin, sequence.history
-        if not sequence.awaited:
-            return
+    def _send_open(self, group: list[Sequence]) -> None:
+        group = [each for each in group if each.awaited and self._ensure(each)]
+        for each in group:
+            self._batch.board.words[each.line + steps.OPENED] = 0
+        if group:
+            self._opening.extend(group)
+            self._restart_clock()
+            message = sequences.Open(self._batch.key, tuple(map(_told, group)))
+            self.worker.send(message)
+
+    def _ensure(self, sequence: Sequence) -> bool:
         try:
-            self.worker.ensure(origin.module)
+            self.worker.ensure(sequence.origin.module)
         except WorkerLost:
             raise
         except OnecopyError as error:
             self._crew.opened(sequence, error)
-            return
-        calls, forks = _numbered(history.calls)
-        message = sequences.OpenSequence(
-            key=self._batch.key,
-            number=sequence.number,
-            row=sequence.row,
-            digest=origin.module.digest,
-            config=origin.config,
-            request=origin.request,
-            prompt=history.prompt,
-            seconds=origin.seconds,
-            memory_limit=origin.memory_limit,
-            calls=calls,
-            branches=forks,
-        )
-        self._batch.board.words[sequence.line + steps.OPENED] = 0
-        self._opening.append(sequence)
-        self._restart_clock()
-        self.worker.send(message)
+            return False
+        return True
 
     def _look_at_opening(self) -> None:
         words = self._batch.board.words
@@ -178,27 +168,35 @@ class Station:
                 break
             self._opening.popleft()
             self._crew.opened(sequence, None)
-            self._due = 0.0
             self._restart_clock()
         if self._opening and time.monotonic() > self._due:
             self.worker.kill("it did not open a sequence in time")
 
     def _restart_clock(self) -> None:
-        """They are opened one after another: the first has all the time."""
-        if self._opening and not self._due:
-            sequence = self._opening[0]
-            again = len(sequence.history.calls) * REPLAY * self._batch.guest_seconds
-            self._due = time.monotonic() + 3 * sequence.origin.seconds + again + 1
+        """They are opened one after another, and those of a request together."""
+        call = REPLAY * self._batch.guest_seconds
+        spans = [3 * each.origin.seconds + call * len(each.history.calls) for each in self._opening]
+        self._due = time.monotonic() + sum(spans) + 1
 
 
-def _numbered(
-    calls: list[tuple[int, ...] | Branch],
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, int, int], ...]]:
-    told: list[tuple[int, ...]] = []
-    forks = []
-    for call in calls:
-        if isinstance(call, Branch):
-            forks.append((len(told), *call))
-        else:
-            told.append(call)
-    return tuple(told), tuple(forks)
+def _told(sequence: Sequence) -> sequences.Told:
+    """Return what it takes to open a sequence, and to tell it what it was told."""
+    origin, history = sequence.origin, sequence.history
+    calls = [
+        sequences.ToldCall(order, (), *call)
+        if isinstance(call, Branch)
+        else sequences.ToldCall(order, call)
+        for order, call in zip(history.orders, history.calls, strict=True)
+    ]
+    return sequences.Told(
+        number=sequence.number,
+        row=sequence.row,
+        digest=origin.module.digest,
+        config=origin.config,
+        request=origin.request,
+        prompt=history.prompt,
+        seconds=origin.seconds,
+        memory_limit=origin.memory_limit,
+        root=history.root,
+        calls=tuple(calls),
+    )
