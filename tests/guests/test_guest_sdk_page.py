@@ -25,12 +25,14 @@ def test_what_the_page_does_works(tmp_path: Path) -> None:
     for name, module in {"onecopy": "-m onecopy.cli", "python": ""}.items():
         (binaries / name).write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
         (binaries / name).chmod(0o755)
+    # A test that fails half-way leaves no store behind.
+    tidy = "trap 'onecopy stop adder-demo > /dev/null 2>&1 || true' EXIT"
     blocks = [
         code if kind == "sh" else f"cat > page.py <<'END'\n{code}END\npython -W error page.py\n"
         for kind, code in _BLOCK.findall(PAGE)
     ]
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(blocks)],
+        ["bash", "-euc", "\n".join([tidy, *blocks])],
         cwd=tmp_path,
         env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"},
         capture_output=True,

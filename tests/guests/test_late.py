@@ -280,3 +280,36 @@ def decode_once(controllers: Controllers, tokens: dict) -> None:
     """One step that everybody answers."""
     step = controllers.step(tokens)
     assert all(isinstance(each, Allowed) for each in step.outcomes.values())
+
+
+def test_steps_do_not_wait_for_sequences_that_are_opened(
+    vocabulary: Vocabulary, scripted: bytes
+) -> None:
+    with Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool:
+        with Controllers(None, vocabulary, pool, batch=3) as controllers:
+            good = controllers.open(scripted)
+            slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
+            slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
+            eventually(lambda: words[slot + 4] == slow.row + 1)
+            for tokens in ([], [1], [2]):
+                step = controllers.step({good: tokens, slow: []})
+                assert isinstance(step.outcomes[good], Allowed)
+                assert isinstance(step.outcomes[slow], Suspended)
+            assert slow.state == "opening"
+        # Nor do other Controllers in the same worker, once these are closed.
+        with Controllers(None, vocabulary, pool, batch=1) as controllers:
+            other = controllers.open(scripted)
+            assert isinstance(controllers.step({other: []}).outcomes[other], Allowed)
+
+
+def test_a_worker_that_opens_nothing_is_ended_and_another_one_opens_it(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    good = controllers.open(scripted)
+    decode(controllers, [good], 1)
+    (worker,) = pool.workers
+    os.kill(worker.pid, signal.SIGSTOP)
+    other = controllers.open(scripted, seconds=0.1)
+    assert not worker.alive
+    for each in (good, other):
+        assert isinstance(settled(controllers, each).outcomes[each], Allowed)

@@ -8,8 +8,9 @@ import pytest
 
 from onecopy import WorkerLost
 from onecopy.errors import InvalidArgument, ProtocolError
-from onecopy.guests import remote
+from onecopy.guests import line
 from onecopy.guests.messages import Message, Ping
+from onecopy.guests.pool import Pool
 from onecopy.guests.remote import WorkerProcess
 from tests.guests.probing import WITH_PROBE, Run, Tell, probe
 
@@ -43,7 +44,7 @@ def test_a_request_that_was_interrupted_does_not_confuse_the_next_one(
     worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "_await", interrupted)
+        patch.setattr(worker._line, "_await", interrupted)
         with pytest.raises(KeyboardInterrupt):
             probe(worker, "found = 1")
     assert probe(worker, "found = 2") == "2"
@@ -92,7 +93,7 @@ def test_messages_with_answers_are_requests(worker: WorkerProcess) -> None:
 def test_a_worker_that_reads_nothing_is_ended(
     worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "PATIENCE", 0.1)
+    monkeypatch.setattr(line, "PATIENCE", 0.1)
     worker.send(Tell("import threading; threading.Event().wait()"))
     with pytest.raises(WorkerLost, match="took no messages"):
         for _ in range(10_000):
@@ -143,3 +144,12 @@ def test_nonsense_from_a_worker_is_an_error_of_its_own(
     with pytest.raises(ProtocolError):
         probe(worker, patch)
     assert probe(worker, "found = 1") == "1"
+
+
+def test_one_that_closes_its_end_and_lives_on_is_ended() -> None:
+    with Pool(services=WITH_PROBE) as pool:
+        worker = pool.workers[0]
+        hang = "import threading; worker._sock.shutdown(2); threading.Event().wait()"
+        with pytest.raises(WorkerLost, match="closed its end"):
+            probe(worker, hang)
+        assert not worker.alive

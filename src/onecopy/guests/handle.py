@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import weakref
 from collections import deque
 from contextlib import ExitStack
@@ -15,13 +14,15 @@ from onecopy.errors import GuestError, WorkerLost
 from onecopy.guests import calls, messages
 from onecopy.guests.function import Function
 from onecopy.guests.messages import CALL_KIND
-from onecopy.guests.pool import Pool, default_pool
+from onecopy.guests.pools import default_pool
 from onecopy.guests.sources import source_of, sources_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from onecopy.guests.module import Module
+    from onecopy.guests.pool import Pool
     from onecopy.guests.remote import WorkerProcess
     from onecopy.guests.source import Source
     from onecopy.guests.sources import Access

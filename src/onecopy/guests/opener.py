@@ -46,6 +46,7 @@ class Opener:
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._unwanted: set[int] = set()
+        self._closing = False
         self._orders: queue.SimpleQueue[Sequence[Told] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="opener", daemon=True)
         self._thread.start()
@@ -66,18 +67,18 @@ class Opener:
             self._requests.pop(seat.request, None)
 
     def close(self) -> None:
-        """Stop; what was ordered and not begun is not opened."""
+        """Stop, as soon as what is being opened is; nobody waits for that."""
+        self._closing = True
         self._orders.put(None)
-        self._thread.join()
-        self._vocabulary.close()
-        os.close(self._opened)
 
     # ---- the thread ----
 
     def _run(self) -> None:
-        while (group := self._orders.get()) is not None:
+        while (group := self._orders.get()) is not None and not self._closing:
             with ticker.running():
                 self._open(group)
+        self._vocabulary.close()
+        os.close(self._opened)
 
     def _open(self, group: Sequence[Told]) -> None:
         """Open each family once, then repeat what they were told in the order of old."""
@@ -110,7 +111,7 @@ class Opener:
             number = culprit(told.digest)
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
             bench.answer(line, replay.outcome)
-        if told.number in self._unwanted:
+        if self._closing or told.number in self._unwanted:
             self.close_sequence(told.number)
         bench.board.words[line + OPENED] = told.number
 

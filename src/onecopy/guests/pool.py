@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import hashlib
 import itertools
 import os
 import threading
 import time
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestError, InvalidArgument, LimitReached, WorkerLost
+from onecopy.guests import pools
 from onecopy.guests.calls import CloseGuest
 from onecopy.guests.module import Module, compile_module
 from onecopy.guests.offenders import QUARANTINE, Offenders
@@ -96,7 +94,7 @@ class Pool:
             started=self._worker_started,
             ended=self._worker_ended,
         )
-        _pools.add(self)
+        pools.keep(self)
         self._watchdog.start()
         self._await_workers()
 
@@ -253,28 +251,3 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-
-
-@functools.cache
-def default_pool() -> Pool:
-    """Return the pool of one worker that guests without a pool live in; it ends at exit."""
-    return Pool()
-
-
-def _forsake_all() -> None:
-    for pool in list(_pools):
-        pool.forsake()
-    _pools.clear()
-    default_pool.cache_clear()
-
-
-def _close_all() -> None:
-    for pool in list(_pools):
-        pool.close()
-
-
-os.register_at_fork(after_in_child=_forsake_all)
-atexit.register(_close_all)

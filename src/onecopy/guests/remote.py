@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import mmap
 import os
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, WorkerLost
 from onecopy.guests import messages
+from onecopy.guests.line import PATIENCE, Line
 from onecopy.guests.messages import Failed, Started
-from onecopy.guests.spawn import SLICE, spawn
+from onecopy.guests.spawn import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.guests")
 
-PATIENCE: Final = 60.0
-"""Seconds that a request may take for which nothing else was said."""
 _MODULES: Final = 128
-_ROOM: Final = 1 << 18
-_FINISH_SECONDS: Final = 5.0
-_GONE: Final = {errno.EPIPE, errno.ECONNRESET, errno.EBADF, errno.ENOTCONN}
+_END_SECONDS: Final = 2.0
+_WORDS_NBYTES: Final = 1 << 16
 # Somebody else ended it, or a window's segment was cut short.
 _NOT_ITS_FAULT: Final = {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGBUS}
 
@@ -56,19 +53,15 @@ class WorkerProcess:
         self.alive = True
         self.blamed = False
         """Whether what it was doing at its end is to blame for it."""
-        self._turn = threading.Lock()
         self._state = threading.Lock()
         self._finished = threading.Event()
         self._starter = threading.get_ident()
-        self._number = 0
-        self._buffer = memoryview(bytearray(_ROOM))
         self._modules: dict[str, None] = {}
         self._decoders: dict[type, messages.Decoder] = {}
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
-        self._turn.acquire()  # until it serves: requests wait for that
         self.serves = False
         self._spawned = spawned = spawn(services)
-        self._sock = spawned.sock
+        self._line = Line(spawned.sock, self._kill_late, self.lost)
         self.progress = spawned.progress
         self.pid = spawned.process.pid
         self.pidfd = spawned.pidfd
@@ -84,7 +77,7 @@ class WorkerProcess:
 
     def fileno(self) -> int:
         """The socket; readable when it is ready, before the first request."""
-        return self._sock.fileno()
+        return self._line.fileno()
 
     def await_ready(self) -> None:
         """Return once it serves; for its starting thread.
@@ -92,10 +85,8 @@ class WorkerProcess:
         Raises:
             WorkerLost: it ended instead.
         """
-        answer = self._await(0, PATIENCE)
-        self.unfiltered = messages.Decoder(Started)(answer).unfiltered
+        self.unfiltered = messages.Decoder(Started)(self._line.welcome()).unfiltered
         self.serves = True
-        self._turn.release()
 
     def request(
         self, message: Message, fds: tuple[int, ...] = (), timeout: float | None = None
@@ -121,56 +112,13 @@ class WorkerProcess:
         self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None
     ) -> bytes:
         """Send a request as it is, and return the answer as it is."""
-        with self._turn:
-            number = self._send(data, fds)
-            return self._await(number, PATIENCE if timeout is None else timeout)
+        return self._line.exchange(data, fds, PATIENCE if timeout is None else timeout)
 
     def send(self, message: Message, fds: tuple[int, ...] = ()) -> None:
         """Send a message that gets no answer."""
         if message.answer is not None:
             raise InvalidArgument(f"{type(message).__name__} is answered: use request()")
-        with self._turn:
-            self._send(messages.encode(message), fds)
-
-    def _send(self, data: bytes, fds: tuple[int, ...]) -> int:
-        self._number = number = self._number % 0xFFFFFFFF + 1
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                messages.send(self._sock, messages.number(number), data, fds)
-                return number
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    self.kill("it took no messages")
-            except OSError as error:
-                if error.errno in _GONE:
-                    raise self.lost() from None
-                raise
-
-    def _await(self, number: int, seconds: float) -> bytes:
-        end = 0.0
-        while True:
-            head, answer = self._receive()
-            if head == number:
-                return answer
-            # Nothing yet; or the answer to a request whose caller was interrupted and has left.
-            now = time.monotonic()
-            end = end or now + seconds - SLICE
-            if now > end:
-                self.kill(f"it did not answer within {seconds:g} s", fault=True)
-
-    def _receive(self) -> tuple[int, bytes]:
-        """Return the next answer and its number; -1 if none has come for a while."""
-        try:
-            count = self._sock.recv_into(self._buffer)
-        except BlockingIOError:
-            return -1, b""
-        except ConnectionError:
-            raise self.lost() from None
-        if not count:
-            raise self.lost()
-        head = int.from_bytes(self._buffer[: messages.NUMBER_NBYTES], "little")
-        return head, bytes(self._buffer[messages.NUMBER_NBYTES : count])
+        self._line.send(messages.encode(message), fds)
 
     def ensure(self, module: Module) -> None:
         """Give it a module, unless it has it.
@@ -209,7 +157,11 @@ class WorkerProcess:
             if self.alive:
                 self.blamed = self.blamed or fault
                 self.reason = self.reason or reason
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                    signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def _kill_late(self, reason: str) -> None:
+        self.kill(reason, fault=True)
 
     def finish(self, tell: Callable[[WorkerProcess], object]) -> None:
         """Clean up after its end, which is awaited; from its starting thread only.
@@ -226,22 +178,20 @@ class WorkerProcess:
             callbacks, self._callbacks = self._callbacks, []
         tell(self)
         self._finished.set()
-        if not self.serves:
-            self._turn.release()
-        with self._turn:
-            self._spawned.close()
+        self._line.retire(self._spawned.close)
         for callback in callbacks:
             call_back(callback, self)
 
     def _last_words(self) -> str:
         with contextlib.suppress(BlockingIOError):
-            text = os.read(self._spawned.errors, _ROOM).decode(errors="replace").strip()
+            text = os.read(self._spawned.errors, _WORDS_NBYTES).decode(errors="replace").strip()
             return f", saying {text[-1000:]!r}" if text else ""
         return ""
 
     def forsake(self) -> None:
         """Drop it in a forked child, whose parent goes on with it."""
-        self._turn, self._state = threading.Lock(), threading.Lock()
+        self._state = threading.Lock()
+        self._line.forsake()
         self._spawned.process.returncode = 0  # it is no child of this process: nothing to wait for
         if self.alive:
             self.alive = False
@@ -251,8 +201,10 @@ class WorkerProcess:
 
     def lost(self) -> WorkerLost:
         """Return the error for its end."""
-        if threading.get_ident() != self._starter:  # which is the one that says how it ended
-            self._finished.wait(_FINISH_SECONDS)
+        # The starting thread does not wait: it is the one that says how it ended.
+        if threading.get_ident() != self._starter and not self._finished.wait(_END_SECONDS):
+            self.kill("it closed its end of the socket", fault=True)
+            self._finished.wait(_END_SECONDS)
         return WorkerLost(
             f"worker {self.index} (pid {self.pid}) is gone: {self.reason or 'it ended'}; "
             "open the guest again"
@@ -277,5 +229,6 @@ def call_back(callback: Callable[[WorkerProcess], object], worker: WorkerProcess
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"it was ended by {signal.Signals(-status).name}"
+        known = {int(each): each.name for each in signal.Signals}
+        return f"it was ended by {known.get(-status, f'signal {-status}')}"
     return f"it ended with status {status}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
@@ -95,6 +96,8 @@ class AskLines(Message, frozen=True, gc=False):
     number: int
 
 
+_TURN_SECONDS: Final = 0.0002
+
 MESSAGES: Final = Attach | Detach | Open | CloseSequence | AskLines
 
 
@@ -160,5 +163,7 @@ class Service:
 
 def prepare() -> None:
     """Import, before a sandbox forbids opening files, what is imported late elsewhere."""
+    # What opens sequences runs beside steps, which get the interpreter back within this time.
+    sys.setswitchinterval(_TURN_SECONDS)
     for name in ("numpy", "llguidance", "onecopy.guests.llguidance_engine"):
         importlib.import_module(name)

@@ -70,7 +70,7 @@ def spawn(services: tuple[str, ...]) -> Spawned:
         ours.callback(_end, process)
         pidfd = _closing(ours, os.pidfd_open(process.pid))
         statm = _closing(ours, os.open(f"/proc/{process.pid}/statm", os.O_RDONLY | os.O_CLOEXEC))
-        _set_waits(sock)
+        set_waits(sock)
         os.set_blocking(reader, False)
         spawned = Spawned(process, sock, Progress(page), pidfd, reader, statm)
         ours.pop_all()
@@ -100,7 +100,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _set_waits(sock: socket.socket) -> None:
+def set_waits(sock: socket.socket) -> None:
+    """Have waits on a socket end after `SLICE` seconds."""
     wait = _TIMEVAL.pack(0, int(SLICE * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         sock.setsockopt(socket.SOL_SOCKET, option, wait)

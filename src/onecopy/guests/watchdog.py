@@ -15,7 +15,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import WorkerLost
-from onecopy.guests.remote import PATIENCE, WorkerProcess
+from onecopy.guests.line import PATIENCE
+from onecopy.guests.remote import WorkerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -552,7 +552,8 @@ static inline int oc_fork(uint32_t branches) {
     return OC_OK;
 }
 
-/* Choose the next token: for controllers that see the logits. */
+/* Choose the next token, for controllers that see the logits: the window "logits", where the host
+ * shows it, is this sequence's row, as 32-bit floats. */
 static inline int oc_choose(uint32_t token) {
     struct oc_result *result = &oc_control()->result;
     result->kind = OC_CHOOSE;
