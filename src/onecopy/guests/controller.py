@@ -138,12 +138,9 @@ class Controller:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded, GuestMisbehaved: it failed.
         """
         self._check_tokens(tokens)
-        if self.pending:
-            tokens = [*self.pending, *tokens]
-        if self._past.reach:
-            self._remember(tokens)
-        self.tokens += len(tokens) - len(self.pending)
-        self.pending = ()
+        if self._past.reach or self.pending:
+            tokens = self._remember(tokens)
+        self.tokens += len(tokens)
         self._begin(tokens)
         started = time.perf_counter()
         try:
@@ -239,11 +236,16 @@ class Controller:
         other._prompt = self._prompt
         return other
 
-    def _remember(self, tokens: Sequence[int]) -> None:
-        position = self.tokens - len(self.pending)
-        saved = self._saved or self._save()
-        self._past.add(Call(position, tuple(tokens), self.steps, saved))
-        self._saved = None
+    def _remember(self, tokens: Sequence[int]) -> Sequence[int]:
+        """Note the state before a call; return what it tells, what is pending included."""
+        told = (*self.pending, *tokens)
+        self.tokens -= len(self.pending)
+        self.pending = ()
+        if self._past.reach:
+            saved = self._saved or self._save()
+            self._past.add(Call(self.tokens, told, self.steps, saved))
+            self._saved = None
+        return told
 
     def _save(self) -> Saved:
         return self._member.save(self._past.last())

@@ -184,7 +184,7 @@ class Instance:
             self._check_alive()
         self._set_deadline(epochs)
         try:
-            return export()
+            return export.bare()
         except Trapped as trapped:
             raise self._error(trapped, None) from None
 

@@ -133,6 +133,7 @@ class Checker:
         self._host = host
         self._size = size
         self._words = (size + 31) // 32
+        self._last: tuple[int, Mask] = (0, Mask(instance, 0, size))
 
     def check(self, words: tuple[int, ...], length: int) -> Outcome | None:
         """Return what a result asks for; None if nothing.
@@ -163,8 +164,13 @@ class Checker:
         raise GuestMisbehaved(f"the result has kind {kind}; there are 1 (mask) to 5 (choose)")
 
     def _mask(self, address: int) -> Mask:
-        pointer = self._at(address, self._words, "mask") if address else 0
-        return Mask(self._instance, pointer, self._size)
+        # Guests have their masks in one place, and what was inside their memory stays so.
+        known, mask = self._last
+        if address != known:
+            pointer = self._at(address, self._words, "mask") if address else 0
+            mask = Mask(self._instance, pointer, self._size)
+            self._last = (address, mask)
+        return mask
 
     def _at(self, address: int, words: int, what: str) -> int:
         if address & 3 or not self._host.inside(address, 4 * words):
@@ -183,13 +189,14 @@ class Checker:
             )
         pointer = self._at(result.biases, 2 * result.bias_count, "biases")
         copied = ctypes.string_at(pointer, 8 * result.bias_count)
-        pairs = np.frombuffer(copied, [("token", "<u4"), ("bias", "<f4")])
-        if int(pairs["token"].max()) >= self._size:
+        tokens = np.frombuffer(copied, np.uint32)[::2]
+        values = np.frombuffer(copied, np.float32)[1::2]
+        if tokens.max() >= self._size:
             raise GuestMisbehaved(f"a bias for a token outside the vocabulary of {self._size}")
-        if not np.isfinite(pairs["bias"]).all():
+        if not np.isfinite(values).all():
             raise GuestMisbehaved("a bias is not finite: one such row fails the whole batch")
-        mask = self._mask(result.mask)
-        return mask._replace(bias_tokens=pairs["token"], bias_values=pairs["bias"])
+        pointer = self._mask(result.mask).pointer
+        return Mask(self._instance, pointer, self._size, tokens, values)
 
     def _splice(self, result: Result, length: int) -> Splice:
         count, backtrack = result.token_count, result.backtrack

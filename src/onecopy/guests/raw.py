@@ -111,6 +111,10 @@ class Export:
         if arguments:
             for cell, value in zip(self._params, arguments, strict=True):
                 cell.value = value
+        return self.bare()
+
+    def bare(self) -> Any:
+        """Call it without arguments, which it must not have."""
         error = self._call(*self._pointers)
         if error or self._trap:
             raise Trapped(self._cause(error))
