@@ -200,6 +200,19 @@ def test_the_model_works_while_guests_do(controllers: Controllers, scripted: byt
         controllers.finish()
 
 
+def test_a_sequence_may_be_closed_while_guests_are_at_work(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    one, two = (controllers.open(scripted) for _ in range(2))
+    controllers.begin({one: [], two: []})
+    two.close()
+    three = controllers.open(scripted)
+    step = controllers.finish()
+    assert list(step.outcomes) == [one]
+    assert three.row != one.row
+    decode(controllers, [three], 2)
+
+
 def test_a_refused_step_changes_nothing(controllers: Controllers, scripted: bytes) -> None:
     sequence = controllers.open(scripted, prompt=[3])
     closed = controllers.open(scripted)

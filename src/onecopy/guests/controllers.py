@@ -181,7 +181,7 @@ class Controllers:
         if stepped is None:
             raise InvalidArgument("no step was begun; call begin() first")
         outcomes = self._rounds.answers(stepped)
-        late = tuple(each for each in stepped if each.waiting or each.asked)
+        late = tuple(each for each in outcomes if each.waiting or each.asked)
         return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
 
     def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
+from onecopy.errors import OnecopyError
 from onecopy.guests.bench import Seat
 from onecopy.guests.controller import Controller
 from onecopy.guests.engine import ticker, ticks
@@ -42,7 +44,6 @@ class Opener:
         self._keep = keep
         self._epochs = REPLAY * ticks(guest_seconds)
         self._grammars = Grammars(vocabulary)
-        self._grammars.engine()  # takes its time: not in the first sequence that needs it
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._unwanted: set[int] = set()
@@ -74,6 +75,8 @@ class Opener:
     # ---- the thread ----
 
     def _run(self) -> None:
+        with contextlib.suppress(OnecopyError):  # those who want a grammar will be told
+            self._grammars.engine()  # takes its time: not when the first sequence needs it
         while (group := self._orders.get()) is not None and not self._closing:
             with ticker.running():
                 self._open(group)

@@ -11,7 +11,7 @@ from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
 from onecopy.guests.answers import ALLOWED, Fork
 from onecopy.guests.control import MASK
 from onecopy.guests.ledger import Forking
-from onecopy.guests.sequence import FAILED, READY
+from onecopy.guests.sequence import CLOSED, FAILED, READY
 from onecopy.guests.steps import ANSWERED, KIND, MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ class Rounds:
         self._await()
         self.seconds = time.monotonic() - self._begun
         with self._crew.lock:
-            outcomes = {sequence: self._answer(sequence) for sequence in stepped}
+            here = [each for each in stepped if each.state != CLOSED]
+            outcomes = {each: self._answer(each) for each in here}
             forking = [each for each in outcomes if isinstance(each.answer, Forking)]
         return outcomes | self._fork_all(forking) if forking else outcomes
 
