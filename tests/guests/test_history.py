@@ -103,6 +103,16 @@ def test_a_call_that_was_not_answered_is_pending_again_when_the_guest_is_lost() 
     assert (history.calls, history.pending) == ([], [1, 2])
 
 
+def test_a_call_that_was_rolled_back_before_its_answer_is_not_made_again() -> None:
+    history = History([])
+    for token in (1, 2):
+        history.append([token])
+        history.told()
+    history.rollback(1)
+    history.lost()
+    assert (history.calls, history.pending, history.take_back) == ([(1,)], [], 0)
+
+
 class Told(RuleBasedStateMachine):
     """A guest that does what it is told has the text of the history, whatever happened."""
 
@@ -125,6 +135,15 @@ class Told(RuleBasedStateMachine):
         if self.history.take_back:
             del self.heard[-self.history.take_back :]
         self.heard += self.history.told()
+
+    @rule()
+    def hear_the_answer(self) -> None:
+        self.history.hearing = False
+
+    @rule()
+    def lose_the_guest(self) -> None:
+        self.history.lost()
+        self.heard = [token for call in self.history.calls for token in call]
 
     @precondition(lambda self: len(self.text) > 1)
     @rule(data=st.data())

@@ -12,6 +12,7 @@ from onecopy.guests import line
 from onecopy.guests.messages import Message, Ping
 from onecopy.guests.pool import Pool
 from onecopy.guests.remote import WorkerProcess
+from tests.conftest import open_files
 from tests.guests.probing import WITH_PROBE, Run, Tell, probe
 
 
@@ -107,10 +108,10 @@ class Large(Message, frozen=True, gc=False):
 
 
 def test_descriptors_that_a_worker_sends_are_dropped(worker: WorkerProcess) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     code = "import socket; socket.send_fds(worker._sock, [b'????'], [0, 0, 0]); found = 1"
     assert probe(worker, code) == "1"
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_its_memory_does_not_count_what_it_shares(worker: WorkerProcess) -> None:

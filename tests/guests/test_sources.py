@@ -16,6 +16,7 @@ from onecopy.errors import EntryNotFound, InvalidArgument, WindowRefused
 from onecopy.guests import layout
 from onecopy.guests.source import Fields, Source
 from onecopy.guests.sources import copy_of, part, source_of, sources_of
+from tests.conftest import open_files
 
 
 def bytes_of(source: Source) -> bytes:
@@ -280,10 +281,10 @@ class TestSeveral:
     def test_if_one_is_refused_none_stays_open(self, store):
         store.save("x", torch.ones(10))
         store.load("x")
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         with pytest.raises(WindowRefused):
             sources_of({"x": store.ref("x"), "y": torch.ones(10)})
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_files() == before
 
     def test_whatever_offers_a_source_is_asked_for_it(self, store):
         store.save("x", torch.ones(10))

@@ -8,6 +8,7 @@ import pytest
 
 from onecopy.guests import spawn
 from onecopy.guests.worker import Config
+from tests.conftest import open_files
 
 
 def test_the_command_runs_where_this_package_and_its_needs_are_found() -> None:
@@ -24,7 +25,7 @@ def test_the_environment_holds_nothing_else(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_when_it_fails_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     started: list[int] = []
 
     def fail(pid: int, flags: int = 0) -> int:
@@ -37,6 +38,6 @@ def test_when_it_fails_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pidfd_open", fail)
     with pytest.raises(OSError, match="no more descriptors"):
         spawn.spawn(())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     with pytest.raises(ProcessLookupError):
         os.kill(started[0], 0)

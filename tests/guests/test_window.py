@@ -13,6 +13,7 @@ from onecopy.errors import GuestMemoryExceeded, InvalidArgument, WindowRefused
 from onecopy.guests import control
 from onecopy.guests.guest import Instance
 from onecopy.guests.source import Source
+from tests.conftest import open_files
 from tests.processes import output_of
 
 GUEST = """
@@ -306,12 +307,12 @@ def test_a_thousand_guests_leave_no_maps_files_or_memory(build, compiled, store)
     for _ in range(100):
         one()
     gc.collect()
-    before = maps(), len(os.listdir("/proc/self/fd"))
+    before = maps(), open_files()
     memory = resident()
     for _ in range(900):
         one()
     gc.collect()
-    after = maps(), len(os.listdir("/proc/self/fd"))
+    after = maps(), open_files()
     assert after[0] <= before[0] + 10  # The allocator's own come and go.
     assert after[1] == before[1]
     assert resident() < memory + (16 << 20)

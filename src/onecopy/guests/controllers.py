@@ -216,7 +216,7 @@ class Controllers:
         self._check_between_steps()
         family = self._rounds.fork(sequence, branches)
         if family is None:
-            raise WaitTimeout("its worker is still busy; fork it after the next step")
+            raise WaitTimeout("its worker is busy, or it is being rebuilt; wait() for it and fork")
         return family
 
     def roll_back(self, sequence: Sequence, count: int) -> None:

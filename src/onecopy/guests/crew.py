@@ -17,6 +17,8 @@ from onecopy.guests.sequence import CLOSED, FAILED, STOPPED, SUSPENDED, Sequence
 from onecopy.guests.station import Station
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onecopy.guests.answers import OnFailure
     from onecopy.guests.controllers import Controllers
     from onecopy.guests.history import History
@@ -143,6 +145,11 @@ class Crew:
                 raise WaitTimeout(f"the sequence was not ready within {timeout:g} seconds")
             if sequence.state == FAILED and sequence.error is not None:
                 raise sequence.error
+
+    def wait_until(self, met: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something has changed that others note here; return whether it has."""
+        with self.lock:
+            return self._changed.wait_for(met, max(seconds, 0))
 
     # ---- steps ----
 

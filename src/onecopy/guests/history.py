@@ -126,6 +126,7 @@ class History:
                 branches.append((call, order))
             else:
                 self.again[:0] = call
+                self.hearing = False  # if it was: its answer is no news
         if count:
             del self.again[-count:]
         for branch, order in reversed(branches):

@@ -11,7 +11,7 @@ from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
 from onecopy.guests.answers import ALLOWED, Fork
 from onecopy.guests.control import MASK
 from onecopy.guests.ledger import Forking
-from onecopy.guests.sequence import FAILED, READY, SUSPENDED
+from onecopy.guests.sequence import FAILED, READY
 from onecopy.guests.steps import ANSWERED, KIND, MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -202,16 +202,17 @@ class Rounds:
 
     def fork(self, sequence: Sequence, branches: int) -> list[Sequence] | None:
         """Fork a sequence in a round of its own; None if its worker is still busy."""
+        self._deadline = time.monotonic() + self._seconds
+        self._await_worker(sequence)
         with self._crew.lock:
             self._ledger.settle(sequence)
-            if sequence.state not in (READY, SUSPENDED):
+            if sequence.awaited:
+                return None
+            if sequence.state != READY:
                 raise GuestError(f"{sequence!r} cannot be forked")
-            if sequence.state == SUSPENDED:
-                return self._fork_lost(sequence, branches)
             asked = self._crew.idle()
             if sequence.station not in asked or sequence.asked:
                 return None
-            self._deadline = time.monotonic() + self._seconds
             self._number += 1
             family = [sequence, *self._branch(sequence, branches)]
             self._ring({sequence.station: [sequence]})
@@ -222,12 +223,15 @@ class Rounds:
             raise sequence.error
         return family
 
-    def _fork_lost(self, sequence: Sequence, branches: int) -> list[Sequence]:
-        """Fork what is being rebuilt: each branch is rebuilt by itself."""
-        others = []
-        for each in sequence.history.fork(branches, self._crew.order()):
-            other = self._crew.sit(sequence.owner, sequence.origin, each, sequence.on_failure)
-            other.state = SUSPENDED
-            others.append(other)
-        self._crew.rebuild(others)
-        return [sequence, *others]
+    def _await_worker(self, sequence: Sequence) -> None:
+        """Wait until a sequence's worker has caught up, or its loss has been noted."""
+        station = sequence.station
+        if station is not None and not station.idle():
+            self._rung = [station]
+            self._await()
+        left = self._deadline - time.monotonic()
+        self._crew.wait_until(lambda: not sequence.awaited and not _is_lost(sequence), left)
+
+
+def _is_lost(sequence: Sequence) -> bool:
+    return sequence.station is not None and sequence.station.lost

@@ -140,7 +140,7 @@ class Sequence:
 
         Raises:
             LimitReached: the batch has not so many free rows.
-            WaitTimeout: its worker is busy with a late step; try again after the next one.
+            WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()
         return self._owner.fork(self, branches)

@@ -160,8 +160,9 @@ class Station:
         if group:
             self._opening.extend(group)
             self._restart_clock()
-            message = sequences.Open(self._batch.key, tuple(map(_told, group)))
-            self.worker.send(message)
+            with self._crew.lock:
+                told = tuple(map(_told, group))
+            self.worker.send(sequences.Open(self._batch.key, told))
 
     def _ensure(self, sequence: Sequence) -> bool:
         try:
@@ -195,6 +196,7 @@ class Station:
 def _told(sequence: Sequence) -> sequences.Told:
     """Return what it takes to open a sequence, and to tell it what it was told."""
     origin, history = sequence.origin, sequence.history
+    history.lost()  # what was rolled back while it was lost, this guest will never have heard
     calls = [
         sequences.ToldCall(order, (), *call)
         if isinstance(call, Branch)

@@ -205,4 +205,7 @@ class ControllerLogits:
 
 
 def _family(sequence: Sequence, count: int) -> list[Sequence]:
-    return sequence.fork(count) if count > 1 else [sequence]
+    if count == 1:
+        return [sequence]
+    await_guest(sequence)
+    return sequence.fork(count)
