@@ -12,12 +12,12 @@ from onecopy.guests.snapshots import State
 
 
 def saved(number: int) -> Saved:
-    return Saved(State((), (number,)), ())
+    return Saved(State((), (number,), 100, 10), ())
 
 
 @given(counts=st.lists(st.integers(0, 4), max_size=30), reach=st.integers(1, 10))
 def test_all_within_reach_is_found_and_no_more_is_kept_than_that_takes(counts, reach):
-    past, position = Past(reach), 0
+    past, position = Past(10_000, reach), 0
     calls = []
     for count in counts:
         calls.append(Call(position, tuple(range(count)), len(calls), saved(len(calls))))
@@ -32,7 +32,7 @@ def test_all_within_reach_is_found_and_no_more_is_kept_than_that_takes(counts, r
 
 
 def test_a_call_that_was_gone_back_to_is_forgotten_with_those_after_it():
-    past = Past(9)
+    past = Past(10_000, 9)
     for position in range(4):
         past.add(Call(position, (7,), position, saved(position)))
     assert past.back(2).steps == 2
@@ -44,8 +44,18 @@ def test_a_call_that_was_gone_back_to_is_forgotten_with_those_after_it():
 
 
 def test_a_copy_goes_its_own_way():
-    past = Past(9)
+    past = Past(10_000, 9)
     past.add(Call(0, (7,), 0, saved(0)))
     other = past.copy()
     other.add(Call(1, (7,), 1, saved(1)))
     assert (past.last(), other.last()) == (saved(0), saved(1))
+
+
+def test_states_that_are_large_are_forgotten_sooner_but_for_the_last():
+    past = Past(130, 9)
+    for position in range(6):
+        past.add(Call(position, (7,), position, saved(position)))
+    assert [each.position for each in past._calls] == [2, 3, 4, 5]  # 100 + 3 * 10
+    past.limit = 0
+    past.add(Call(6, (7,), 6, saved(6)))
+    assert [each.position for each in past._calls] == [6]

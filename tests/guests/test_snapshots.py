@@ -131,6 +131,8 @@ def test_only_what_was_written_is_saved_and_shared_while_it_stays_the_same(make)
     second = keeper.save(first)
     assert second.pieces[0][1] is not first.pieces[0][1]
     assert second.pieces[1][1] is first.pieces[1][1]
+    assert (first.nbytes, first.fresh) == (2 * PAGE, 2 * PAGE)
+    assert (second.nbytes, second.fresh) == (2 * PAGE, PAGE)
     keeper.restore(first)
     assert guest.call("load", 0) == 1
 

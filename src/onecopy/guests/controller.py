@@ -62,7 +62,7 @@ class Controller:
             variables = Variables()
         grammars = grammars or Grammars(vocabulary)
         family = Family(module, vocabulary, config, grammars, variables, memory_limit)
-        self._assemble(family, Past())
+        self._assemble(family, Past(memory_limit))
         try:
             with vocabulary.window_source() as table:
                 self._member.open_windows({"vocab": table, **(windows or {})})
@@ -168,7 +168,10 @@ class Controller:
             self._saved = self._save()
 
     def keep(self, tokens: int) -> None:
-        """From now on, keep what it takes to roll back up to `tokens` tokens; 0 to begin with."""
+        """From now on, keep what it takes to roll back up to `tokens` tokens; 0 to begin with.
+
+        No more than `memory_limit` bytes of it: beyond them, only the last step can be taken back.
+        """
         self._past.reach = tokens
         if not tokens:
             self._past.clear()

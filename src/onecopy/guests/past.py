@@ -30,9 +30,14 @@ class Call(NamedTuple):
 
 
 class Past:
-    """The last calls of one sequence: as many as it takes to roll back `reach` tokens."""
+    """The last calls of one sequence: as many as it takes to roll back `reach` tokens.
 
-    def __init__(self, reach: int = 0) -> None:
+    Fewer, but always the last one, if what was saved of them has more than `limit` bytes: a guest
+    that writes to all of its memory in each step costs itself, not the worker.
+    """
+
+    def __init__(self, limit: int, reach: int = 0) -> None:
+        self.limit = limit
         self.reach = reach
         self._calls: list[Call] = []
 
@@ -45,8 +50,14 @@ class Past:
             calls.pop()
         calls.append(call)
         least = call.position + len(call.tokens) - self.reach
-        while len(calls) > 1 and calls[1].position <= least:
+        while len(calls) > 1 and (calls[1].position <= least or self._nbytes() > self.limit):
             del calls[0]
+
+    def _nbytes(self) -> int:
+        """Return the bytes that are kept: all of the first, and what later ones do not share."""
+        later = sum([call.saved.state.fresh for call in self._calls])
+        first = self._calls[0].saved.state
+        return first.nbytes - first.fresh + later
 
     def last(self) -> Saved | None:
         """Return what was saved last."""
@@ -65,12 +76,13 @@ class Past:
                 return call
         raise InvalidArgument(
             f"a rollback to {position} tokens, beyond what is kept; call keep() with how many "
-            "tokens a rollback may take back, before they come"
+            "tokens a rollback may take back, before they come; if that was done, the guest "
+            "writes too much in each step for its memory_limit"
         )
 
     def copy(self) -> Past:
         """Return the same past for a branch."""
-        other = Past(self.reach)
+        other = Past(self.limit, self.reach)
         other._calls = list(self._calls)
         return other
 

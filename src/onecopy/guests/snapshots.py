@@ -39,6 +39,10 @@ class State(NamedTuple):
     pieces: tuple[tuple[int, bytes], ...]
     """Addresses and bytes: whole pages, none across a multiple of 64 KiB."""
     globals: tuple[int, ...]
+    nbytes: int
+    """Of all pieces."""
+    fresh: int
+    """Of those that it does not share with the state before it."""
 
 
 class Snapshots:
@@ -55,13 +59,18 @@ class Snapshots:
         known = dict(last.pieces) if last else {}
         base = self._instance.memory.base
         pieces = []
+        nbytes = shared = 0
         for first, end in self._written():
             start = first
             while start < end:
                 cut = min(end, (start | _PIECE - 1) + 1)
-                pieces.append((start, _piece(base + start, cut - start, known.get(start))))
+                before = known.get(start)
+                data = _piece(base + start, cut - start, before)
+                pieces.append((start, data))
+                nbytes += len(data)
+                shared += len(data) if data is before else 0
                 start = cut
-        return State(tuple(pieces), self._globals.read())
+        return State(tuple(pieces), self._globals.read(), nbytes, nbytes - shared)
 
     def restore(self, state: State) -> None:
         """Go back to a state of this instance, or take that of another one of its module."""
