@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from onecopy import GuestError, GuestMisbehaved, GuestTimeout, GuestTrapped, InvalidArgument
-from onecopy.guests.controller import Controller
-from onecopy.guests.engine import ticker, ticks
-from onecopy.guests.grammar import Grammars
-from onecopy.guests.outcome import Choose, Mask, Splice
-from onecopy.guests.past import Call
-from onecopy.guests.vocabulary import Vocabulary
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.outcome import Choose, Mask, Splice
+from onecopy.guests.decoding.past import Call
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.wasm.engine import ticker, ticks
 from tests.guests.tokenizers_of import byte_level
 
 FOLDER = Path(__file__).with_name("hostile")
