@@ -28,13 +28,16 @@ def tokenizer_json(size: int) -> str:
     return str(tokenizer.to_str())
 
 
+def word(dice: random.Random) -> str:
+    """A made-up word."""
+    return "".join(dice.choices("etaoinshrdlucmfw", k=dice.randint(2, 9)))
+
+
 def _texts(size: int) -> list[str]:
     dice = random.Random(size)
-
-    def word() -> str:
-        return "".join(dice.choices("etaoinshrdlucmfw", k=dice.randint(2, 9)))
-
     return [
-        json.dumps({word(): word(), "n": [dice.randint(-999, 999), dice.random()], "o": None})
+        json.dumps(
+            {word(dice): word(dice), "n": [dice.randint(-999, 999), dice.random()], "o": None}
+        )
         for _ in range(max(200, size // 4))
     ]

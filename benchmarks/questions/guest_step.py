@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.answer import Answer, Summary, Table, Target, over
 from benchmarks.stage import FULL, Stage
-from benchmarks.vocabularies import tokenizer_json
+from benchmarks.vocabularies import tokenizer_json, word
 from onecopy.errors import BuildFailed
 from onecopy.guests import Allowed, Controllers, Pool, Step, Vocabulary, build
 
@@ -71,7 +71,7 @@ class Times:
 
 
 def ask(stage: Stage) -> Answer:
-    """Decode at random under a schema and a veto; ask native engines for the same masks."""
+    """Follow made-up documents under a schema and a veto; native engines make the same masks."""
     wasm = guest(stage)
     total = Table(f"a step of {SEQUENCES} sequences, {WORKERS} workers", "ms", ours=OURS)
     spent = Table("where the time of a step goes", "ms", ours="in the guests of one worker")
@@ -102,7 +102,9 @@ def guest(stage: Stage) -> bytes | None:
 
 
 def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) -> Times:
-    times, dice = Times(), random.Random(1)
+    times = Times()
+    steps = WARM + stage.scale.rounds * STEPS
+    documents = _documents(vocabulary, steps)
     native = _Native(vocabulary)
     xgrammar = _Xgrammar(vocabulary) if importlib.util.find_spec("xgrammar") else None
     with (
@@ -111,7 +113,7 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
     ):
         sequences = [controllers.open(wasm, SCHEMA) for _ in range(SEQUENCES)]
         tokens: list[list[int]] = [[] for _ in sequences]
-        for count in range(WARM + stage.scale.rounds * STEPS):
+        for count in range(steps):
             if count == WARM:
                 times = Times()
             times.native.append(native.step(tokens))
@@ -123,9 +125,9 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
             step = controllers.finish()
             times.step.append(step.seconds)
             times.guests.append(_busiest(controllers, sequences))
-            tokens = [
-                _choose(step, each, native.masks[i], dice) for i, each in enumerate(sequences)
-            ]
+            for each, mask in zip(sequences, native.masks, strict=True):
+                _check(step, each, mask)
+            tokens = [[each[count]] for each in documents]
     return times
 
 
@@ -137,15 +139,28 @@ def _busiest(controllers: Controllers, sequences: list[Any]) -> float:
     return max(spent.values())
 
 
-def _choose(step: Step, sequence: Any, native: Any, dice: random.Random) -> list[int]:
-    """Choose a token at random; check the mask against the native engine's."""
+def _documents(vocabulary: Vocabulary, steps: int) -> list[list[int]]:
+    """What each sequence becomes: a mix of names, numbers and structure, as a model would write."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(vocabulary.tokenizer_text())
+    dice = random.Random(1)
+
+    def person() -> dict[str, object]:
+        tags = [word(dice) for _ in range(dice.randint(0, 3))]
+        return {"name": f"{word(dice)} {word(dice)}", "age": dice.randint(0, 99), "tags": tags}
+
+    texts = [json.dumps([person() for _ in range(steps // 4)]) for _ in range(SEQUENCES)]
+    return [tokenizer.encode(text).ids[:steps] for text in texts]
+
+
+def _check(step: Step, sequence: Any, native: Any) -> None:
+    """Compare a mask with the native engine's, which knows no veto."""
     import numpy as np
 
     assert isinstance(step.outcomes[sequence], Allowed), step.outcomes[sequence]
-    mask = step.mask_array[sequence.row]
     native[VETOED // 32] &= ~np.uint32(1 << VETOED % 32)
-    assert (mask == native).all(), "the masks differ"
-    return [int(dice.choice(np.flatnonzero(np.unpackbits(mask.view("u1"), bitorder="little"))))]
+    assert (step.mask_array[sequence.row] == native).all(), "the masks differ"
 
 
 class _Native:
