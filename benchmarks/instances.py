@@ -20,9 +20,9 @@ import wasmtime
 import onecopy
 from benchmarks.procfs import pss
 from onecopy import guests
-from onecopy.guests.guest import Instance
-from onecopy.guests.module import compile_module
-from onecopy.guests.window import prepare
+from onecopy.guests.instance.guest import Instance
+from onecopy.guests.wasm.module import compile_module
+from onecopy.guests.windows.window import prepare
 
 GUESTS = 64
 VOCABULARY = 1_500_000

@@ -13,11 +13,11 @@ from benchmarks.questions.guest_step import SCHEMA, VETOED, guest
 from benchmarks.stage import FULL, Stage
 from benchmarks.vocabularies import tokenizer_json
 from onecopy.guests import Vocabulary
-from onecopy.guests.controller import Controller
-from onecopy.guests.engine import ticker
-from onecopy.guests.grammar import Grammars
-from onecopy.guests.module import compile_module
-from onecopy.guests.outcome import Mask
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.outcome import Mask
+from onecopy.guests.wasm.engine import ticker
+from onecopy.guests.wasm.module import compile_module
 
 STEPS, WARM, BACK = 300, 50, 10
 EPOCHS = 1000

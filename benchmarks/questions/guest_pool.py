@@ -13,11 +13,11 @@ from typing import Any
 from benchmarks.answer import Answer, Summary, Table, Target
 from benchmarks.stage import MIB, Stage
 from onecopy.errors import GuestTimeout
-from onecopy.guests.handle import Guest
-from onecopy.guests.messages import Ping
-from onecopy.guests.module import Module
-from onecopy.guests.pool import Pool
-from onecopy.guests.source import Source
+from onecopy.guests.wasm.module import Module
+from onecopy.guests.windows.source import Source
+from onecopy.guests.workers.handle import Guest
+from onecopy.guests.workers.messages import Ping
+from onecopy.guests.workers.pool import Pool
 
 GUEST = """
 (module

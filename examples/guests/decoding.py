@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
-from onecopy.guests import Controllers, Pool, Vocabulary, answers
-from onecopy.guests.byte_tokenizer import byte_tokenizer
-from onecopy.guests.sequence import Sequence
+from onecopy.guests import Controllers, Pool, Vocabulary
+from onecopy.guests.batch import answers
+from onecopy.guests.batch.sequence import Sequence
+from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
 
 
 def vocabulary(tokenizer: Path | None) -> Vocabulary:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import onecopy
-from onecopy.guests.byte_tokenizer import byte_tokenizer
+from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
 from tests.cli.commands import refused, run
 
 pytestmark = pytest.mark.usefixtures("compiler")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import onecopy.guests
-from onecopy.guests.module import compile_module
+from onecopy.guests.wasm.module import compile_module
 
 if TYPE_CHECKING:
     import wasmtime

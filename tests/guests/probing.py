@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import Any, ClassVar
 
-from onecopy.guests.messages import Message
-from onecopy.guests.remote import WorkerProcess
+from onecopy.guests.workers.messages import Message
+from onecopy.guests.workers.remote import WorkerProcess
 
-WITH_PROBE = ("onecopy.guests.calls", "tests.guests.probing")  # without grammars: soon up
+WITH_PROBE = ("onecopy.guests.workers.calls", "tests.guests.probing")  # without grammars: soon up
 
 
 class Found(Message, frozen=True, gc=False):

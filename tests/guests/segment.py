@@ -6,7 +6,7 @@ import fcntl
 import os
 from dataclasses import dataclass
 
-from onecopy.guests.source import Source
+from onecopy.guests.windows.source import Source
 
 
 @dataclass

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from onecopy import GuestTrapped, InvalidModule
-from onecopy.guests import abi, binary, control, controller_host, grammar, outcome, vocabulary
-from onecopy.guests.controller import Controller
-from onecopy.guests.vocabulary import Vocabulary
+from onecopy.guests.decoding import controller_host, grammar, outcome, vocabulary
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.wasm import abi, binary, control
 from tests.guests.tokenizers_of import byte_level
 
 TEXT = Path(__file__).parents[2].joinpath("docs/guest-abi.md").read_text()

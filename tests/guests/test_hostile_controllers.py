@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onecopy import GuestError, GuestMisbehaved, GuestTimeout, GuestTrapped
-from onecopy.guests.controller import Controller
-from onecopy.guests.engine import ticker, ticks
-from onecopy.guests.grammar import Grammars
-from onecopy.guests.outcome import Choose, Mask, Splice
-from onecopy.guests.vocabulary import Vocabulary
+from onecopy import GuestError, GuestMisbehaved, GuestTimeout, GuestTrapped, InvalidArgument
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.outcome import Choose, Mask, Splice
+from onecopy.guests.decoding.past import Call
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.wasm.engine import ticker, ticks
 from tests.guests.tokenizers_of import byte_level
 
 FOLDER = Path(__file__).with_name("hostile")
@@ -42,9 +43,9 @@ def attack(vocabulary, grammars, build, compiled):
     """Open the controller of a hostile source."""
     opened = []
 
-    def attack(source: str) -> Controller:
+    def attack(source: str, **options: int) -> Controller:
         path = FOLDER / source if source.endswith(".c") else source
-        controller = Controller(compiled(build(path)), vocabulary, grammars=grammars)
+        controller = Controller(compiled(build(path)), vocabulary, grammars=grammars, **options)
         opened.append(controller)
         return controller
 
@@ -128,6 +129,24 @@ def test_what_is_rewritten_after_it_was_read_changes_nothing(attack):
     assert [each.tolist() for each in mask.biases()] == [[7], [1.5]]
     assert splice == Splice(0, (9,))
     assert not mask.biases()[0].flags.writeable
+
+
+def test_states_to_roll_back_to_take_no_more_than_a_guest_may_have(attack):
+    controller = attack("all_memory_in_each_step.c", memory_limit=16 << 20)
+    controller.init_prompt([], seconds=1)
+    controller.keep(100)
+    for _ in range(20):
+        controller.step([1], EPOCHS)
+        controller.settle()
+    held = {id(data): len(data) for call in controller._past._calls for _, data in pieces(call)}
+    assert 8 << 20 < sum(held.values()) <= 16 << 20
+    controller.rollback(1)
+    with pytest.raises(InvalidArgument, match="memory_limit"):
+        controller.rollback(15)
+
+
+def pieces(call: Call) -> tuple[tuple[int, bytes], ...]:
+    return call.saved.state.pieces
 
 
 def test_a_failed_one_can_neither_go_on_nor_branch_nor_roll_back(attack):

@@ -23,9 +23,9 @@ from onecopy import (
     WindowRefused,
     WorkerLost,
 )
-from onecopy.guests.handle import Guest
-from onecopy.guests.module import Module
-from onecopy.guests.pool import Pool
+from onecopy.guests.wasm.module import Module
+from onecopy.guests.workers.handle import Guest
+from onecopy.guests.workers.pool import Pool
 from tests.guests.probing import WITH_PROBE, Tell, probe
 from tests.guests.segment import Segment, Shown
 from tests.guests.waiting import eventually
@@ -204,7 +204,7 @@ def test_addresses_outside_its_memory_are_answered(guest: Make) -> None:
 
 PATCH = """
 import ctypes, threading
-from onecopy.guests.host import Host
+from onecopy.guests.instance.host import Host
 Host.config = lambda *_: {hang}
 """
 

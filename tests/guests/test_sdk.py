@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from onecopy.guests import abi, toolchain
-from onecopy.guests.byte_tokenizer import byte_tokenizer
-from onecopy.guests.control import ControlPage
-from onecopy.guests.controller import Controller
-from onecopy.guests.guest import Instance
-from onecopy.guests.host import Host
-from onecopy.guests.module import compile_module
+from onecopy.guests import toolchain
+from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.instance.guest import Instance
+from onecopy.guests.instance.host import Host
 from onecopy.guests.toolchain import build
-from onecopy.guests.vocabulary import Vocabulary
+from onecopy.guests.wasm import abi
+from onecopy.guests.wasm.control import ControlPage
+from onecopy.guests.wasm.module import compile_module
 
 pytestmark = pytest.mark.usefixtures("compiler")
 

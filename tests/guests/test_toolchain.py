@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from onecopy.errors import BuildFailed, InvalidArgument
-from onecopy.guests.guest import Instance
-from onecopy.guests.host import Host
-from onecopy.guests.module import compile_module
+from onecopy.guests.instance.guest import Instance
+from onecopy.guests.instance.host import Host
 from onecopy.guests.toolchain import build
+from onecopy.guests.wasm.module import compile_module
 
 pytestmark = pytest.mark.usefixtures("compiler")
 

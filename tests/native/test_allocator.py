@@ -10,6 +10,7 @@ import torch
 
 from onecopy import native
 from onecopy.tensors.arena import Arena, locate
+from tests.conftest import open_files
 from tests.native import captured
 from tests.processes import output_of
 from tests.tensors.planning import plan
@@ -199,7 +200,7 @@ class TestInstallation:
     def test_descriptors_of_a_failed_arena_are_closed(self):
         import resource
 
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (1 << 33, hard))
         try:
@@ -207,4 +208,4 @@ class TestInstallation:
                 Arena(1 << 40, "test")
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, hard))
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_files() == before

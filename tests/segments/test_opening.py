@@ -10,6 +10,7 @@ from onecopy import native
 from onecopy.segments import region
 from onecopy.segments.mapping import Mapping, Mode
 from onecopy.segments.opening import Opening, mapper
+from tests.conftest import open_files
 
 needs_library = pytest.mark.skipif(native.find() is None, reason="the C library was not built")
 
@@ -98,12 +99,12 @@ def test_only_the_extent_is_mapped(scene: Scene) -> None:
 def test_what_is_not_as_expected_is_left_alone(
     scene: Scene, change: Callable[[Scene], None]
 ) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     again = scene.mapper()
     change(scene)
     assert again() is None
     assert scene.words[HITS] == 0
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_without_the_library_there_is_no_mapper(

@@ -16,6 +16,7 @@ from onecopy.tensors import arena as arenas
 from onecopy.tensors import native_memory
 from onecopy.tensors.arena import Arena, SlowStorageWarning, locate
 from tests.attacks.patience import eventually
+from tests.conftest import open_files
 from tests.maps import mapped_bytes
 from tests.tensors.planning import plan
 
@@ -184,11 +185,11 @@ class TestLifetime:
         assert len(arenas._arenas) < 10
 
     def test_descriptors_do_not_pile_up(self, way):
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_files()
         for _ in range(20):
             with Arena(MIB, "test"):
                 torch.ones(10)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_files() == before
 
     def test_its_size_is_positive(self):
         with pytest.raises(InvalidArgument, match="at least one byte"):

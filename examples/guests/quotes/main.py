@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from onecopy.guests import Controllers, Vocabulary, build
-from onecopy.guests.grammar import Grammars
+from onecopy.guests.decoding.grammar import Grammars
 
 sys.path.append(str(Path(__file__).parents[1]))
 from decoding import Model, decode, pool, text_of, vocabulary

@@ -75,7 +75,7 @@ def build(
     ] = None,
 ) -> None:
     """Compile a guest to WebAssembly, and check that a host can load it."""
-    from onecopy.guests.module import compile_module
+    from onecopy.guests.wasm.module import compile_module
 
     path = out or source.with_suffix(".wasm")
     wasm = guests_run.build_source(source, path, flags or [])

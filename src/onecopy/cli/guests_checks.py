@@ -27,7 +27,7 @@ def holds(check: Check, outcome: Any, session: Session) -> bool:
 
 
 def _holds_of_others(check: Check, outcome: Any, session: Session) -> bool:
-    from onecopy.guests.outcome import Choose, Fork, Splice, Stop
+    from onecopy.guests.decoding.outcome import Choose, Fork, Splice, Stop
 
     match check.word, outcome:
         case "stop", Stop():

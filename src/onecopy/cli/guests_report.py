@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onecopy.cli.guests_session import Seen, Session
-    from onecopy.guests.vocabulary import Vocabulary
+    from onecopy.guests.decoding.vocabulary import Vocabulary
 
 _SHOWN: Final = 8
 
@@ -102,7 +102,7 @@ def show_tokens(tokens: Sequence[int], vocabulary: Vocabulary) -> str:
 
 def describe(outcome: Any, vocabulary: Vocabulary) -> str:
     """Write what a call led to, for people."""
-    from onecopy.guests.outcome import Choose, Fork, Splice, Stop
+    from onecopy.guests.decoding.outcome import Choose, Fork, Splice, Stop
 
     match outcome:
         case Allowed():

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import wasmtime
 
-    from onecopy.guests.module import Module
-    from onecopy.guests.sources import Access
+    from onecopy.guests.wasm.module import Module
+    from onecopy.guests.windows.sources import Access
     from onecopy.store.ref import Ref
 
 _HIDDEN: Final = frozenset({"onecopy_abi", "_initialize"})
@@ -52,8 +52,8 @@ def parse_window(text: str) -> WindowArgument:
 
 def load_module(path: Path) -> Module:
     """Compile a guest for this machine; one in C or C++ is built first."""
-    from onecopy.guests.module import compile_module
     from onecopy.guests.toolchain import LANGUAGES
+    from onecopy.guests.wasm.module import compile_module
 
     return compile_module(build_source(path) if path.suffix in LANGUAGES else path)
 
@@ -165,8 +165,8 @@ def run(
 
     It runs in a process of its own, which can do nothing else.
     """
-    from onecopy.guests.handle import Guest
-    from onecopy.guests.pool import Pool
+    from onecopy.guests.workers.handle import Guest
+    from onecopy.guests.workers.pool import Pool
 
     module = load_module(file)
     called = numbers(function, module.load(), arguments or [])

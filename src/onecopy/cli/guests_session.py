@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onecopy.cli.guests_script import Line, Piece
-    from onecopy.guests.controller import Controller
-    from onecopy.guests.grammar import Grammars
-    from onecopy.guests.vocabulary import Vocabulary
+    from onecopy.guests.decoding.controller import Controller
+    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.vocabulary import Vocabulary
 
 _MOST_SPLICES: Final = 100
 
@@ -64,7 +64,7 @@ class Seen(NamedTuple):
 
     fed: tuple[int, ...]
     outcome: Any
-    """`Allowed`, `Refused`, `Failed`, None, or what `onecopy.guests.outcome` has but `Mask`."""
+    """`Allowed`, `Refused`, `Failed`, None, or what `guests.decoding.outcome` has but `Mask`."""
     seconds: float
     branch: int = 0
 
@@ -98,7 +98,7 @@ class Session:
         return [token]
 
     def _chosen(self) -> int:
-        from onecopy.guests.outcome import Choose
+        from onecopy.guests.decoding.outcome import Choose
 
         if not isinstance(self.outcome, Choose):
             raise InvalidArgument(f"`{CHOSEN}`, but the controller did not choose a token")
@@ -106,7 +106,7 @@ class Session:
 
     def open(self, prompt: str) -> Iterator[Seen]:
         """Call init_prompt, then mid_process for the first time."""
-        from onecopy.guests.outcome import Splice
+        from onecopy.guests.decoding.outcome import Splice
 
         tokens = tuple(self.tokens([prompt]) if prompt else [])
         seen = self._timed(tokens, lambda: self.controller.init_prompt(tokens, self._seconds))
@@ -134,7 +134,7 @@ class Session:
                 return
 
     def _may_come(self, token: int) -> bool:
-        from onecopy.guests.outcome import Choose, Stop
+        from onecopy.guests.decoding.outcome import Choose, Stop
 
         match self.outcome:
             case Allowed():
@@ -146,7 +146,7 @@ class Session:
         return True
 
     def _step(self, tokens: tuple[int, ...]) -> Iterator[Seen]:
-        from onecopy.guests.outcome import Fork, Splice
+        from onecopy.guests.decoding.outcome import Fork, Splice
 
         for _ in range(_MOST_SPLICES):
             seen = self._call(self.controller, tokens)
@@ -173,7 +173,7 @@ class Session:
                 self.outcome = seen.outcome
 
     def _call(self, controller: Controller, tokens: tuple[int, ...]) -> Seen:
-        from onecopy.guests.engine import ticker, ticks
+        from onecopy.guests.wasm.engine import ticker, ticks
 
         with ticker.running():
             seen = self._timed(tokens, lambda: controller.step(tokens, ticks(self._seconds)))
@@ -198,7 +198,7 @@ class Session:
 
     def _kept(self, outcome: Any) -> Any:
         """Return an outcome that does not look into the guest's memory."""
-        from onecopy.guests.outcome import Mask
+        from onecopy.guests.decoding.outcome import Mask
 
         if not isinstance(outcome, Mask):
             return outcome

@@ -85,11 +85,11 @@ def _session(
     memory: int,
 ) -> Session:
     from onecopy.cli.guests_session import Session
-    from onecopy.guests.byte_tokenizer import byte_tokenizer
-    from onecopy.guests.controller import Controller
-    from onecopy.guests.grammar import Grammars
-    from onecopy.guests.sources import sources_of
-    from onecopy.guests.vocabulary import Vocabulary
+    from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
+    from onecopy.guests.decoding.controller import Controller
+    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.windows.sources import sources_of
 
     module = load_module(file).load()
     vocabulary = stack.enter_context(Vocabulary.from_tokenizer(vocab or byte_tokenizer()))

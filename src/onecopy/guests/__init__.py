@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onecopy.guests.answers import (
+    from onecopy.guests.batch.answers import (
         Allowed,
         Chosen,
         Failed,
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
         Stop,
         Suspended,
     )
-    from onecopy.guests.buffers import buffer
-    from onecopy.guests.controllers import Controllers
-    from onecopy.guests.handle import Guest
-    from onecopy.guests.pool import Pool
-    from onecopy.guests.sequence import Sequence
-    from onecopy.guests.source import Source
-    from onecopy.guests.sources import copy_of, part, source_of, sources_of
+    from onecopy.guests.batch.controllers import Controllers
+    from onecopy.guests.batch.sequence import Sequence
+    from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.toolchain import build
-    from onecopy.guests.vocabulary import Vocabulary
+    from onecopy.guests.windows.buffers import buffer
+    from onecopy.guests.windows.source import Source
+    from onecopy.guests.windows.sources import copy_of, part, source_of, sources_of
+    from onecopy.guests.workers.handle import Guest
+    from onecopy.guests.workers.pool import Pool
 
 __all__ = [
     "Allowed",
@@ -57,26 +57,26 @@ __all__ = [
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
-    "Allowed": "answers",
-    "Chosen": "answers",
-    "Controllers": "controllers",
-    "Failed": "answers",
-    "Fork": "answers",
-    "Guest": "handle",
-    "Pool": "pool",
-    "Sequence": "sequence",
-    "Source": "source",
-    "Splice": "answers",
-    "Step": "answers",
-    "Stop": "answers",
-    "Suspended": "answers",
-    "Vocabulary": "vocabulary",
-    "buffer": "buffers",
+    "Allowed": "batch.answers",
+    "Chosen": "batch.answers",
+    "Controllers": "batch.controllers",
+    "Failed": "batch.answers",
+    "Fork": "batch.answers",
+    "Guest": "workers.handle",
+    "Pool": "workers.pool",
+    "Sequence": "batch.sequence",
+    "Source": "windows.source",
+    "Splice": "batch.answers",
+    "Step": "batch.answers",
+    "Stop": "batch.answers",
+    "Suspended": "batch.answers",
+    "Vocabulary": "decoding.vocabulary",
+    "buffer": "windows.buffers",
     "build": "toolchain",
-    "copy_of": "sources",
-    "part": "sources",
-    "source_of": "sources",
-    "sources_of": "sources",
+    "copy_of": "windows.sources",
+    "part": "windows.sources",
+    "source_of": "windows.sources",
+    "sources_of": "windows.sources",
 }
 
 

@@ -99,7 +99,7 @@ def _compile(command: list[str], path: Path) -> None:
 
 def _environment() -> dict[str, str]:
     """Give the compiler a cache of this user's, where the environment does not name one."""
-    from onecopy.guests.module import default_cache, private_folder
+    from onecopy.guests.wasm.module import default_cache, private_folder
 
     folder = str(private_folder(default_cache().with_name("zig")))
     names = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")

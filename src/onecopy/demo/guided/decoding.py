@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from onecopy.demo.guided.language_model import LanguageModel
     from onecopy.errors import OnecopyError
-    from onecopy.guests.answers import Answer, Step
-    from onecopy.guests.controllers import Controllers
-    from onecopy.guests.sequence import Sequence
+    from onecopy.guests.batch.answers import Answer, Step
+    from onecopy.guests.batch.controllers import Controllers
+    from onecopy.guests.batch.sequence import Sequence
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Batch:
         self._note(clock, sequences)
 
     def _act(self, sequence: Sequence, step: Step, logits: torch.Tensor) -> None:
-        from onecopy.guests.answers import Failed, Stop, samples
+        from onecopy.guests.batch.answers import Failed, Stop, samples
 
         answer: Answer = step.outcomes[sequence]
         decoded = self.decoded[sequence]

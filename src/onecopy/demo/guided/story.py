@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onecopy.demo.guided.language_model import LanguageModel
-    from onecopy.guests.pool import Pool
-    from onecopy.guests.vocabulary import Vocabulary
+    from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.workers.pool import Pool
 
 STEPS: Final = 160
 GUEST_MS: Final = 20
@@ -47,8 +47,8 @@ class Story:
 
     def play(self) -> Outcome:
         """Run everything; what does not hold is a failed check in the outcome."""
-        from onecopy.guests.pool import Pool
-        from onecopy.guests.vocabulary import Vocabulary
+        from onecopy.guests.decoding.vocabulary import Vocabulary
+        from onecopy.guests.workers.pool import Pool
 
         self._say("the model writes as it likes …")
         self.outcome.unguided = ramble(self._model, self._prompts, STEPS // 4)
@@ -65,7 +65,7 @@ class Story:
         return self.outcome
 
     def _decode(self, pool: Pool, vocabulary: Vocabulary, modules: list[bytes]) -> list[Decoded]:
-        from onecopy.guests.controllers import Controllers
+        from onecopy.guests.batch.controllers import Controllers
 
         with (
             Controllers(None, vocabulary, pool, batch=len(modules)) as controllers,

@@ -1,0 +1,284 @@
+"""The engine's side of a batch: `Controllers` opens sequences, steps them and never waits long."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy.errors import InvalidArgument, WaitTimeout, WorkerLost
+from onecopy.guests.batch import sequences
+from onecopy.guests.batch.answers import Step
+from onecopy.guests.batch.crew import Batch, Crew
+from onecopy.guests.batch.history import History
+from onecopy.guests.batch.ledger import Ledger
+from onecopy.guests.batch.rounds import Rounds
+from onecopy.guests.batch.rows import Rows
+from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
+from onecopy.guests.batch.steps import Board
+from onecopy.guests.decoding.outcome import MAX_BRANCHES
+from onecopy.guests.windows.sources import sources_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from collections.abc import Sequence as Items
+
+    from onecopy.guests.batch.answers import OnFailure
+    from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.wasm.module import Module
+    from onecopy.guests.windows.source import Source
+    from onecopy.guests.workers.pool import Pool
+
+OPEN_SECONDS: Final = 10.0
+"""What a guest may take to open, grammars that it compiles included."""
+KEEP: Final = 16
+"""Tokens that a rollback may take back."""
+
+
+class Controllers:
+    """The controllers of a batch, in the workers of a pool; close it, or use it with `with`.
+
+        with Controllers(store, vocabulary, pool) as controllers:
+            sequence = controllers.open("veto.wasm", schema, prompt)
+            step = controllers.step({sequence: []})
+            if isinstance(step.outcomes[sequence], Allowed):
+                token = sample(logits, step.mask[sequence.row])
+                step = controllers.step({sequence: [token]})
+
+    One thread steps; others may open, wait and close meanwhile.
+
+    Args:
+        store: whose entry `logits` may name; None if there are no logits.
+        vocabulary: of the model; it outlives this.
+        pool: whose workers run the guests, within its guest_ms and step_ms.
+        batch: how many rows there are, and so sequences at a time.
+        biases: whether `Step.biases` is wanted.
+        logits: f32 `[batch, vocab]` whose rows own their pages (`guests.buffer`), or the name of
+            such an entry; each guest sees its row as the window "logits", may write there, and may
+            choose the token itself.
+        keep: how many tokens a `Sequence.rollback` may take back; 0 saves the snapshots.
+        tenant: whose guests these are: workers are not shared with other tenants'.
+
+    Raises:
+        InvalidArgument: a batch of a size that there is not; logits of another shape.
+        WindowRefused: logits that cannot be mapped as they are.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        vocabulary: Vocabulary,
+        pool: Pool,
+        *,
+        batch: int = 64,
+        biases: bool = False,
+        logits: Any = None,
+        keep: int = KEEP,
+        tenant: str = "",
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._pool = pool
+        value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
+        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
+        rows = Rows.make(batch, vocabulary.size, biases=biases)
+        board = Board.make(batch, len(pool.workers))
+        self.batch = Batch(
+            vocabulary=vocabulary,
+            rows=rows,
+            board=board,
+            ledger=Ledger(rows, board, vocabulary.eos),
+            guest_seconds=pool.guest_seconds,
+            keep=keep,
+            logits=sources,
+        )
+        self._crew = Crew(self.batch, pool, tenant)
+        self._rounds = Rounds(self._crew, pool.step_seconds)
+        self._stepped: tuple[Sequence, ...] | None = None
+
+    def open(
+        self,
+        module: Module | bytes | os.PathLike[str] | str,
+        config: bytes | str = b"",
+        prompt: Items[int] = (),
+        *,
+        on_failure: OnFailure = "stop",
+        request: str = "",
+        seconds: float = OPEN_SECONDS,
+        memory_limit: int | None = None,
+        wait: bool = True,
+    ) -> Sequence:
+        """Open a sequence: its guest is started, compiles its grammars and reads the prompt.
+
+        None of this holds up steps. With `wait=False` it returns at once, and the sequence is
+        suspended until it is ready.
+
+        Args:
+            module: Wasm, the path of a file, or what `Pool.module` returned.
+            config: bytes that the guest may read.
+            prompt: tokens.
+            on_failure: what becomes of the sequence when its guest fails: "stop" lets the text
+                end, "suspend" leaves it to the host, "free" goes on without constraint.
+            request: sequences of one request share variables (and a worker).
+            seconds: how long it may take.
+            memory_limit: of the guest's own memory; the pool's by default.
+
+        Raises:
+            LimitReached: all rows are taken, or all workers are other tenants'.
+            InvalidModule, InvalidGrammar, GuestError: the guest cannot be opened.
+        """
+        self._crew.check_open()
+        if on_failure not in ("stop", "suspend", "free"):
+            raise InvalidArgument(f"on_failure={on_failure!r}; there are stop, suspend and free")
+        text = config.encode() if isinstance(config, str) else config
+        compiled = self._pool.module(module)
+        self.batch.ledger.check(compiled, text)
+        limit = self._pool.memory_limit if memory_limit is None else memory_limit
+        origin = Origin(compiled, text, request, seconds, limit)
+        sequence = self._crew.sit(
+            self, origin, History(self._tokens(prompt), self._crew.order()), on_failure
+        )
+        try:
+            self._crew.place([sequence])
+            if wait:
+                sequence.wait()
+        except BaseException:
+            sequence.close()
+            raise
+        return sequence
+
+    # ---- steps ----
+
+    def step(self, appended: Mapping[Sequence, Items[int]]) -> Step:
+        """Tell guests what was appended to their sequences; return what may come next.
+
+        It returns after the pool's step_ms at the latest.
+
+        Args:
+            appended: tokens by sequence; none for the first step of a sequence, after a splice
+                or a fork, and for one that is suspended.
+
+        Raises:
+            InvalidArgument: a token outside the vocabulary, a sequence that was closed, tokens
+                for one that is suspended; then nothing was done.
+        """
+        self.begin(appended)
+        return self.finish()
+
+    def begin(self, appended: Mapping[Sequence, Items[int]]) -> None:
+        """Do the first half of `step`: guests are at work when it returns, and so may the model be.
+
+        The tensors of the last `Step` must not be in use any more.
+        """
+        self._crew.check_open()
+        self._check_between_steps()
+        told = {each: self._checked(each, tokens) for each, tokens in appended.items()}
+        self._rounds.ask(told)
+        self._stepped = tuple(told)
+
+    def finish(self) -> Step:
+        """Do the second half of `step`: wait for guests, but not past step_ms from `begin`."""
+        stepped, self._stepped = self._stepped, None
+        if stepped is None:
+            raise InvalidArgument("no step was begun; call begin() first")
+        outcomes = self._rounds.answers(stepped)
+        late = tuple(each for each in outcomes if each.waiting or each.asked)
+        return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
+
+    def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:
+        if not isinstance(sequence, Sequence) or sequence.owner is not self:
+            raise InvalidArgument(f"{sequence!r} is no sequence of these Controllers")
+        if sequence.state == CLOSED:
+            raise InvalidArgument(f"{sequence!r} cannot be stepped any more; open a new one")
+        if len(tokens) and sequence.waiting and sequence.on_failure != "free":
+            raise InvalidArgument(f"{sequence!r} is suspended: step it with no tokens")
+        return self._tokens(tokens)
+
+    def _tokens(self, tokens: Items[int]) -> list[int]:
+        numbers = list(map(index, tokens))
+        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary.size:
+            raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
+        return numbers
+
+    def _check_between_steps(self) -> None:
+        if self._stepped is not None:
+            raise InvalidArgument("a step was begun and not finished; finish() it first")
+
+    # ---- what sequences do ----
+
+    def wait_for(self, sequence: Sequence, timeout: float | None) -> None:
+        """See `Sequence.wait`."""
+        self._crew.wait_for(sequence, timeout)
+
+    def fork(self, sequence: Sequence, branches: int) -> list[Sequence]:
+        """See `Sequence.fork`."""
+        if not 1 <= branches <= MAX_BRANCHES:
+            raise InvalidArgument(f"a fork has 1 to {MAX_BRANCHES} branches, not {branches}")
+        self._check_between_steps()
+        family = self._rounds.fork(sequence, branches)
+        if family is None:
+            raise WaitTimeout("its worker is busy, or it is being rebuilt; wait() for it and fork")
+        return family
+
+    def roll_back(self, sequence: Sequence, count: int) -> None:
+        """See `Sequence.rollback`."""
+        self._check_between_steps()
+        with self._crew.lock:
+            self.batch.ledger.settle(sequence)
+            history = sequence.history
+            told = count - len(history.pending) + history.take_back
+            if told > self.batch.keep:
+                raise InvalidArgument(
+                    f"a rollback of {told} tokens that the guest was told of; raise keep= of "
+                    f"Controllers, which is {self.batch.keep}"
+                )
+            history.rollback(count)
+            sequence.stale = bool(sequence.asked)
+            if count and sequence.state in (READY, STOPPED):
+                sequence.answer = None
+                sequence.state = READY
+                self._come_back(sequence)
+
+    def _come_back(self, sequence: Sequence) -> None:
+        """A sequence that had stopped was not rebuilt when its worker was lost: now it is."""
+        if sequence.station is None:
+            sequence.history.lost()
+            sequence.state = SUSPENDED
+            self._crew.rebuild([sequence])
+
+    def logs_of(self, sequence: Sequence) -> list[tuple[int, str]]:
+        """See `Sequence.logs`."""
+        station = sequence.station
+        if station is None or station.lost:
+            return []
+        try:
+            message = sequences.AskLines(self.batch.key, sequence.number)
+            return list(station.worker.request(message).logs)
+        except WorkerLost:
+            return []
+
+    def close_sequence(self, sequence: Sequence) -> None:
+        """See `Sequence.close`."""
+        self._crew.close_sequence(sequence)
+
+    def close(self) -> None:
+        """Close all sequences; tensors of steps stay valid. Twice is fine."""
+        self._crew.close()
+        self.batch.rows.close()
+        self.batch.board.close()
+        for each in self.batch.logits:
+            each.close()
+
+    def __enter__(self) -> Controllers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
+    if tuple(logits.shape) != (batch, vocab) or str(logits.dtype).split(".")[-1] != "float32":
+        raise InvalidArgument(
+            f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
+            f"{tuple(logits.shape)}"
+        )
+    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

@@ -1,0 +1,265 @@
+"""Which sequences there are, and in which workers: placed, opened, rebuilt when a worker dies.
+
+Its methods are for any thread. The lock is for what takes microseconds: nobody waits for a worker
+with it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import GuestError, LimitReached, OnecopyError, WaitTimeout, WorkerLost
+from onecopy.guests.batch.sequence import CLOSED, FAILED, STOPPED, SUSPENDED, Sequence
+from onecopy.guests.batch.station import Station
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.batch.answers import OnFailure
+    from onecopy.guests.batch.controllers import Controllers
+    from onecopy.guests.batch.history import History
+    from onecopy.guests.batch.ledger import Ledger
+    from onecopy.guests.batch.rows import Rows
+    from onecopy.guests.batch.sequence import Origin
+    from onecopy.guests.batch.steps import Board
+    from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.windows.source import Source
+    from onecopy.guests.workers.pool import Pool
+    from onecopy.guests.workers.remote import WorkerProcess
+
+_ATTEMPTS: Final = 3
+
+_keys: Final = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What all that has to do with one batch knows."""
+
+    vocabulary: Vocabulary
+    rows: Rows
+    board: Board
+    ledger: Ledger
+    guest_seconds: float
+    keep: int
+    logits: tuple[Source, ...] = ()
+    """By row, if guests see them."""
+    key: int = field(default_factory=lambda: next(_keys))
+    """Its name in workers."""
+
+
+class Crew:
+    """The sequences of a batch and the workers that they live in."""
+
+    def __init__(self, batch: Batch, pool: Pool, tenant: str) -> None:
+        self.batch = batch
+        self.lock = threading.RLock()
+        self.stations: dict[WorkerProcess, Station] = {}
+        self.free = list(range(batch.rows.batch))
+        """Rows, as a heap."""
+        self.graves: list[Station] = []
+        """Stations that were lost, and whose descriptors somebody may be waiting for still."""
+        self._pool = pool
+        self._tenant = tenant
+        self._changed = threading.Condition(self.lock)
+        self._numbers = itertools.count(1)
+        self._orders = itertools.count(1)
+        self._live: dict[int, Sequence] = {}
+        self._closed = False
+
+    def check_open(self) -> None:
+        """Raise `GuestError` if it was closed."""
+        if self._closed:
+            raise GuestError("these Controllers were closed; make new ones")
+
+    def order(self) -> int:
+        """Return a number for what happens now: later ones are larger."""
+        return next(self._orders)
+
+    # ---- coming ----
+
+    def sit(
+        self, owner: Controllers, origin: Origin, history: History, on_failure: OnFailure
+    ) -> Sequence:
+        """Give a row to a new sequence.
+
+        Raises:
+            LimitReached: there is none.
+        """
+        with self.lock:
+            self.check_open()
+            if not self.free:
+                self.idle()  # frees rows that workers were late with
+            if not self.free:
+                raise LimitReached(
+                    f"all {self.batch.rows.batch} rows are taken; close sequences, or raise batch="
+                )
+            row = heapq.heappop(self.free)
+            sequence = Sequence(owner, origin, history, row, next(self._numbers), on_failure)
+            self._live[sequence.number] = sequence
+            return sequence
+
+    def place(self, group: list[Sequence]) -> None:
+        """Have sequences opened by one worker; it may take a while until there is one."""
+        station = self._station_of(group[0].origin.request)
+        if station is None:
+            worker = self._pool.place(self._tenant)
+            with self.lock:
+                self._leave(group[0])
+                group[0].placed = worker
+                station = self._station(worker)
+        for each in group:
+            each.station = station
+        station.open(group)
+
+    def _station_of(self, request: str) -> Station | None:
+        with self.lock:
+            for each in self._live.values():
+                same = request and each.origin.request == request
+                if same and each.station is not None and not each.station.lost:
+                    return each.station
+        return None
+
+    def _station(self, worker: WorkerProcess) -> Station:
+        self.check_open()
+        station = self.stations.get(worker)
+        if station is None:
+            station = self.stations[worker] = Station(self, worker)
+        return station
+
+    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
+        """Note that a worker has opened a sequence, or why not."""
+        with self.lock:
+            if sequence.awaited:
+                self.batch.ledger.opened(sequence, error)
+                self._changed.notify_all()
+
+    def wait_for(self, sequence: Sequence, timeout: float | None) -> None:
+        """Return when a sequence is ready; see `Sequence.wait`."""
+        with self.lock:
+            if not self._changed.wait_for(lambda: not sequence.awaited, timeout):
+                raise WaitTimeout(f"the sequence was not ready within {timeout:g} seconds")
+            if sequence.state == FAILED and sequence.error is not None:
+                raise sequence.error
+
+    def wait_until(self, met: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something has changed that others note here; return whether it has."""
+        with self.lock:
+            return self._changed.wait_for(met, max(seconds, 0))
+
+    # ---- steps ----
+
+    def idle(self) -> dict[Station | None, list[Sequence]]:
+        """Return the workers that have finished what they were rung for, each with an empty list.
+
+        Rows of sequences that were closed while a worker was late with them are free again.
+        """
+        found: dict[Station | None, list[Sequence]] = {}
+        for station in self.stations.values():
+            if station.idle():
+                found[station] = []
+                while station.freed:
+                    heapq.heappush(self.free, station.freed.pop())
+        return found
+
+    def bury(self) -> None:
+        """Close what lost stations had; for the thread that steps, between steps."""
+        while self.graves:
+            self.graves.pop().bury()
+
+    # ---- going ----
+
+    def recover(self, station: Station) -> None:
+        """Have the sequences of a lost worker rebuilt elsewhere; called by its station.
+
+        What ran when it died is to blame; if it died of something else, that is bad luck.
+        """
+        with self.lock:
+            if self.stations.pop(station.worker, None) is not None:
+                self.graves.append(station)
+            blamed = station.blamed()
+            mine = [each for each in self._live.values() if each.station is station]
+            for each in mine:
+                self._let_go(each, blamed)
+            for row in station.freed:
+                heapq.heappush(self.free, row)
+            self._changed.notify_all()
+        groups: dict[str | int, list[Sequence]] = {}
+        for each in mine:
+            if each.state == SUSPENDED:
+                groups.setdefault(each.origin.request or each.history.root, []).append(each)
+        for group in groups.values():
+            self.rebuild(group)
+
+    def _let_go(self, sequence: Sequence, blamed: set[int]) -> None:
+        ledger = self.batch.ledger
+        ledger.settle(sequence)
+        sequence.station = None
+        ran = sequence.row in blamed and (sequence.asked or sequence.awaited)
+        if ran and sequence.state != FAILED:
+            sequence.asked = 0
+            ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
+        elif self.batch.logits and sequence.history.calls and sequence.state != FAILED:
+            # What it did followed from logits that nobody has any more.
+            error = WorkerLost("its worker ended; a guest that sees logits cannot be rebuilt")
+            ledger.fail(sequence, error)
+        elif sequence.state not in (STOPPED, FAILED):
+            ledger.lost(sequence)
+
+    def rebuild(self, group: list[Sequence]) -> None:
+        """Have sequences opened anew, and told all that they were told, in the same order."""
+        for each in group:
+            each.attempts += 1
+        try:
+            if max(each.attempts for each in group) > _ATTEMPTS:
+                raise WorkerLost(f"{_ATTEMPTS} workers ended before it was rebuilt")
+            self.place(group)
+        except OnecopyError as error:
+            for each in group:
+                self.opened(each, error)
+
+    def close_sequence(self, sequence: Sequence) -> None:
+        """End a sequence and free its row; see `Sequence.close`."""
+        with self.lock:
+            if self._live.pop(sequence.number, None) is None:
+                return
+            self.batch.ledger.settle(sequence)
+            sequence.state = CLOSED
+            self._free_row(sequence)
+            if sequence.station is not None:
+                sequence.station.close_sequence(sequence.number)
+            self._leave(sequence)
+            self._changed.notify_all()
+
+    def _free_row(self, sequence: Sequence) -> None:
+        station, rows = sequence.station, self.batch.rows
+        late = sequence.asked and station is not None and not station.lost
+        if late:
+            rows.hide(sequence.row)
+        rows.allow_all(sequence.row)
+        if late and station is not None:
+            station.freed.append(sequence.row)
+        else:
+            heapq.heappush(self.free, sequence.row)
+
+    def _leave(self, sequence: Sequence) -> None:
+        if sequence.placed is not None:
+            self._pool.leave(sequence.placed)
+            sequence.placed = None
+
+    def close(self) -> None:
+        """Close all sequences, and leave the workers."""
+        if self._closed:
+            return
+        with self.lock:
+            self._closed = True
+            live, stations = list(self._live.values()), list(self.stations.values())
+        for sequence in live:
+            self.close_sequence(sequence)
+        for station in stations:
+            station.close()
+        self.bury()

@@ -1,0 +1,140 @@
+"""Opens sequences, in a thread of the worker: grammars take their time, and steps do not wait."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import OnecopyError
+from onecopy.guests.batch.bench import Seat
+from onecopy.guests.batch.replay import Replay
+from onecopy.guests.batch.steps import OPENED, OPENING
+from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.variables import Variables
+from onecopy.guests.wasm.engine import ticker, ticks
+from onecopy.guests.workers.progress import culprit
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+    import wasmtime
+
+    from onecopy.guests.batch.bench import Bench
+    from onecopy.guests.batch.sequences import Told
+    from onecopy.guests.decoding.outcome import Outcome
+    from onecopy.guests.decoding.vocabulary import Vocabulary
+
+REPLAY: Final = 4
+"""How much longer than in its step a call may take when it is repeated: the machine is busy."""
+
+
+class Opener:
+    """The thread, and what the controllers that it makes have in common."""
+
+    def __init__(
+        self, bench: Bench, vocabulary: Vocabulary, opened: int, keep: int, guest_seconds: float
+    ) -> None:
+        self._bench = bench
+        self._vocabulary = vocabulary
+        self._opened = opened
+        self._keep = keep
+        self._epochs = REPLAY * ticks(guest_seconds)
+        self._grammars = Grammars(vocabulary)
+        self._modules: dict[str, wasmtime.Module] = {}
+        self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
+        self._unwanted: set[int] = set()
+        self._closing = False
+        self._orders: queue.SimpleQueue[Sequence[Told] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="opener", daemon=True)
+        self._thread.start()
+
+    def open(self, group: Sequence[Told], modules: dict[str, wasmtime.Module]) -> None:
+        """Have sequences opened together; their lines say when, and how that went."""
+        self._modules.update(modules)
+        self._orders.put(group)
+
+    def close_sequence(self, number: int) -> None:
+        """Close a sequence, also one that is still to be opened."""
+        seat = self._bench.seats.pop(number, None)
+        if seat is None:
+            self._unwanted.add(number)
+            return
+        seat.controller.close()
+        if not any(each.request == seat.request for each in self._bench.seats.values()):
+            self._requests.pop(seat.request, None)
+
+    def close(self) -> None:
+        """Stop, as soon as what is being opened is; nobody waits for that."""
+        self._closing = True
+        self._orders.put(None)
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        with contextlib.suppress(OnecopyError):  # those who want a grammar will be told
+            self._grammars.engine()  # takes its time: not when the first sequence needs it
+        while (group := self._orders.get()) is not None and not self._closing:
+            with ticker.running():
+                self._open(group)
+        self._vocabulary.close()
+        os.close(self._opened)
+
+    def _open(self, group: Sequence[Told]) -> None:
+        """Open each family once, then repeat what they were told in the order of old."""
+        families: dict[int, list[Told]] = {}
+        for each in group:
+            families.setdefault(each.root, []).append(each)
+        replays = [Replay(families[root], self._epochs) for root in sorted(families)]
+        for replay in replays:
+            self._begin(replay)
+            replay.open(self._make)
+        for order in sorted({order for replay in replays for order in replay.orders()}):
+            for replay in replays:
+                self._begin(replay)
+                replay.repeat(order)
+        for replay in replays:
+            for told in replay.members:
+                self._settle(replay, told)
+        self._bench.board.words[self._bench.slot + OPENING] = 0
+        os.eventfd_write(self._opened, 1)
+
+    def _begin(self, replay: Replay) -> None:
+        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].row + 1
+
+    def _settle(self, replay: Replay, told: Told) -> None:
+        bench, line = self._bench, self._bench.board.line(told.row)
+        controller = replay.controllers.get(told.number)
+        if controller is None:
+            bench.board.answer_failure(line, replay.errors[told.number])
+        else:
+            number = culprit(told.digest)
+            bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
+            bench.answer(line, replay.outcome)
+        if self._closing or told.number in self._unwanted:
+            self.close_sequence(told.number)
+        bench.board.words[line + OPENED] = told.number
+
+    def _make(self, told: Told) -> tuple[Controller, Outcome | None]:
+        controller = Controller(
+            self._modules[told.digest],
+            self._vocabulary,
+            config=told.config,
+            grammars=self._grammars,
+            variables=self._variables(told.request),
+            memory_limit=told.memory_limit,
+            windows=self._bench.windows(told.row),
+        )
+        try:
+            if self._keep:
+                controller.keep(self._keep)
+            return controller, controller.init_prompt(told.prompt, told.seconds)
+        except BaseException:
+            controller.close()
+            raise
+
+    def _variables(self, request: str) -> MutableMapping[bytes, bytes]:
+        return self._requests.setdefault(request, Variables()) if request else Variables()

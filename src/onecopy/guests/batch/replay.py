@@ -1,0 +1,86 @@
+"""Sequences that go back to one opening: opened once, and told again what each was told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.batch.sequences import Told, ToldCall
+    from onecopy.guests.decoding.controller import Controller
+    from onecopy.guests.decoding.outcome import Outcome
+
+
+class Replay:
+    """A family of branches; members share a controller until the fork that parted them.
+
+    Calls that they have in common are made once: what a guest does to shared variables it did once.
+    """
+
+    def __init__(self, members: list[Told], epochs: int) -> None:
+        self.members = members
+        self.outcome: Outcome | None = None
+        """What the guest made of the prompt."""
+        self.controllers: dict[int, Controller] = {}
+        """By the number of the sequence; those that failed have none."""
+        self.errors: dict[int, Exception] = {}
+        self._epochs = epochs
+        self._calls = {each.number: {call.order: call for call in each.calls} for each in members}
+
+    def orders(self) -> set[int]:
+        """Return when there were calls."""
+        return {order for calls in self._calls.values() for order in calls}
+
+    def open(self, make: Callable[[Told], tuple[Controller, Outcome | None]]) -> None:
+        """Make the guest, and give it the prompt."""
+        numbers = [each.number for each in self.members]
+        try:
+            controller, self.outcome = make(self.members[0])
+            self.controllers = dict.fromkeys(numbers, controller)
+        except Exception as error:
+            self.errors = dict.fromkeys(numbers, error)
+
+    def repeat(self, order: int) -> None:
+        """Make the calls of one moment again."""
+        concerned: dict[Controller, list[int]] = {}
+        for number, controller in self.controllers.items():
+            if order in self._calls[number]:
+                concerned.setdefault(controller, []).append(number)
+        for controller, numbers in concerned.items():
+            try:
+                self._part(controller, numbers)
+                self._call(controller, [self._calls[each][order] for each in numbers], numbers)
+            except Exception as error:
+                self._fail(controller, error)
+
+    def _part(self, controller: Controller, numbers: list[int]) -> None:
+        """Give those that were not called then (a rollback took it back) a copy of their own."""
+        others = [
+            number
+            for number, each in self.controllers.items()
+            if each is controller and number not in numbers
+        ]
+        if others:
+            _, copy = controller.fork(2)
+            self.controllers.update(dict.fromkeys(others, copy))
+
+    def _call(self, controller: Controller, calls: list[ToldCall], numbers: list[int]) -> None:
+        first = calls[0]
+        if not first.branches:
+            controller.step(first.tokens, self._epochs)
+            return
+        branches = controller.fork(first.branches)
+        for number, call in zip(numbers, calls, strict=True):
+            self.controllers[number] = branches[call.number]
+        kept = {id(each) for each in self.controllers.values()}
+        for each in branches:
+            if id(each) not in kept:
+                each.close()
+
+    def _fail(self, controller: Controller, error: Exception) -> None:
+        failed = [number for number, each in self.controllers.items() if each is controller]
+        for number in failed:
+            del self.controllers[number]
+            self.errors[number] = error
+        controller.close()

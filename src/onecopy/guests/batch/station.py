@@ -1,0 +1,217 @@
+"""One worker, as the engine's side of a batch sees it: its sequences are opened by a thread.
+
+Steps do not come this way: they ring the bell. What takes messages (modules, opening, closing) is
+ordered here by whoever wants it, and done by this thread, which alone waits for the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import OnecopyError, WorkerLost
+from onecopy.guests.batch import sequences, steps
+from onecopy.guests.batch.history import Branch
+from onecopy.guests.batch.opener import REPLAY
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onecopy.guests.batch.crew import Crew
+    from onecopy.guests.batch.sequence import Sequence
+    from onecopy.guests.workers.remote import WorkerProcess
+
+log = logging.getLogger("onecopy.guests")
+
+_ATTACH_SECONDS: Final = 60.0
+_SLICE_MS: Final = 50
+_FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+
+
+class Station:
+    """The worker's eventfds, its slot on the board, and who is being opened there."""
+
+    def __init__(self, crew: Crew, worker: WorkerProcess) -> None:
+        self.worker = worker
+        self.slot = crew.batch.board.slot(worker.index)
+        self.bell, self.done = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
+        self._opened, self._wake = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
+        self.lost = False
+        self.freed: list[int] = []
+        """Rows of closed sequences, on which it may still be at work."""
+        self._crew = crew
+        self._batch = crew.batch
+        self._orders: deque[Callable[[], None]] = deque()
+        self._opening: deque[Sequence] = deque()
+        self._due = 0.0
+        self._ending = False
+        self._buried = False
+        self._descriptors = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="station", daemon=True)
+        self._thread.start()
+
+    def idle(self) -> bool:
+        """Return whether it has finished what it was rung for."""
+        words = self._batch.board.words
+        return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
+
+    def blamed(self) -> set[int]:
+        """Return the rows whose guests ran when the worker died."""
+        words = self._batch.board.words
+        running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
+        return {row - 1 for row in running if row}
+
+    def open(self, group: list[Sequence]) -> None:
+        """Have sequences opened or rebuilt, those of one request together."""
+        self._order(lambda: self._send_open(group))
+
+    def close_sequence(self, number: int) -> None:
+        """Have a sequence closed."""
+        message = sequences.CloseSequence(self._batch.key, number)
+        self._order(lambda: self.worker.send(message))
+
+    def close(self) -> None:
+        """Have all of its sequences closed, and end the thread; twice is fine."""
+        self._ending = True
+        self._ring(self._wake)
+        self._thread.join()
+        self.bury()
+
+    def bury(self) -> None:
+        """Close its descriptors: nobody may be waiting for them."""
+        with self._descriptors:
+            if not self._buried:
+                self._buried = True
+                wire.close_all([self.bell, self.done, self._opened, self._wake])
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        self._ring(self._wake)
+
+    def _ring(self, fd: int) -> None:
+        with self._descriptors:  # the number of a closed one may be somebody else's by now
+            if not self._buried:
+                os.eventfd_write(fd, 1)
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        try:
+            self._attach()
+            self.worker.on_lost(self._note_loss)
+            self._serve()
+        except WorkerLost:
+            self._note_loss(self.worker)
+        except OnecopyError as error:
+            log.error("a worker cannot take sequences: %s", error)
+            self._note_loss(self.worker)
+        if self._ending and not self.lost:
+            with contextlib.suppress(OnecopyError):
+                self.worker.send(sequences.Detach(self._batch.key))
+        elif not self._ending:
+            self._crew.recover(self)
+
+    def _note_loss(self, _: WorkerProcess) -> None:
+        self.lost = True
+        self._ring(self._wake)
+        self._ring(self.done)
+
+    def _attach(self) -> None:
+        batch = self._batch
+        words = batch.board.words
+        for word in (steps.STEP, steps.FINISHED, steps.RUNNING, steps.OPENING):
+            words[self.slot + word] = 0
+        message = sequences.Attach(
+            key=batch.key,
+            index=self.worker.index,
+            batch=batch.rows.batch,
+            workers=batch.board.workers,
+            biases=batch.rows.bias_stride > 0,
+            guest_seconds=batch.guest_seconds,
+            keep=batch.keep,
+            logits=tuple(each.fields() for each in batch.logits),
+        )
+        fds = (batch.rows.fd, batch.board.fd, self.bell, self.done, self._opened)
+        segments = (batch.vocabulary.segment, *(each.fd for each in batch.logits[:1]))
+        self.worker.request(message, (*fds, *segments), _ATTACH_SECONDS)
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        poll.register(self._opened, select.POLLIN)
+        while not self._ending and not self.lost:
+            for fd, _ in poll.poll(_SLICE_MS if self._opening else None):
+                os.eventfd_read(fd)
+            while self._orders and not self.lost:
+                self._orders.popleft()()
+            self._look_at_opening()
+
+    def _send_open(self, group: list[Sequence]) -> None:
+        group = [each for each in group if each.awaited and self._ensure(each)]
+        for each in group:
+            self._batch.board.words[each.line + steps.OPENED] = 0
+        if group:
+            self._opening.extend(group)
+            self._restart_clock()
+            with self._crew.lock:
+                told = tuple(map(_told, group))
+            self.worker.send(sequences.Open(self._batch.key, told))
+
+    def _ensure(self, sequence: Sequence) -> bool:
+        try:
+            self.worker.ensure(sequence.origin.module)
+        except WorkerLost:
+            raise
+        except OnecopyError as error:
+            self._crew.opened(sequence, error)
+            return False
+        return True
+
+    def _look_at_opening(self) -> None:
+        words = self._batch.board.words
+        while self._opening:
+            sequence = self._opening[0]
+            if words[sequence.line + steps.OPENED] != sequence.number:
+                break
+            self._opening.popleft()
+            self._crew.opened(sequence, None)
+            self._restart_clock()
+        if self._opening and time.monotonic() > self._due:
+            self.worker.kill("it did not open a sequence in time")
+
+    def _restart_clock(self) -> None:
+        """They are opened one after another, and those of a request together."""
+        call = REPLAY * self._batch.guest_seconds
+        spans = [3 * each.origin.seconds + call * len(each.history.calls) for each in self._opening]
+        self._due = time.monotonic() + sum(spans) + 1
+
+
+def _told(sequence: Sequence) -> sequences.Told:
+    """Return what it takes to open a sequence, and to tell it what it was told."""
+    origin, history = sequence.origin, sequence.history
+    history.lost()  # what was rolled back while it was lost, this guest will never have heard
+    calls = [
+        sequences.ToldCall(order, (), *call)
+        if isinstance(call, Branch)
+        else sequences.ToldCall(order, call)
+        for order, call in zip(history.orders, history.calls, strict=True)
+    ]
+    return sequences.Told(
+        number=sequence.number,
+        row=sequence.row,
+        digest=origin.module.digest,
+        config=origin.config,
+        request=origin.request,
+        prompt=history.prompt,
+        seconds=origin.seconds,
+        memory_limit=origin.memory_limit,
+        root=history.root,
+        calls=tuple(calls),
+    )

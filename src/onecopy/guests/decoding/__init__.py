@@ -1,0 +1,1 @@
+"""One controller in this process: vocabulary, grammars, the life cycle."""

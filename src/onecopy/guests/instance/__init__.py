@@ -1,0 +1,1 @@
+"""One guest in this process: its windows, its imports, its saved states."""

@@ -1,0 +1,302 @@
+"""A guest: one instance of a module, its windows, and calls into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy.errors import (
+    GuestError,
+    GuestMemoryExceeded,
+    GuestTimeout,
+    GuestTrapped,
+    InvalidArgument,
+    InvalidModule,
+)
+from onecopy.guests.instance.host import Host
+from onecopy.guests.wasm import abi
+from onecopy.guests.wasm.binary import GLOBAL_PREFIX
+from onecopy.guests.wasm.control import ABI, NBYTES, ControlPage
+from onecopy.guests.wasm.engine import engine, ticker, ticks
+from onecopy.guests.wasm.memory import LinearMemory, limit_store, region
+from onecopy.guests.wasm.raw import Export, HostFunction, Trapped, deadline_setter
+from onecopy.guests.windows.source import Source
+from onecopy.guests.windows.sources import source_of
+from onecopy.guests.windows.window import Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import wasmtime
+
+    from onecopy.guests.windows.sources import Access
+    from onecopy.guests.windows.window import Window
+
+FOREVER: Final = 1 << 62
+DEFAULT_MEMORY: Final = 64 << 20
+START_SECONDS: Final = 1.0
+
+
+class Instance:
+    """An instance in this process; `Guest` is the public face, workers use it directly.
+
+    Not for two threads at once. After a `GuestError` it is only good for `close()`.
+    """
+
+    def __init__(
+        self,
+        module: wasmtime.Module,
+        host: Host | None = None,
+        memory_limit: int = DEFAULT_MEMORY,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        import wasmtime
+
+        self.host = host or Host()
+        self.memory_limit = memory_limit
+        self._failure: BaseException | None = None
+        self._dead: str | None = None
+        self._closed = False
+        self._exports: dict[str, Export] = {}
+        self._store = wasmtime.Store(engine())
+        self._set_deadline = deadline_setter(self._store)
+        self._set_deadline(FOREVER)
+        limit_store(self._store, memory_limit)
+        try:
+            self._build(module, start_seconds)
+        except BaseException:
+            self._store.close()  # now: what makes up an instance refers to itself in a circle
+            raise
+
+    def _build(self, module: wasmtime.Module, seconds: float) -> None:
+        self._imports = self._link(module)
+        self._instance = self._instantiate(module, seconds)
+        memory: Any = self._instance.exports(self._store)["memory"]  # checked with the module
+        self.memory = LinearMemory(self._store, memory, self.memory_limit)
+        self.memory.allow(0)
+        self.windows = Windows(self.memory)
+        self._control_at = self.memory.reserve(NBYTES)
+        self.control = ControlPage(self.memory.view(self._control_at, NBYTES))
+        self.host.attach(self.memory, self._control_at)
+        self.control.describe([])
+
+    def start(self, seconds: float | None = None) -> None:
+        """Run the module's own initialization, and agree on a version of the ABI."""
+        if "_initialize" in self.functions():
+            self.call("_initialize", seconds=seconds)
+        if "onecopy_abi" not in self.functions():
+            return
+        spoken = self.call("onecopy_abi", ABI, seconds=seconds)
+        if spoken != ABI:
+            raise InvalidModule(
+                f"the guest speaks version {spoken or 'newer than any'} of the ABI, and this host "
+                f"version {ABI}; build it with the onecopy.h of this release"
+            )
+
+    def _link(self, module: wasmtime.Module) -> list[Any]:
+        functions = []
+        for each in module.imports:
+            name = each.name or ""
+            functions.append(
+                HostFunction(
+                    self._store, abi.SIGNATURES[name], self.host.function(name), self._failed
+                )
+            )
+        self._functions = functions
+        return [each.function for each in functions]
+
+    def _instantiate(self, module: wasmtime.Module, seconds: float) -> wasmtime.Instance:
+        import wasmtime
+
+        try:
+            with ticker.running():
+                self._store.set_epoch_deadline(ticks(seconds))
+                return wasmtime.Instance(self._store, module, self._imports)
+        except wasmtime.Trap as trap:
+            raise self._error(Trapped(trap), seconds) from None
+        except wasmtime.WasmtimeError as error:
+            if self._failure is not None:
+                raise self._error(Trapped(error), seconds) from None
+            if "memory" in str(error) and "limit" in str(error):
+                raise GuestMemoryExceeded(
+                    f"the guest starts with more memory than its limit of {self.memory_limit} "
+                    "bytes; raise memory_limit"
+                ) from None
+            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
+        finally:
+            self._store.set_epoch_deadline(FOREVER)
+
+    def functions(self) -> list[str]:
+        """Return the names of what can be called."""
+        import wasmtime
+
+        exports = self._instance.exports(self._store)
+        return [name for name in exports if isinstance(exports[name], wasmtime.Func)]
+
+    def export(self, name: str) -> Export:
+        """Return a function of the guest, prepared for many calls (see `invoke`).
+
+        Raises:
+            InvalidArgument: the guest has no such function.
+        """
+        import wasmtime
+
+        found = self._exports.get(name)
+        if found is None:
+            self._check_alive()
+            function = self._instance.exports(self._store).get(name)
+            if not isinstance(function, wasmtime.Func):
+                raise InvalidArgument(
+                    f"the guest has no function {name!r}; it has {', '.join(self.functions())}"
+                )
+            found = self._exports[name] = Export(self._store, name, function)
+        return found
+
+    def call(self, name: str, *arguments: float, seconds: float | None = None) -> Any:
+        """Call a function of the guest with numbers; read-only windows are as new before it."""
+        return self.invoke(self.export(name), *arguments, seconds=seconds)
+
+    def invoke(self, export: Export, *arguments: float, seconds: float | None = None) -> Any:
+        """Call a prepared function.
+
+        Raises:
+            GuestTimeout, GuestTrapped, GuestMemoryExceeded: the guest failed.
+            onecopy.OnecopyError: what a host function raised on its behalf.
+        """
+        if self._dead is not None:
+            self._check_alive()
+        self.charge()
+        try:
+            if seconds is None:
+                self._set_deadline(FOREVER)  # `run` leaves its own behind
+                return export(*arguments)
+            with ticker.running():
+                return self._timed(export, arguments, seconds)
+        except Trapped as trapped:
+            raise self._error(trapped, seconds) from None
+
+    def run(self, export: Export, epochs: int) -> Any:
+        """Call a prepared function without arguments, by a ticker that runs already.
+
+        For those who call many guests in a row: nothing is charged or dropped here; do that with
+        `charge()` when there is time.
+        """
+        if self._dead is not None:
+            self._check_alive()
+        self._set_deadline(epochs)
+        try:
+            return export.bare()
+        except Trapped as trapped:
+            raise self._error(trapped, None) from None
+
+    def _timed(self, export: Export, arguments: tuple[float, ...], seconds: float) -> Any:
+        self._set_deadline(ticks(seconds))
+        try:
+            return export(*arguments)
+        finally:
+            self._set_deadline(FOREVER)
+
+    def charge(self) -> None:
+        """Drop what the guest wrote where it may only read, and count it against its limit.
+
+        Raises:
+            GuestMemoryExceeded: its own memory and that were more than the limit.
+        """
+        dropped = self.windows.drop_written()
+        if dropped and dropped + self.memory.own_nbytes > self.memory_limit:
+            self._dead = "it wrote too much to read-only windows"
+            raise GuestMemoryExceeded(
+                f"the guest wrote {dropped} bytes to read-only windows and has "
+                f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
+            )
+
+    def open_window(
+        self, name: str, value: Any, access: Access = "r", *, copy: bool = False
+    ) -> Window:
+        """Map a tensor into the guest, or replace a window; the guest must not be running.
+
+        `value` is a `Source`, which the caller closes, or anything that `source_of` takes.
+
+        Raises:
+            WindowRefused: it cannot be a window; one of that name is still there.
+        """
+        self._check_alive()
+        if isinstance(value, Source):
+            return self._map(name, value)
+        with source_of(value, access, copy=copy) as source:
+            return self._map(name, source)
+
+    def _map(self, name: str, source: Source) -> Window:
+        window = self.windows.open(name, source)
+        self.control.describe(self.windows.described())
+        return window
+
+    def close_window(self, name: str) -> None:
+        """Take a window away."""
+        self._check_alive()
+        self.windows.close(name)
+        self.control.describe(self.windows.described())
+
+    def mutable_globals(self) -> tuple[wasmtime.Store, list[Any]]:
+        """Return the store and the globals that can change, in the module's order."""
+        exports = self._instance.exports(self._store)
+        return self._store, [exports[name] for name in exports if name.startswith(GLOBAL_PREFIX)]
+
+    def host_regions(self) -> list[tuple[int, int]]:
+        """Return addresses and lengths of what is not the guest's own."""
+        mapped = [(each.address, region(each.extent)) for each in self.windows]
+        return [(self._control_at, region(NBYTES)), *mapped, *self.memory.released()]
+
+    def take_layout(self, other: Instance, sources: Mapping[str, Source]) -> None:
+        """Become as large as another instance of the module, with windows at the same addresses.
+
+        Raises:
+            WindowRefused: a source is longer or shorter than the other's.
+        """
+        self.memory.take_layout(other.memory)
+        self.windows.take_layout(other.windows, sources)
+        self.control.take_layout(other.control, self.windows.described())
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+
+    def _error(self, trapped: Trapped, seconds: float | None) -> BaseException:
+        import wasmtime
+
+        self._dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            return failure
+        cause = trapped.cause
+        code = getattr(cause, "trap_code", None)
+        if code == wasmtime.TrapCode.INTERRUPT:
+            limit = "its time" if seconds is None else f"{seconds * 1000:g} ms"
+            return GuestTimeout(f"the guest did not return within {limit}")
+        return GuestTrapped(f"the guest trapped: {trapped}")
+
+    def _check_alive(self) -> None:
+        if self._dead is not None:
+            raise GuestError(f"this guest is not called again: {self._dead}; make a new one")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is good for nothing but `close()`."""
+        return self._dead is not None
+
+    def close(self) -> None:
+        """Unmap the windows, then drop the instance; twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self.windows.close_all()
+        self._dead = "it was closed"
+        self._exports.clear()
+        self._store.close()
+        # They lead back here: without them the guest's memory does not wait for the collector.
+        self._imports.clear()
+        self._functions.clear()
+
+    def __enter__(self) -> Instance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Modules and memory: compiled, checked, called."""

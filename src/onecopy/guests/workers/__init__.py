@@ -1,0 +1,1 @@
+"""Guests in processes of their own: started, confined, watched, replaced."""

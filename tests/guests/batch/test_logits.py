@@ -1,0 +1,120 @@
+"""Guests that see their row of the logits, and choose the token themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from onecopy import InvalidArgument, WindowRefused, guests
+from onecopy.guests.batch.answers import Allowed, Chosen, Failed
+from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.workers.pool import Pool
+from tests.guests.tokenizers_of import byte_level
+
+np = pytest.importorskip("numpy")
+torch = pytest.importorskip("torch")
+
+# Takes the likeliest token among the first half of the vocabulary, and notes that it was here.
+CHOOSER = """
+#include "onecopy.h"
+static uint32_t mask[OC_MASK_WORDS(131072)];
+OC_EXPORT int mid_process(void) {
+    struct oc_control *control = oc_control();
+    struct oc_window *window = oc_window("logits");
+    if (!window || !(window->flags & OC_WRITABLE) || window->shape[0] != control->vocab)
+        return oc_stop();
+    float *logits = oc_data(window);
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < control->vocab / 2; i++) {
+        oc_mask_allow(mask, i);
+        if (logits[i] > logits[best]) best = i;
+    }
+    logits[control->vocab - 1] = 1000 + control->branch;
+    oc_choose(best);
+    control->result.mask = (uint32_t)(uintptr_t)mask;
+    return OC_OK;
+}
+"""
+# Chooses what its own mask forbids.
+LIAR = """
+#include "onecopy.h"
+static uint32_t mask[OC_MASK_WORDS(131072)];
+OC_EXPORT int mid_process(void) {
+    oc_mask_allow(mask, 1);
+    oc_choose(2);
+    oc_control()->result.mask = (uint32_t)(uintptr_t)mask;
+    return OC_OK;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Iterator[Vocabulary]:
+    """A thousand tokens."""
+    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
+        yield vocabulary
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """A worker with time."""
+    with Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool:
+        yield pool
+
+
+@pytest.fixture
+def logits(store, vocabulary: Vocabulary):
+    """Rows for four sequences, each of its own pages."""
+    return guests.buffer(4, vocabulary.size, store=store)
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_a_guest_reads_its_row_and_chooses(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        one, two = (controllers.open(build(CHOOSER)) for _ in range(2))
+        logits[:] = 0
+        logits[one.row, 7] = 1
+        logits[two.row, 9] = 1
+        logits[:, vocabulary.size - 2] = 5
+        step = controllers.step({one: [], two: []})
+        assert step.outcomes == {one: Chosen(7), two: Chosen(9)}
+        assert step.mask_array[one.row, 0] == 1 << 7
+        assert logits[one.row, vocabulary.size - 1] == 1000
+        assert logits[3, vocabulary.size - 1] == 0
+        # A branch sees its own row, not that of the one that was.
+        _, branch = two.fork(2)
+        logits[branch.row, 11] = 1
+        assert controllers.step({branch: [1]}).outcomes[branch] == Chosen(11)
+        assert logits[branch.row, vocabulary.size - 1] == 1001
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_a_choice_is_checked_against_the_mask(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        liar = controllers.open(build(LIAR))
+        answer = controllers.step({liar: []}).outcomes[liar]
+        assert isinstance(answer, Failed)
+        assert "forbids" in str(answer.error)
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_logits_that_do_not_fit_are_refused(store, vocabulary: Vocabulary, pool: Pool) -> None:
+    for wrong in (torch.zeros(3, vocabulary.size), torch.zeros(4, 7)):
+        with pytest.raises(InvalidArgument, match="float32"):
+            Controllers(store, vocabulary, pool, batch=4, logits=wrong)
+    with pytest.raises(WindowRefused):
+        Controllers(store, vocabulary, pool, batch=4, logits=torch.zeros(4, vocabulary.size))
+
+
+def test_without_logits_there_is_no_such_window(
+    vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(None, vocabulary, pool, batch=1) as controllers:
+        sequence = controllers.open(build(CHOOSER))
+        assert not isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed | Chosen)
