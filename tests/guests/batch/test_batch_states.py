@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from tests.guests.waiting import eventually
 pytest.importorskip("numpy")
 pytest.importorskip("ziglang")
 
-BATCH, KEEP = 6, 5
+BATCH, KEEP, KILLS = 6, 5, 3
 WORD = (1 << 32) - 1
 
 
@@ -126,19 +127,10 @@ def vocabulary() -> Vocabulary:
 
 
 @functools.cache
-def pool() -> Pool:
-    folder = tempfile.TemporaryDirectory()
-    made = Pool(workers=2, guest_ms=5000, step_ms=60_000, cache=folder.name)
-    atexit.register(folder.cleanup)
-    return made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def workers():
-    """The workers of all examples end with the module."""
-    yield
-    pool().close()
-    pool.cache_clear()
+def cache() -> str:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 TOKENS = st.lists(st.integers(0, 900), max_size=3)
@@ -149,12 +141,14 @@ class Batch(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.controllers = Controllers(None, vocabulary(), pool(), batch=BATCH, keep=KEEP)
+        self.pool = Pool(workers=2, guest_ms=5000, step_ms=60_000, cache=cache())
+        self.controllers = Controllers(None, vocabulary(), self.pool, batch=BATCH, keep=KEEP)
         self.twins: dict[Sequence, Twin] = {}
         self.killed: list[WorkerProcess] = []
 
     def teardown(self) -> None:
         self.controllers.close()
+        self.pool.close()
 
     def pick(self, data: st.DataObject) -> Sequence:
         return data.draw(st.sampled_from(sorted(self.twins, key=lambda each: each.number)))
@@ -214,19 +208,19 @@ class Batch(RuleBasedStateMachine):
         del self.twins[sequence]
         sequence.close()
 
-    @precondition(lambda self: self.twins)
+    @precondition(lambda self: self.twins and len(self.killed) < KILLS)
     @rule(index=st.integers(0, 1))
     def lose_a_worker(self, index: int) -> None:
         # Not while something is rebuilt from the last time: that would be to blame.
         eventually(lambda: all(map(self.is_settled, self.twins)))
-        worker = pool().workers[index]
-        os.kill(worker.pid, signal.SIGKILL)
+        worker = self.pool.workers[index]
         self.killed.append(worker)
+        os.kill(worker.pid, signal.SIGKILL)
 
     def is_settled(self, sequence: Sequence) -> bool:
         alive = sequence.station is not None and not sequence.station.lost
         buried = not any(worker.alive for worker in self.killed)
-        started = len(pool().stats()["workers"]) == 2
+        started = len(self.pool.stats()["workers"]) == 2
         return sequence.state == "ready" and alive and buried and started
 
 

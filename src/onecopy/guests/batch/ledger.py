@@ -29,6 +29,7 @@ from onecopy.guests.batch.answers import (
     Suspended,
 )
 from onecopy.guests.batch.sequence import FAILED, OPENING, READY, STOPPED, SUSPENDED
+from onecopy.guests.decoding.outcome import MAX_BRANCHES
 from onecopy.guests.wasm import control
 
 if TYPE_CHECKING:
@@ -76,7 +77,17 @@ class Ledger:
             self.fail(sequence, self._board.failure_of(line))
         elif not sequence.stale:
             sequence.answer = self._answer(line, kind)
+            if not self._is_sound(sequence.answer):
+                self.fail(sequence, GuestMisbehaved("its worker gave an impossible answer"))
         sequence.stale = False
+
+    def _is_sound(self, answer: Answer | Forking | None) -> bool:
+        """Workers check what guests say; a worker that was taken over does not."""
+        if isinstance(answer, Forking):
+            return 1 <= answer.branches <= MAX_BRANCHES
+        tokens = answer.tokens if isinstance(answer, Splice) else ()
+        chosen = (answer.token,) if isinstance(answer, Chosen) else ()
+        return all(token < self._rows.vocab for token in (*tokens, *chosen))
 
     def _answer(self, line: int, kind: int) -> Answer | Forking | None:
         number = self._board.words[line + steps.NUMBER]

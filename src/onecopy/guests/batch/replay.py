@@ -62,7 +62,9 @@ class Replay:
             if each is controller and number not in numbers
         ]
         if others:
+            branch = controller.branch
             _, copy = controller.fork(2)
+            controller.branch = copy.branch = branch  # no fork that a guest ever heard of
             self.controllers.update(dict.fromkeys(others, copy))
 
     def _call(self, controller: Controller, calls: list[ToldCall], numbers: list[int]) -> None:

@@ -155,14 +155,14 @@ class Board:
     def tokens_of(self, line: int) -> list[int]:
         """Return the tokens that a guest wants appended."""
         start = line + ANSWER
-        return self.words[start : start + self.words[line + LENGTH]].tolist()
+        return self.words[start : start + min(self.words[line + LENGTH], MAX_TOKENS)].tolist()
 
     def failure_of(self, line: int) -> errors.OnecopyError:
         """Return what a guest failed with."""
         start = 4 * (line + ANSWER)
-        text = bytes(self._bytes[start : start + self.words[line + LENGTH]])
-        kind = FAILURES[self.words[line + FAILURE]]
-        return kind(text.decode(errors="replace"))
+        text = bytes(self._bytes[start : start + min(self.words[line + LENGTH], _TEXT)])
+        kind = self.words[line + FAILURE]
+        return FAILURES[kind if kind < len(FAILURES) else 0](text.decode(errors="replace"))
 
     def nanoseconds_of(self, line: int) -> int:
         """Return how long the guest took."""
