@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import os
 import signal
@@ -23,9 +22,11 @@ from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.sequence import Sequence
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
+from onecopy.guests.workers.remote import WorkerProcess
 from tests.guests.batch.test_controllers import SCRIPTED, allowed
 from tests.guests.conftest import SDK
 from tests.guests.tokenizers_of import byte_level
+from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
 pytest.importorskip("ziglang")
@@ -150,6 +151,7 @@ class Batch(RuleBasedStateMachine):
     def begin(self) -> None:
         self.controllers = Controllers(None, vocabulary(), pool(), batch=BATCH, keep=KEEP)
         self.twins: dict[Sequence, Twin] = {}
+        self.killed: list[WorkerProcess] = []
 
     def teardown(self) -> None:
         self.controllers.close()
@@ -213,11 +215,19 @@ class Batch(RuleBasedStateMachine):
         sequence.close()
 
     @precondition(lambda self: self.twins)
-    @rule(data=st.data())
-    def lose_a_worker(self, data: st.DataObject) -> None:
-        worker = data.draw(st.sampled_from(range(2)))
-        with contextlib.suppress(ProcessLookupError):  # it is being replaced already
-            os.kill(pool().workers[worker].pid, signal.SIGKILL)
+    @rule(index=st.integers(0, 1))
+    def lose_a_worker(self, index: int) -> None:
+        # Not while something is rebuilt from the last time: that would be to blame.
+        eventually(lambda: all(map(self.is_settled, self.twins)))
+        worker = pool().workers[index]
+        os.kill(worker.pid, signal.SIGKILL)
+        self.killed.append(worker)
+
+    def is_settled(self, sequence: Sequence) -> bool:
+        alive = sequence.station is not None and not sequence.station.lost
+        buried = not any(worker.alive for worker in self.killed)
+        started = len(pool().stats()["workers"]) == 2
+        return sequence.state == "ready" and alive and buried and started
 
 
 TestBatch = Batch.TestCase

@@ -77,6 +77,8 @@ def test_guests_say_what_may_come_next(controllers: Controllers, scripted: bytes
     assert one.steps == 5
     assert one.seconds > 0
     assert one.logs[-1][1] == "called"
+    one.close()
+    assert one.logs == []
 
 
 def test_biases_are_dense_and_never_outside_the_mask(

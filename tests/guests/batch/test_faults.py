@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from onecopy import WorkerLost
 from onecopy.guests.batch.answers import Allowed, Failed, Splice, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.sequence import Sequence
@@ -20,7 +22,7 @@ from tests.guests.tokenizers_of import byte_level
 pytest.importorskip("numpy")
 
 STEPS = 1000
-CONFIGS = ("", "splice=7 back=2", "", "splice=50 back=0", "", "count=1")
+CONFIGS = ("", "splice=7 back=2", "", "splice=50 back=0", "", "count=1") * 2
 
 
 class Decoding:
@@ -64,7 +66,9 @@ class Decoding:
         elif isinstance(answer, Splice):
             self.seen[each].append(answer)
         elif isinstance(answer, Suspended):
-            each.wait(60) if each.awaited else None
+            if each.awaited:
+                with contextlib.suppress(WorkerLost):  # the next step says so
+                    each.wait(60)
         else:
             assert isinstance(answer, Failed)
 
@@ -95,7 +99,7 @@ def test_what_survives_is_as_if_nothing_had_happened(build: Callable[..., bytes]
     module = build(SCRIPTED)
     with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
         expected = decoded(module, vocabulary, 0)
-        found = decoded(module, vocabulary, 10)
+        found = decoded(module, vocabulary, 7)
     survivors = 0
     for clean, disturbed in zip(expected.sequences, found.sequences, strict=True):
         seen = found.seen[disturbed]

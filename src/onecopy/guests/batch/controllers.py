@@ -248,7 +248,7 @@ class Controllers:
     def logs_of(self, sequence: Sequence) -> list[tuple[int, str]]:
         """See `Sequence.logs`."""
         station = sequence.station
-        if station is None or station.lost:
+        if station is None or station.lost or sequence.state == CLOSED:
             return []
         try:
             message = sequences.AskLines(self.batch.key, sequence.number)

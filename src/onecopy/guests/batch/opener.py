@@ -46,7 +46,9 @@ class Opener:
         self._grammars = Grammars(vocabulary)
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
+        self._ordered: set[int] = set()
         self._unwanted: set[int] = set()
+        """Those among the ordered that were closed meanwhile."""
         self._closing = False
         self._orders: queue.SimpleQueue[Sequence[Told] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="opener", daemon=True)
@@ -55,13 +57,15 @@ class Opener:
     def open(self, group: Sequence[Told], modules: dict[str, wasmtime.Module]) -> None:
         """Have sequences opened together; their lines say when, and how that went."""
         self._modules.update(modules)
+        self._ordered.update(each.number for each in group)
         self._orders.put(group)
 
     def close_sequence(self, number: int) -> None:
         """Close a sequence, also one that is still to be opened."""
         seat = self._bench.seats.pop(number, None)
         if seat is None:
-            self._unwanted.add(number)
+            if number in self._ordered:
+                self._unwanted.add(number)
             return
         seat.controller.close()
         if not any(each.request == seat.request for each in self._bench.seats.values()):
@@ -114,7 +118,9 @@ class Opener:
             number = culprit(told.digest)
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
             bench.answer(line, replay.outcome)
+        self._ordered.discard(told.number)
         if self._closing or told.number in self._unwanted:
+            self._unwanted.discard(told.number)
             self.close_sequence(told.number)
         bench.board.words[line + OPENED] = told.number
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
+from onecopy.errors import GuestError
 from onecopy.guests.batch.bench import Bench
 from onecopy.guests.batch.opener import Opener
 from onecopy.guests.batch.rows import Rows
@@ -151,14 +152,20 @@ class Service:
 
     def _close(self, message: CloseSequence, fds: list[int]) -> None:
         wire.close_all(fds)
-        _, opener = self._benches[message.key]
+        _, opener = self._find(message.key)
         opener.close_sequence(message.number)
 
     def _lines(self, message: AskLines, fds: list[int]) -> Message:
         wire.close_all(fds)
-        bench, _ = self._benches[message.key]
+        bench, _ = self._find(message.key)
         seat = bench.seats.get(message.number)
         return Lines(() if seat is None else tuple(seat.controller.logs))
+
+    def _find(self, key: int) -> tuple[Bench, Opener]:
+        found = self._benches.get(key)
+        if found is None:
+            raise GuestError("these Controllers were closed")
+        return found
 
 
 def prepare() -> None:
