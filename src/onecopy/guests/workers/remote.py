@@ -215,7 +215,10 @@ class WorkerProcess:
         with self._state:
             if not self.alive:
                 return 0
-            _, resident, shared, *_ = os.pread(self._spawned.statm, 200, 0).split()
+            try:
+                _, resident, shared, *_ = os.pread(self._spawned.statm, 200, 0).split()
+            except ProcessLookupError:  # it has ended, and nobody has noticed yet
+                return 0
         return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
