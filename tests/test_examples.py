@@ -18,11 +18,19 @@ import onecopy
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
+# Now and then a process that used gloo aborts when it ends, its work done: 2 of 42 runs under load,
+# and as many of a program that does not know onecopy (torch 2.13).
+GLOO_ABORTED = "terminate called without an active exception"
+
+
 def run(*command: str) -> str:
     """Run Python with these arguments, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, timeout=110, cwd=EXAMPLES
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, timeout=110, cwd=EXAMPLES
+        )
+        if done.returncode == 0 or GLOO_ABORTED not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     return done.stdout
 
