@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-END = "<|endoftext|>"
+from onecopy.guests.decoding.byte_tokenizer import trained_tokenizer
 
 
 def tokenizer_json(size: int) -> str:
@@ -13,19 +13,7 @@ def tokenizer_json(size: int) -> str:
 
     Takes 1 s for 32,000 tokens and 5 s for 128,000. It may have some tokens fewer.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(size), trainer)
-    return str(tokenizer.to_str())
+    return str(trained_tokenizer(_texts(size), size).to_str())
 
 
 def word(dice: random.Random) -> str:

@@ -84,3 +84,15 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bytes], wasm
     """Turns Wasm into a module ready to be instantiated; each is compiled once a session."""
     folder = tmp_path_factory.mktemp("modules")
     return functools.cache(lambda wasm: compile_module(wasm, folder / "cache").load())
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a source file, and returns its path."""
+
+    def write(text: str, name: str = "guest.c") -> Path:
+        path = tmp_path / name
+        path.write_text(f'#include "onecopy.h"\n{text}\n')
+        return path
+
+    return write

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,35 +11,14 @@ from onecopy.guests import toolchain
 from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
 from onecopy.guests.decoding.controller import Controller
 from onecopy.guests.decoding.vocabulary import Vocabulary
-from onecopy.guests.instance.guest import Instance
 from onecopy.guests.instance.host import Host
 from onecopy.guests.toolchain import build
 from onecopy.guests.wasm import abi
 from onecopy.guests.wasm.control import ControlPage
 from onecopy.guests.wasm.module import compile_module
+from tests.guests.sources import Write, instance
 
 pytestmark = pytest.mark.usefixtures("compiler")
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a source file, and returns its path."""
-
-    def write(text: str, name: str = "guest.c") -> Path:
-        path = tmp_path / name
-        path.write_text(f'#include "onecopy.h"\n{text}\n')
-        return path
-
-    return write
-
-
-def instance(wasm: bytes, host: Host | None = None) -> Instance:
-    made = Instance(compile_module(wasm).load(), host)
-    made.start(1)
-    return made
-
 
 EVERYTHING = """
 static uint32_t mask[OC_MASK_WORDS(64)], other[OC_MASK_WORDS(64)];

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onecopy.errors import BuildFailed, InvalidArgument
-from onecopy.guests.instance.guest import Instance
-from onecopy.guests.instance.host import Host
 from onecopy.guests.toolchain import build
-from onecopy.guests.wasm.module import compile_module
+from tests.guests.sources import Write, instance
 
 pytestmark = pytest.mark.usefixtures("compiler")
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a source file, and returns its path."""
-
-    def write(text: str, name: str = "guest.c") -> Path:
-        path = tmp_path / name
-        path.write_text(f'#include "onecopy.h"\n{text}\n')
-        return path
-
-    return write
-
-
-def instance(wasm: bytes, host: Host | None = None) -> Instance:
-    made = Instance(compile_module(wasm).load(), host)
-    made.start(1)
-    return made
 
 
 def test_exported_functions_can_be_called_and_others_cannot(write: Write) -> None:

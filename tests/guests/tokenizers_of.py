@@ -7,25 +7,15 @@ import json
 import random
 from typing import Any
 
+from onecopy.guests.decoding.byte_tokenizer import trained_tokenizer
+
 END = "<|endoftext|>"
 
 
 @functools.cache
 def byte_level(size: int = 1000) -> str:
     """A byte-level BPE tokenizer that was trained on JSON with made-up words."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(size), trainer)
-    return str(tokenizer.to_str())
+    return str(trained_tokenizer(_texts(size), size).to_str())
 
 
 def _texts(size: int) -> list[str]:

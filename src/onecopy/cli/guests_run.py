@@ -128,6 +128,10 @@ Config = Annotated[
 ConfigText = Annotated[
     str, typer.Option(metavar="TEXT", help="The same, as a text instead of a file.")
 ]
+MemoryLimit = Annotated[
+    int,
+    typer.Option(parser=size, metavar="SIZE", help="How much memory of its own it may use."),
+]
 WindowArguments = Annotated[
     list[str] | None,
     typer.Option(
@@ -156,10 +160,7 @@ def run(
     seconds: Annotated[
         float, typer.Option(parser=duration, metavar="DURATION", help="How long it may take.")
     ] = 10.0,
-    memory: Annotated[
-        int,
-        typer.Option(parser=size, metavar="SIZE", help="How much memory of its own it may use."),
-    ] = 64 << 20,
+    memory: MemoryLimit = 64 << 20,
 ) -> None:
     """Call a function of a guest, and print what it returns; what it logs goes to stderr.
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from onecopy.cli.arguments import duration, size
+from onecopy.cli.arguments import duration
 from onecopy.cli.guests_report import Report
 from onecopy.cli.guests_run import (
     Config,
     ConfigText,
+    MemoryLimit,
     WindowArguments,
     config_bytes,
     load_module,
@@ -53,10 +54,7 @@ def try_out(
     seconds: Annotated[
         float, typer.Option(parser=duration, metavar="DURATION", help="How long a call may take.")
     ] = 1.0,
-    memory: Annotated[
-        int,
-        typer.Option(parser=size, metavar="SIZE", help="How much memory of its own it may use."),
-    ] = 64 << 20,
+    memory: MemoryLimit = 64 << 20,
 ) -> None:
     """Feed a controller a script, and show after each token which ones may come next.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
+from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer, trained_tokenizer
 from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 
@@ -17,3 +17,11 @@ def test_every_text_is_its_bytes() -> None:
     with Vocabulary.from_tokenizer(byte_tokenizer()) as vocabulary:
         text = "a b\n\tä€ \x00".encode()
         assert Grammars(vocabulary).tokenize(text) == list(text)
+
+
+def test_a_trained_one_ends_texts_by_token_0_and_spells_every_byte() -> None:
+    tokenizer = trained_tokenizer(["a store, a store"] * 9, 300, end="<end>")
+    assert tokenizer.token_to_id("<end>") == 0
+    text = "a store: \x00\u00e9\U0001f600"
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    assert len(tokenizer.encode("a store").ids) < len("a store")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from onecopy.demo.guided.corpus import corpus
+from onecopy.guests.decoding.byte_tokenizer import trained_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +82,7 @@ def train(
     started = time.monotonic()
     torch.manual_seed(seed)
     text = corpus()
-    tokenizer = _train_tokenizer(text)
+    tokenizer = trained_tokenizer(text.splitlines(keepends=True), VOCABULARY, END)
     tokens = torch.tensor(tokenizer.encode(text).ids)
     model = _new_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE)
@@ -110,22 +111,6 @@ def _batch(tokens: torch.Tensor) -> torch.Tensor:
 
     starts = torch.randint(len(tokens) - _WINDOW, (_BATCH,))
     return torch.stack([tokens[i : i + _WINDOW] for i in starts.tolist()])
-
-
-def _train_tokenizer(text: str) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(text.splitlines(keepends=True), trainer)
-    return tokenizer
 
 
 def _new_model() -> GPT2LMHeadModel:

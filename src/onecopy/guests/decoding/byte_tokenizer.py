@@ -1,8 +1,14 @@
-"""A tokenizer without a model: for trying controllers, and for tests."""
+"""Byte-level tokenizers without a model: for trying controllers, and for small models."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokenizers import Tokenizer
 
 
 def byte_tokenizer() -> str:
@@ -28,3 +34,23 @@ def byte_tokenizer() -> str:
             "model": model,
         }
     )
+
+
+def trained_tokenizer(texts: Iterable[str], size: int, end: str = "<|endoftext|>") -> Tokenizer:
+    """Train a byte-level BPE tokenizer; `end` is the token that ends a text, number 0.
+
+    The same texts give the same tokenizer. It may have fewer than `size` tokens.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[end],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
