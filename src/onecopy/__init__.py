@@ -17,21 +17,27 @@ from typing import TYPE_CHECKING, Any
 from onecopy._version import __version__
 
 if TYPE_CHECKING:
-    from onecopy import guests, models
+    from onecopy import guests, models, planner
     from onecopy.errors import (
         AccessDenied,
+        AllocationMissed,
+        BudgetExceeded,
         BuildFailed,
         CorruptEntry,
         EntryExists,
         EntryNotFound,
+        ExportFailed,
         GuestError,
         GuestMemoryExceeded,
         GuestMisbehaved,
         GuestTimeout,
         GuestTrapped,
         InvalidArgument,
+        InvalidBounds,
         InvalidGrammar,
         InvalidModule,
+        InvalidProblem,
+        InvalidSolution,
         LimitReached,
         LockHeld,
         LockLost,
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
         StoreFull,
         StoreRunning,
         StoreUnavailable,
+        UnboundedDimension,
         UnsupportedValue,
         WaitTimeout,
         WeightsMismatch,
@@ -74,6 +81,7 @@ __all__ = [
     "register_codec",
     "models",
     "guests",
+    "planner",
     "OnecopyError",
     "EntryNotFound",
     "EntryExists",
@@ -101,6 +109,13 @@ __all__ = [
     "GuestMemoryExceeded",
     "InvalidGrammar",
     "WorkerLost",
+    "InvalidProblem",
+    "InvalidSolution",
+    "InvalidBounds",
+    "UnboundedDimension",
+    "ExportFailed",
+    "AllocationMissed",
+    "BudgetExceeded",
     "SlowStorageWarning",
     "__version__",
 ]
@@ -127,7 +142,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
-    if name in {"models", "guests"}:
+    if name in {"models", "guests", "planner"}:
         return importlib.import_module(f"onecopy.{name}")
     module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
     value = getattr(module, "register" if name == "register_codec" else name)

@@ -26,6 +26,13 @@
     │   ├── GuestMisbehaved     ValueError      it asked for what is not possible
     │   └── GuestMemoryExceeded MemoryError     it used more memory than it may
     ├── WorkerLost         ConnectionError      a worker process ended, with the guests in it
+    ├── InvalidProblem     ValueError           buffers, or a file of them, that cannot be packed
+    ├── InvalidSolution    ValueError           offsets at which two live buffers overlap
+    ├── InvalidBounds      ValueError           bounds of dimensions that contradict each other
+    ├── UnboundedDimension ValueError           a dimension without an upper bound
+    ├── ExportFailed       RuntimeError         torch.export does not take a module
+    ├── AllocationMissed   MemoryError          a planned run needed memory that its plan lacks
+    ├── BudgetExceeded     MemoryError          more memory was asked for than a budget allows
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -145,3 +152,31 @@ class GuestMemoryExceeded(GuestError, MemoryError):
 
 class WorkerLost(OnecopyError, ConnectionError):
     """A worker process ended, and the guests in it; the pool starts another: open them again."""
+
+
+class InvalidProblem(OnecopyError, ValueError):
+    """Buffers, or a file of them, that cannot be packed; the text names the buffer or the line."""
+
+
+class InvalidSolution(OnecopyError, ValueError):
+    """Offsets at which two buffers overlap while both live; the text names them."""
+
+
+class InvalidBounds(OnecopyError, ValueError):
+    """Bounds of dimensions that are negative, crossed, or contradict each other."""
+
+
+class UnboundedDimension(OnecopyError, ValueError):
+    """A dimension has no upper bound: give it one, or keep it dynamic."""
+
+
+class ExportFailed(OnecopyError, RuntimeError):
+    """torch.export does not take a module; the text has its reason."""
+
+
+class AllocationMissed(OnecopyError, MemoryError):
+    """A planned run needed memory that its plan does not have, and `on_miss="error"` was given."""
+
+
+class BudgetExceeded(OnecopyError, MemoryError):
+    """More memory was asked for than a budget allows; the text says how much is missing."""

@@ -1,0 +1,27 @@
+"""Static memory planning for dynamic shapes: lifetimes, bounds, packing, pools, budgets.
+
+What lives when, and how large it can become, is known before a model runs. So is where everything
+goes in one arena, and how long a context may be under a budget of bytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__: list[str] = []
+
+# Where each public name lives; imported when first asked for.
+_HOMES: dict[str, str] = {}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'onecopy.planner' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"onecopy.planner.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
