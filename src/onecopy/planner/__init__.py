@@ -7,12 +7,25 @@ goes in one arena, and how long a context may be under a budget of bytes.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from onecopy.planner.packing.buffer import Buffer
+    from onecopy.planner.packing.problem import Problem
+    from onecopy.planner.packing.solution import Solution
+    from onecopy.planner.packing.solve import solve
+    from onecopy.planner.packing.validate import validate
+
+__all__ = ["Buffer", "Problem", "Solution", "solve", "validate"]
 
 # Where each public name lives; imported when first asked for.
-_HOMES: dict[str, str] = {}
+_HOMES = {
+    "Buffer": "packing.buffer",
+    "Problem": "packing.problem",
+    "Solution": "packing.solution",
+    "solve": "packing.solve",
+    "validate": "packing.validate",
+}
 
 
 def __getattr__(name: str) -> Any:
