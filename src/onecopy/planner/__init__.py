@@ -15,8 +15,25 @@ if TYPE_CHECKING:
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
     from onecopy.planner.packing.validate import validate
+    from onecopy.planner.running.bind import bind, bind_module
+    from onecopy.planner.running.planned import Planned
+    from onecopy.planner.running.recording import Allocation, Recording, record
+    from onecopy.planner.running.stats import Stats
 
-__all__ = ["Buffer", "Problem", "Solution", "solve", "validate"]
+__all__ = [
+    "Buffer",
+    "Problem",
+    "Solution",
+    "solve",
+    "validate",
+    "record",
+    "Recording",
+    "Allocation",
+    "bind",
+    "bind_module",
+    "Planned",
+    "Stats",
+]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
@@ -25,6 +42,13 @@ _HOMES = {
     "Solution": "packing.solution",
     "solve": "packing.solve",
     "validate": "packing.validate",
+    "record": "running.recording",
+    "Recording": "running.recording",
+    "Allocation": "running.recording",
+    "bind": "running.bind",
+    "bind_module": "running.bind",
+    "Planned": "running.planned",
+    "Stats": "running.stats",
 }
 
 
