@@ -3,12 +3,15 @@
  * A plan is a table of slots by the number of the allocation, and regions, memory laid out by it. A
  * run is what one thread does between enter and leave; it has a region to itself. The i-th
  * allocation of a run gets the i-th slot if it fits and no live block overlaps it, whoever holds
- * that block and since when; else somebody else serves it, and that is counted as a miss.
+ * that block and since when. Else it is displaced: it gets a gap between live blocks, or if there is
+ * none somebody else serves it, which is counted as a miss. A run whose allocations are not those of
+ * the recording (a kernel chooses its algorithm by the shape) is served like this.
  *
  * What a slot marks as kept outlives the run: it is an output, or the model's state. Such blocks
  * never come from a region, so the next run finds it empty. Where a block of a region outlives its
- * run all the same, the region is given up: its other pages go back to the system at once, the rest
- * when its last block dies, and the slot is marked as kept from then on.
+ * run all the same, the region is left alone until that block dies, and the next run has another one;
+ * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
+ * slots, the slot is marked as kept from then on.
  *
  * Kept blocks are other memory than the region's. So that both together take no more than `peak`,
  * the pages of a kept slot, which by the plan nobody else needs until the run ends, are given back
@@ -34,7 +37,8 @@ struct replay_slot {
 };
 
 struct replay_counts {
-    uint64_t hits, hit_bytes;
+    uint64_t hits, hit_bytes; /* in the arena, displaced ones included */
+    uint64_t displaced;
     uint64_t kept, kept_bytes;
     uint64_t too_large, blocked, beyond; /* misses: larger than the slot; overlaps; no such slot */
     uint64_t miss_bytes;
@@ -44,7 +48,7 @@ struct replay_facts {
     struct replay_counts counts;
     uint64_t runs;
     uint64_t region_nbytes; /* addresses of one region */
-    uint64_t regions, given_up;
+    uint64_t regions, held; /* of a plan; those in which something lives that outlived its run */
     uint64_t committed; /* bytes of memory in regions that can be used again */
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
@@ -55,6 +59,8 @@ struct run {
     struct region *region;
     uint64_t serial;
     size_t cursor;
+    uint64_t aside; /* bytes of memory that regions had which no run has, when this one began */
+    size_t vacant;  /* the largest kept slot so far, plus one: nothing of the plan lies there */
     struct replay_counts counts;
     uint64_t most;
 };

@@ -41,6 +41,7 @@ class ReplayFacts(NamedTuple):
 
     hits: int
     hit_bytes: int
+    displaced: int
     kept: int
     kept_bytes: int
     too_large: int
@@ -50,7 +51,7 @@ class ReplayFacts(NamedTuple):
     runs: int
     region_nbytes: int
     regions: int
-    given_up: int
+    held: int
     committed: int
     most: int
     open: int
