@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, WaitTimeout, WorkerLost
+from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
 from onecopy.guests.batch import sequences
 from onecopy.guests.batch.answers import Step
 from onecopy.guests.batch.crew import Batch, Crew
@@ -20,7 +21,6 @@ from onecopy.guests.windows.sources import sources_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
     from collections.abc import Sequence as Items
 
     from onecopy.guests.batch.answers import OnFailure
@@ -171,6 +171,11 @@ class Controllers:
         """
         self._crew.check_open()
         self._check_between_steps()
+        if not isinstance(appended, Mapping):
+            raise UnsupportedValue(
+                f"a step is a dict of sequences and their new tokens, not a "
+                f"{type(appended).__name__}: {{sequence: []}} at first"
+            )
         told = {each: self._checked(each, tokens) for each, tokens in appended.items()}
         self._rounds.ask(told)
         self._stepped = tuple(told)
@@ -189,12 +194,18 @@ class Controllers:
             raise InvalidArgument(f"{sequence!r} is no sequence of these Controllers")
         if sequence.state == CLOSED:
             raise InvalidArgument(f"{sequence!r} cannot be stepped any more; open a new one")
-        if len(tokens) and sequence.waiting and sequence.on_failure != "free":
+        numbers = self._tokens(tokens)
+        if numbers and sequence.waiting and sequence.on_failure != "free":
             raise InvalidArgument(f"{sequence!r} is suspended: step it with no tokens")
-        return self._tokens(tokens)
+        return numbers
 
     def _tokens(self, tokens: Items[int]) -> list[int]:
-        numbers = list(map(index, tokens))
+        try:
+            numbers = list(map(index, tokens))
+        except TypeError:
+            raise UnsupportedValue(
+                f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
+            ) from None
         if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary.size:
             raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
         return numbers
@@ -225,6 +236,7 @@ class Controllers:
         with self._crew.lock:
             self.batch.ledger.settle(sequence)
             history = sequence.history
+            history.check_rollback(count)
             told = count - len(history.pending) + history.take_back
             if told > self.batch.keep:
                 raise InvalidArgument(

@@ -278,7 +278,9 @@ class Controller:
 
     def _finish(self, code: Any, name: str) -> Outcome | None:
         if code:
-            raise self._misbehaved(f"{name} returned {code}, and not 0: it says it failed")
+            raise self._misbehaved(
+                f"{name} returned {code}, and not 0: it says it failed{self._host.last_complaint()}"
+            )
         try:
             outcome = self._member.checker.check(
                 self.instance.control.words(), self.tokens - self._prompt
