@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__: list[str] = []
+__all__: list[str] = ["pools"]
 
 # Where each public name lives; imported when first asked for.
 _HOMES: dict[str, str] = {}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "pools":
+        return importlib.import_module("onecopy.planner.pools")
     if name not in _HOMES:
         raise AttributeError(f"module 'onecopy.planner' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"onecopy.planner.{_HOMES[name]}"), name)
