@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onecopy.planner.packing.validate import validate
 
 __all__ = ["Buffer", "Problem", "Solution", "solve", "validate"]
+__all__: list[str] = ["pools"]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
@@ -29,6 +30,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "pools":
+        return importlib.import_module("onecopy.planner.pools")
     if name not in _HOMES:
         raise AttributeError(f"module 'onecopy.planner' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"onecopy.planner.{_HOMES[name]}"), name)
