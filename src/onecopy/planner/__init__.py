@@ -10,14 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onecopy.planner import pools
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
     from onecopy.planner.packing.validate import validate
 
-__all__ = ["Buffer", "Problem", "Solution", "solve", "validate"]
-__all__: list[str] = ["pools"]
+__all__ = [
+    "Buffer",
+    "Problem",
+    "Solution",
+    "pools",
+    "solve",
+    "validate",
+]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
