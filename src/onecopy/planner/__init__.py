@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onecopy.planner import pools
+    from onecopy.planner.analysis.buffer import SymbolicBuffer
+    from onecopy.planner.analysis.dims import Dim
+    from onecopy.planner.analysis.plan import Plan
+    from onecopy.planner.analysis.planning import plan
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
@@ -19,8 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Buffer",
+    "Dim",
+    "Plan",
     "Problem",
     "Solution",
+    "SymbolicBuffer",
+    "plan",
     "pools",
     "solve",
     "validate",
@@ -29,6 +37,10 @@ __all__ = [
 # Where each public name lives; imported when first asked for.
 _HOMES = {
     "Buffer": "packing.buffer",
+    "Dim": "analysis.dims",
+    "Plan": "analysis.plan",
+    "SymbolicBuffer": "analysis.buffer",
+    "plan": "analysis.planning",
     "Problem": "packing.problem",
     "Solution": "packing.solution",
     "solve": "packing.solve",
