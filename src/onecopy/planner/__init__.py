@@ -20,30 +20,48 @@ if TYPE_CHECKING:
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
     from onecopy.planner.packing.validate import validate
+    from onecopy.planner.running.bind import bind, bind_module
+    from onecopy.planner.running.planned import Planned
+    from onecopy.planner.running.recording import Allocation, Recording, record
+    from onecopy.planner.running.stats import Stats
 
 __all__ = [
+    "Allocation",
+    "bind",
+    "bind_module",
     "Buffer",
     "Dim",
     "Plan",
-    "Problem",
-    "Solution",
-    "SymbolicBuffer",
     "plan",
+    "Planned",
     "pools",
+    "Problem",
+    "record",
+    "Recording",
+    "Solution",
     "solve",
+    "Stats",
+    "SymbolicBuffer",
     "validate",
 ]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Allocation": "running.recording",
+    "bind": "running.bind",
+    "bind_module": "running.bind",
     "Buffer": "packing.buffer",
     "Dim": "analysis.dims",
     "Plan": "analysis.plan",
-    "SymbolicBuffer": "analysis.buffer",
     "plan": "analysis.planning",
+    "Planned": "running.planned",
     "Problem": "packing.problem",
+    "record": "running.recording",
+    "Recording": "running.recording",
     "Solution": "packing.solution",
     "solve": "packing.solve",
+    "Stats": "running.stats",
+    "SymbolicBuffer": "analysis.buffer",
     "validate": "packing.validate",
 }
 
