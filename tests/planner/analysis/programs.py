@@ -67,7 +67,9 @@ class Program(torch.nn.Module):
     def forward(self, x: Any, y: Any) -> Any:
         values = [x, y, x @ self.weight]
         for name, first, second in self.steps:
-            values.append(OPERATORS[name](values[first % len(values)], values[second % len(values)]))
+            values.append(
+                OPERATORS[name](values[first % len(values)], values[second % len(values)])
+            )
         self.seen += values[-1].sum((0, 1))
         return [values[at % len(values)] for at in self.returned]
 
