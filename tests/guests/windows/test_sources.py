@@ -278,6 +278,13 @@ class TestSeveral:
         for each in found.values():
             each.close()
 
+    def test_what_is_no_dict_or_no_access_is_said(self, store):
+        store.save("a", torch.ones(10))
+        with pytest.raises(InvalidArgument, match="windows are a dict"):
+            sources_of([store.load("a")])
+        with pytest.raises(InvalidArgument, match='is "r" or "rw", not \'w\''):
+            sources_of({"a": (store.load("a"), "w")})
+
     def test_if_one_is_refused_none_stays_open(self, store):
         store.save("x", torch.ones(10))
         store.load("x")
