@@ -80,8 +80,11 @@ class Controllers:
     ) -> None:
         self.vocabulary = vocabulary
         self._pool = pool
-        value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
-        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
+        named = isinstance(logits, str)
+        self.logits = store.load(logits, mode="shared") if named else logits
+        """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
+        given = self.logits is not None
+        sources = _row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
