@@ -8,7 +8,7 @@ import pytest
 import wasmtime
 
 from onecopy.guests.instance.guest import Instance
-from onecopy.guests.wasm.engine import SETTINGS, Ticker, engine, ticks
+from onecopy.guests.wasm.engine import SETTINGS, Sleeper, Ticker, engine, ticks
 from tests.processes import output_of
 
 
@@ -47,7 +47,7 @@ def test_no_time_is_too_short_and_none_is_rounded_down():
 
 def test_time_passes_only_while_somebody_has_a_deadline(wat):
     """A loop is stopped inside the block; outside, the thread waits."""
-    ticker = Ticker()
+    ticker = Ticker(Sleeper())
     store = wasmtime.Store(engine())
     text = '(module (func (export "f") (loop (br 0))))'
     instance = wasmtime.Instance(store, wasmtime.Module(engine(), wat(text)), [])

@@ -80,6 +80,8 @@ class Ledger:
             sequence.answer = self._answer(line, kind)
             if not self._is_sound(sequence.answer):
                 self.fail(sequence, GuestMisbehaved(_UNSOUND))
+            elif isinstance(sequence.answer, Chosen):
+                sequence.history.chose(sequence.answer.token)
         sequence.stale = False
 
     def _is_sound(self, answer: Answer | Forking | None) -> bool:
@@ -131,7 +133,8 @@ class Ledger:
             # It answered, and the rebuilt guest will have: but only the call can say so again.
             sequence.history.repeat()
             sequence.answer = None
-        sequence.state = SUSPENDED
+        if sequence.state != OPENING:
+            sequence.state = SUSPENDED
 
     def fail(self, sequence: Sequence, error: OnecopyError) -> None:
         """Note that a guest is not called again."""

@@ -19,6 +19,7 @@ from onecopy.errors import OnecopyError, WorkerLost
 from onecopy.guests.batch import sequences, steps
 from onecopy.guests.batch.history import Branch
 from onecopy.guests.batch.opener import REPLAY
+from onecopy.guests.batch.sequence import SUSPENDED
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Station:
         self._batch = crew.batch
         self._orders: deque[Callable[[], None]] = deque()
         self._opening: deque[Sequence] = deque()
+        self._lent: set[int] = set()
+        """Segments that the worker has; the lock of `Crew` is for them."""
         self._due = 0.0
         self._late = 0.0
         self._ending = False
@@ -95,6 +98,13 @@ class Station:
         """Have a sequence closed."""
         message = sequences.CloseSequence(self._batch.key, number)
         self._order(lambda: self.worker.send(message))
+
+    def give_back(self, segment: int) -> None:
+        """Have the worker close a segment that no sequence shows any more."""
+        if segment in self._lent:
+            self._lent.discard(segment)
+            message = sequences.Return(self._batch.key, segment)
+            self._order(lambda: self.worker.send(message))
 
     def close(self) -> None:
         """Have all of its sequences closed, and end the thread; twice is fine."""
@@ -182,7 +192,15 @@ class Station:
             self._restart_clock()
             with self._crew.lock:
                 told = tuple(map(_told, group))
-            self.worker.send(sequences.Open(self._batch.key, told))
+                new = {each.segment for one in told for each in one.windows} - self._lent
+                held = self._crew.lender.hold(new)
+                self._lent.update(held)
+            try:
+                for number, fd in held.items():
+                    self.worker.send(sequences.Lend(self._batch.key, number), (fd,))
+                self.worker.send(sequences.Open(self._batch.key, told))
+            finally:
+                self._crew.give_back(held)
 
     def _ensure(self, sequence: Sequence) -> bool:
         try:
@@ -226,7 +244,7 @@ def _told(sequence: Sequence) -> sequences.Told:
     calls = [
         sequences.ToldCall(order, (), *call)
         if isinstance(call, Branch)
-        else sequences.ToldCall(order, call)
+        else sequences.ToldCall(order, call, chosen=history.chosen.get(order, -1))
         for order, call in zip(history.orders, history.calls, strict=True)
     ]
     return sequences.Told(
@@ -240,4 +258,6 @@ def _told(sequence: Sequence) -> sequences.Told:
         memory_limit=origin.memory_limit,
         root=history.root,
         calls=tuple(calls),
+        windows=origin.windows,
+        again=sequence.state == SUSPENDED,
     )
