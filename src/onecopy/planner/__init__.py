@@ -10,21 +10,58 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onecopy.planner import pools
+    from onecopy.planner.analysis.buffer import SymbolicBuffer
+    from onecopy.planner.analysis.dims import Dim
+    from onecopy.planner.analysis.plan import Plan
+    from onecopy.planner.analysis.planning import plan
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
     from onecopy.planner.packing.validate import validate
+    from onecopy.planner.running.bind import bind, bind_module
+    from onecopy.planner.running.planned import Planned
+    from onecopy.planner.running.recording import Allocation, Recording, record
+    from onecopy.planner.running.stats import Stats
 
-__all__ = ["Buffer", "Problem", "Solution", "solve", "validate"]
-__all__: list[str] = ["pools"]
+__all__ = [
+    "Allocation",
+    "bind",
+    "bind_module",
+    "Buffer",
+    "Dim",
+    "Plan",
+    "plan",
+    "Planned",
+    "pools",
+    "Problem",
+    "record",
+    "Recording",
+    "Solution",
+    "solve",
+    "Stats",
+    "SymbolicBuffer",
+    "validate",
+]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Allocation": "running.recording",
+    "bind": "running.bind",
+    "bind_module": "running.bind",
     "Buffer": "packing.buffer",
+    "Dim": "analysis.dims",
+    "Plan": "analysis.plan",
+    "plan": "analysis.planning",
+    "Planned": "running.planned",
     "Problem": "packing.problem",
+    "record": "running.recording",
+    "Recording": "running.recording",
     "Solution": "packing.solution",
     "solve": "packing.solve",
+    "Stats": "running.stats",
+    "SymbolicBuffer": "analysis.buffer",
     "validate": "packing.validate",
 }
 

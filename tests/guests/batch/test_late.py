@@ -313,3 +313,29 @@ def test_a_worker_that_opens_nothing_is_ended_and_another_one_opens_it(
     assert not worker.alive
     for each in (good, other):
         assert isinstance(settled(controllers, each).outcomes[each], Allowed)
+
+
+def test_what_waits_to_be_opened_when_its_worker_dies_is_opened_as_for_the_first_time(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
+    slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
+    eventually(lambda: words[slot + 4] == slow.row + 1)
+    spliced = controllers.open(scripted, "init_splice=0", [1, 2], wait=False)
+    replace_worker(pool)
+    eventually(lambda: spliced.state != "opening")
+    assert spliced.state == "ready"
+    assert spliced.tokens == [1, 2, 7, 7]
+
+
+def test_a_branch_keeps_the_place_in_the_pool_of_the_sequence_that_it_left(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    (worker,) = pool.workers
+    one = controllers.open(scripted)
+    _, two = one.fork(2)
+    one.close()
+    # Else another tenant's first guest would end it.
+    assert worker.guests == 1
+    two.close()
+    assert worker.guests == 0
