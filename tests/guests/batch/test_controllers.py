@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -232,3 +233,20 @@ def test_sequences_of_a_request_share_variables(controllers: Controllers, script
     masks = decode(controllers, [*alone, *together], 1)
     assert masks[0] == masks[1] == masks[2]
     assert masks[3] != masks[0]
+
+
+def test_a_guest_that_logs_all_that_is_kept_is_heard(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    # Bytes that are no text take three times as many in an answer.
+    guest = build(
+        '#include "onecopy.h"\nstatic char line[1000];\nOC_EXPORT int mid_process(void) {'
+        "    for (int i = 0; i < 1000; i++) line[i] = -1;"
+        "    for (int i = 0; i < 300; i++) oc_log(1, line, 1000);"
+        "    return oc_allow(0); }"
+    )
+    sequence = controllers.open(guest)
+    assert isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed)
+    logs = sequence.logs
+    assert len(logs) == 256
+    assert set(logs) == {(logging.INFO, "\N{REPLACEMENT CHARACTER}" * 1000)}
