@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import wasmtime
 
@@ -37,6 +37,8 @@ SETTINGS: Final[dict[str, object]] = {
 }
 
 TICK_SECONDS: Final = 0.0005
+SLOWEST: Final = 4
+"""Ticks after which an epoch is over, whoever had the processors."""
 
 
 @functools.cache
@@ -54,10 +56,45 @@ def engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
+class Meter:
+    """Says when one more epoch has passed, by the time that this process had a processor.
+
+    Not by the clock on the wall: on a busy machine the ticker's thread, which sleeps nearly always,
+    gets its turns in time, and a guest in the same process does not. It would be cut off for what
+    others do. But what waits without using a processor, for pages of a file perhaps, holds up its
+    neighbours: so an epoch is over after a few ticks in any case.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
+        self._clock = clock
+        self._last = 0.0
+        self._used = 0.0
+        self._ticks = 0
+
+    def start(self) -> None:
+        """Forget what was used until now."""
+        self._last, self._used, self._ticks = self._clock(), 0.0, 0
+
+    def passed(self) -> bool:
+        """Return whether an epoch has passed since it did last; to be asked in each tick."""
+        now = self._clock()
+        # Of what was used beyond an epoch, at most one is left for the next ticks: it was not used
+        # by the guest that runs then.
+        self._used = min(self._used + now - self._last, 2 * TICK_SECONDS)
+        self._last = now
+        self._ticks += 1
+        if self._used < TICK_SECONDS and self._ticks < SLOWEST:
+            return False
+        self._used = max(self._used - TICK_SECONDS, 0.0)
+        self._ticks = 0
+        return True
+
+
 class Ticker:
     """Advances the engine's epoch while somebody has a deadline, from a thread of its own."""
 
     def __init__(self) -> None:
+        self._meter = Meter()
         self._condition = threading.Condition()
         self._users = 0
         self._thread: threading.Thread | None = None
@@ -82,14 +119,17 @@ class Ticker:
         increment = engine().increment_epoch
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._users)
+                if not self._users:
+                    self._condition.wait_for(lambda: self._users)
+                    self._meter.start()
             time.sleep(TICK_SECONDS)
-            increment()
+            if self._meter.passed():
+                increment()
 
 
 ticker: Final = Ticker()
 
 
 def ticks(seconds: float) -> int:
-    """Return the epochs to wait for so that at least `seconds` pass."""
+    """Return the epochs in which a guest has `seconds` of a processor, if there is one for it."""
     return int(seconds / TICK_SECONDS) + 1
