@@ -16,35 +16,61 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.plan import Plan
     from onecopy.planner.analysis.planning import plan
     from onecopy.planner.packing.buffer import Buffer
+    from onecopy.planner.packing.csv_format import read_csv, write_csv
+    from onecopy.planner.packing.drawing import draw
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
     from onecopy.planner.packing.validate import validate
+    from onecopy.planner.running.bind import bind, bind_module
+    from onecopy.planner.running.planned import Planned
+    from onecopy.planner.running.recording import Allocation, Recording, record
+    from onecopy.planner.running.stats import Stats
 
 __all__ = [
+    "Allocation",
+    "bind",
+    "bind_module",
     "Buffer",
     "Dim",
+    "draw",
     "Plan",
-    "Problem",
-    "Solution",
-    "SymbolicBuffer",
     "plan",
+    "Planned",
     "pools",
+    "Problem",
+    "read_csv",
+    "record",
+    "Recording",
+    "Solution",
     "solve",
+    "Stats",
+    "SymbolicBuffer",
     "validate",
+    "write_csv",
 ]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
+    "Allocation": "running.recording",
+    "bind": "running.bind",
+    "bind_module": "running.bind",
     "Buffer": "packing.buffer",
     "Dim": "analysis.dims",
+    "draw": "packing.drawing",
     "Plan": "analysis.plan",
-    "SymbolicBuffer": "analysis.buffer",
     "plan": "analysis.planning",
+    "Planned": "running.planned",
     "Problem": "packing.problem",
+    "read_csv": "packing.csv_format",
+    "record": "running.recording",
+    "Recording": "running.recording",
     "Solution": "packing.solution",
     "solve": "packing.solve",
+    "Stats": "running.stats",
+    "SymbolicBuffer": "analysis.buffer",
     "validate": "packing.validate",
+    "write_csv": "packing.csv_format",
 }
 
 
