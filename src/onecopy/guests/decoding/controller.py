@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.decoding.controller_host import Line
     from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.wasm.raw import Export
     from onecopy.guests.windows.source import Source
 
 
@@ -111,7 +112,8 @@ class Controller:
         if "init_prompt" not in self.instance.functions():
             return None
         export = self._member.life_cycle("init_prompt")
-        self._begin(tokens)
+        self._host.tokens = tokens
+        self.instance.control.begin(self.steps, self.branch, tokens)
         self._host.compiling = seconds
         started = time.perf_counter()
         try:
@@ -137,16 +139,58 @@ class Controller:
         Raises:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded, GuestMisbehaved: it failed.
         """
-        self._check_tokens(tokens)
-        if self._past.reach or self.pending:
-            tokens = self._remember(tokens)
-        self.tokens += len(tokens)
-        self._begin(tokens)
+        return self.call(self.prepare(tokens), epochs)
+
+    def call(self, told: Sequence[int], epochs: int) -> Outcome:
+        """Make the call that `prepare` was for; see `step`."""
+        self.instance.control.begin(self.steps, self.branch, told)
         started = time.perf_counter()
         try:
             code = self.instance.run(self._member.step, epochs)
         finally:
             self.seconds += time.perf_counter() - started
+        return self._conclude(code)
+
+    def prepare(self, tokens: Sequence[int]) -> Sequence[int]:
+        """Do what comes before a call of `step`; return all that the guest is to be told in it.
+
+        For those who `call` later, or make the call themselves, as native/turns.c does; in that
+        case `called` or `ended` comes after it.
+        """
+        if self.instance.failed:
+            self.instance.check_alive()
+        self._check_tokens(tokens)
+        if self._past.reach or self.pending:
+            tokens = self._remember(tokens)
+        self.tokens += len(tokens)
+        self._host.tokens = tokens
+        return tokens
+
+    def foresee(self) -> None:
+        """After `prepare`: ask grammars what this guest will ask them, if it does as last time."""
+        self._host.foresee()
+
+    def called(self, seconds: float) -> None:
+        """Note a call that `prepare` was for, whose result was a mask and is dealt with."""
+        self._host.settle()
+        self.seconds += seconds
+        self.steps += 1
+
+    def ended(self, error: int | None) -> Outcome:
+        """Return the outcome of a call that `prepare` was for, as `step` does.
+
+        Args:
+            error: what wasmtime's function returned.
+        """
+        self._host.settle()
+        return self._conclude(self.instance.ended(self.mid_process, error))
+
+    @property
+    def mid_process(self) -> Export:
+        """What is called in a step."""
+        return self._member.step
+
+    def _conclude(self, code: Any) -> Outcome:
         self.steps += 1
         outcome = self._finish(code, "mid_process")
         if outcome is None:
@@ -271,10 +315,6 @@ class Controller:
             fits = not tokens or 0 <= min(tokens) <= max(tokens) < size
         if not fits:
             raise InvalidArgument(f"a token outside the vocabulary of {size}")
-
-    def _begin(self, tokens: Sequence[int]) -> None:
-        self._host.tokens = tokens
-        self.instance.control.begin(self.steps, self.branch, tokens)
 
     def _finish(self, code: Any, name: str) -> Outcome | None:
         if code:

@@ -74,9 +74,10 @@ class Instance:
         self.memory = LinearMemory(self._store, memory, self.memory_limit)
         self.memory.allow(0)
         self.windows = Windows(self.memory)
-        self._control_at = self.memory.reserve(NBYTES)
-        self.control = ControlPage(self.memory.view(self._control_at, NBYTES))
-        self.host.attach(self.memory, self._control_at)
+        self.control_at = self.memory.reserve(NBYTES)
+        """Where the control page is, in the guest's memory."""
+        self.control = ControlPage(self.memory.view(self.control_at, NBYTES))
+        self.host.attach(self.memory, self.control_at)
         self.control.describe([])
 
     def start(self, seconds: float | None = None) -> None:
@@ -98,7 +99,8 @@ class Instance:
             name = each.name or ""
             functions.append(
                 HostFunction(
-                    self._store, abi.SIGNATURES[name], self.host.function(name), self._failed
+                    *(self._store, abi.SIGNATURES[name], self.host.function(name), self._failed),
+                    self.host.shortcut(name),
                 )
             )
         self._functions = functions
@@ -142,7 +144,7 @@ class Instance:
 
         found = self._exports.get(name)
         if found is None:
-            self._check_alive()
+            self.check_alive()
             function = self._instance.exports(self._store).get(name)
             if not isinstance(function, wasmtime.Func):
                 raise InvalidArgument(
@@ -163,7 +165,7 @@ class Instance:
             onecopy.OnecopyError: what a host function raised on its behalf.
         """
         if self._dead is not None:
-            self._check_alive()
+            self.check_alive()
         self.charge()
         try:
             if seconds is None:
@@ -181,10 +183,21 @@ class Instance:
         `charge()` when there is time.
         """
         if self._dead is not None:
-            self._check_alive()
+            self.check_alive()
         self._set_deadline(epochs)
         try:
             return export.bare()
+        except Trapped as trapped:
+            raise self._error(trapped, None) from None
+
+    def ended(self, export: Export, error: int | None) -> Any:
+        """Return the result of a call as `run` makes it, which somebody else has made.
+
+        Args:
+            error: what wasmtime's function returned.
+        """
+        try:
+            return export.ended(error)
         except Trapped as trapped:
             raise self._error(trapped, None) from None
 
@@ -219,7 +232,7 @@ class Instance:
         Raises:
             WindowRefused: it cannot be a window; one of that name is still there.
         """
-        self._check_alive()
+        self.check_alive()
         if isinstance(value, Source):
             return self._map(name, value)
         with source_of(value, access, copy=copy) as source:
@@ -232,7 +245,7 @@ class Instance:
 
     def close_window(self, name: str) -> None:
         """Take a window away."""
-        self._check_alive()
+        self.check_alive()
         self.windows.close(name)
         self.control.describe(self.windows.described())
 
@@ -244,7 +257,7 @@ class Instance:
     def host_regions(self) -> list[tuple[int, int]]:
         """Return addresses and lengths of what is not the guest's own."""
         mapped = [(each.address, region(each.extent)) for each in self.windows]
-        return [(self._control_at, region(NBYTES)), *mapped, *self.memory.released()]
+        return [(self.control_at, region(NBYTES)), *mapped, *self.memory.released()]
 
     def take_layout(self, other: Instance, sources: Mapping[str, Source]) -> None:
         """Become as large as another instance of the module, with windows at the same addresses.
@@ -273,7 +286,8 @@ class Instance:
             return GuestTimeout(f"the guest did not return within {limit}")
         return GuestTrapped(f"the guest trapped: {trapped}")
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
+        """Raise `GuestError` if it is good for nothing but `close()`."""
         if self._dead is not None:
             raise GuestError(f"this guest is not called again: {self._dead}; make a new one")
 

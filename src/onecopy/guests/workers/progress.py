@@ -7,6 +7,7 @@ it was working.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import os
@@ -32,6 +33,8 @@ class Progress:
         self._map = mmap.mmap(fd, _NBYTES)
         # Items of a cast view are written whole, which `struct.pack_into` does not do.
         self._cells = memoryview(self._map).cast("Q")
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._cells))
+        """Where the page is, for code in C; until `close()`."""
 
     def begin(self, culprit: int, seconds: float) -> None:
         """Say that work for a module begins, and how long it may take."""
