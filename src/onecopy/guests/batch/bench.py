@@ -137,25 +137,30 @@ class Bench:
         """Return those whose guests are to be called; the others are answered."""
         ready = []
         words, wide, line_of = self.board.words, self.board.wide, self.board.line
+        running = self.slot + RUNNING
+        self._progress.begin(0, self._seconds)
         started = perf_counter_ns()
         for row in rows:
             line = line_of(row)
             seat = self.seats.get(words[line])
-            if seat is not None and self._is_prepared(seat, words, line, number):
-                ready.append(seat)
-            elif seat is None:
+            if seat is not None:
+                words[running] = row + 1
+                self._progress.go_on(seat.culprit, started)
+                if self._is_prepared(seat, words, line, number):
+                    ready.append(seat)
+                else:
+                    seat = None
+            else:
                 self.board.answer_failure(line, GuestError("its guest is not here; open it again"))
             now = perf_counter_ns()
             wide[(line + TOOK) >> 1] = now - started
             started = now
-            if not ready or ready[-1] is not seat:
+            if seat is None:
                 words[line + ANSWERED] = number
         return ready
 
     def _is_prepared(self, seat: Seat, words: memoryview, line: int, number: int) -> bool:
-        words[self.slot + RUNNING] = seat.row + 1
-        self._progress.begin(seat.culprit, self._seconds)
-        controller = seat.controller
+        controller, turn = seat.controller, seat.turn
         try:
             if words[line + ROLLBACK]:
                 controller.rollback(words[line + ROLLBACK])
@@ -164,10 +169,9 @@ class Bench:
                 return False
             count = words[line + APPENDED]
             tokens = (words[line + TOKENS],) if count == 1 else self.board.appended(line)
-            seat.told = told = controller.prepare(tokens)
-            if seat.turn is not None:
-                controller.foresee()
-                seat.turn.tell(controller.steps, controller.branch, told, count)
+            seat.told = told = controller.prepare(tokens, ahead=turn is not None)
+            if turn is not None:
+                turn.tell(controller.steps, controller.branch, told, count)
         except Exception as error:
             self.board.answer_failure(line, error)
             return False

@@ -9,6 +9,7 @@ A guest that asks for anything else finds its grammars as it left them.
 from __future__ import annotations
 
 import ctypes
+import struct
 from typing import TYPE_CHECKING, Final
 
 from onecopy.guests.wasm import abi
@@ -39,12 +40,17 @@ class _Fields(ctypes.Structure):
     )
 
 
+_ANSWER: Final = struct.Struct("=3i")
+_ANSWER_AT: Final = _Fields.grammar.offset
+
+
 class Foresight:
     """Of one guest; `mask_nbytes` is what its grammars write."""
 
     def __init__(self, library: Library, mask_nbytes: int) -> None:
         self._fields = _Fields(nbytes=mask_nbytes, grammar=_NONE)
         self._mask = ctypes.create_string_buffer(0)
+        self._mask_at = 0
         self._nbytes = mask_nbytes
         self._habit = _NONE
         self._grammar: Grammar | None = None
@@ -75,15 +81,15 @@ class Foresight:
         grammar = grammars.get(self._habit)
         if grammar is None or not tokens:  # taken back, a mask that failed would leave its trace
             return
-        if not self._fields.mask:
-            self._mask = ctypes.create_string_buffer(self._nbytes)
-            self._fields.mask = ctypes.addressof(self._mask)
         self._before, self._grammar = grammar.node, grammar
-        stepped = grammar.step(tokens, self._fields.mask or 0, self._nbytes)
-        fields = self._fields
-        fields.grammar = self._habit
-        fields.status = abi.OK if stepped else abi.INVALID
-        fields.state = _READY
+        stepped = grammar.step(tokens, self._mask_at or self._make_room(), self._nbytes)
+        status = abi.OK if stepped else abi.INVALID
+        _ANSWER.pack_into(self._fields, _ANSWER_AT, self._habit, status, _READY)
+
+    def _make_room(self) -> int:
+        self._mask = ctypes.create_string_buffer(self._nbytes)
+        self._mask_at = self._fields.mask = ctypes.addressof(self._mask)
+        return self._mask_at
 
     def settle(self) -> None:
         """After a call, or when the guest asks for something else: what was not asked, was not."""

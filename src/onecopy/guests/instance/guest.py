@@ -54,7 +54,8 @@ class Instance:
         self.host = host or Host()
         self.memory_limit = memory_limit
         self._failure: BaseException | None = None
-        self._dead: str | None = None
+        self.dead: str | None = None
+        """Why it is not called again, if it is not."""
         self._closed = False
         self._exports: dict[str, Export] = {}
         self._store = wasmtime.Store(engine())
@@ -164,7 +165,7 @@ class Instance:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded: the guest failed.
             onecopy.OnecopyError: what a host function raised on its behalf.
         """
-        if self._dead is not None:
+        if self.dead is not None:
             self.check_alive()
         self.charge()
         try:
@@ -182,7 +183,7 @@ class Instance:
         For those who call many guests in a row: nothing is charged or dropped here; do that with
         `charge()` when there is time.
         """
-        if self._dead is not None:
+        if self.dead is not None:
             self.check_alive()
         self._set_deadline(epochs)
         try:
@@ -216,7 +217,7 @@ class Instance:
         """
         dropped = self.windows.drop_written()
         if dropped and dropped + self.memory.own_nbytes > self.memory_limit:
-            self._dead = "it wrote too much to read-only windows"
+            self.dead = "it wrote too much to read-only windows"
             raise GuestMemoryExceeded(
                 f"the guest wrote {dropped} bytes to read-only windows and has "
                 f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
@@ -275,7 +276,7 @@ class Instance:
     def _error(self, trapped: Trapped, seconds: float | None) -> BaseException:
         import wasmtime
 
-        self._dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
+        self.dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
         failure, self._failure = self._failure, None
         if failure is not None:
             return failure
@@ -288,13 +289,13 @@ class Instance:
 
     def check_alive(self) -> None:
         """Raise `GuestError` if it is good for nothing but `close()`."""
-        if self._dead is not None:
-            raise GuestError(f"this guest is not called again: {self._dead}; make a new one")
+        if self.dead is not None:
+            raise GuestError(f"this guest is not called again: {self.dead}; make a new one")
 
     @property
     def failed(self) -> bool:
         """Whether it is good for nothing but `close()`."""
-        return self._dead is not None
+        return self.dead is not None
 
     def close(self) -> None:
         """Unmap the windows, then drop the instance; twice is fine."""
@@ -302,7 +303,7 @@ class Instance:
             return
         self._closed = True
         self.windows.close_all()
-        self._dead = "it was closed"
+        self.dead = "it was closed"
         self._exports.clear()
         self._store.close()
         # They lead back here: without them the guest's memory does not wait for the collector.

@@ -43,6 +43,12 @@ class Progress:
         cells[_BUDGET] = int(seconds * 1e9)
         cells[_SINCE] = time.monotonic_ns()
 
+    def go_on(self, culprit: int, since: int) -> None:
+        """Say that work for the next module begins, at `since` in ns, with as much time."""
+        cells = self._cells
+        cells[_CULPRIT] = culprit
+        cells[_SINCE] = since
+
     def end(self) -> None:
         """Say that it is done."""
         self._cells[_SINCE] = 0
