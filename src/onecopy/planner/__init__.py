@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.dims import Dim
     from onecopy.planner.analysis.plan import Plan
     from onecopy.planner.analysis.planning import plan
+    from onecopy.planner.budget import Certificate, Fit, Measured, TradeOff, certify, fit, table
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
@@ -30,7 +31,12 @@ __all__ = [
     "bind",
     "bind_module",
     "Buffer",
+    "Certificate",
+    "certify",
     "Dim",
+    "Fit",
+    "fit",
+    "Measured",
     "Plan",
     "plan",
     "Planned",
@@ -42,6 +48,8 @@ __all__ = [
     "solve",
     "Stats",
     "SymbolicBuffer",
+    "table",
+    "TradeOff",
     "validate",
 ]
 
@@ -51,6 +59,13 @@ _HOMES = {
     "bind": "running.bind",
     "bind_module": "running.bind",
     "Buffer": "packing.buffer",
+    "Certificate": "budget",
+    "certify": "budget",
+    "Fit": "budget",
+    "fit": "budget",
+    "Measured": "budget",
+    "table": "budget",
+    "TradeOff": "budget",
     "Dim": "analysis.dims",
     "Plan": "analysis.plan",
     "plan": "analysis.planning",
