@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.planning import plan
     from onecopy.planner.budget import Certificate, Fit, Measured, TradeOff, certify, fit, table
     from onecopy.planner.packing.buffer import Buffer
+    from onecopy.planner.packing.csv_format import read_csv, write_csv
+    from onecopy.planner.packing.drawing import draw
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
@@ -37,11 +39,13 @@ __all__ = [
     "Fit",
     "fit",
     "Measured",
+    "draw",
     "Plan",
     "plan",
     "Planned",
     "pools",
     "Problem",
+    "read_csv",
     "record",
     "Recording",
     "Solution",
@@ -51,6 +55,7 @@ __all__ = [
     "table",
     "TradeOff",
     "validate",
+    "write_csv",
 ]
 
 # Where each public name lives; imported when first asked for.
@@ -67,10 +72,12 @@ _HOMES = {
     "table": "budget",
     "TradeOff": "budget",
     "Dim": "analysis.dims",
+    "draw": "packing.drawing",
     "Plan": "analysis.plan",
     "plan": "analysis.planning",
     "Planned": "running.planned",
     "Problem": "packing.problem",
+    "read_csv": "packing.csv_format",
     "record": "running.recording",
     "Recording": "running.recording",
     "Solution": "packing.solution",
@@ -78,6 +85,7 @@ _HOMES = {
     "Stats": "running.stats",
     "SymbolicBuffer": "analysis.buffer",
     "validate": "packing.validate",
+    "write_csv": "packing.csv_format",
 }
 
 
