@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.dims import Dim
     from onecopy.planner.analysis.plan import Plan
     from onecopy.planner.analysis.planning import plan
-    from onecopy.planner.budget import Certificate, Fit, Measured, TradeOff, certify, fit, table
+    from onecopy.planner.budget.certificate import Certificate, certify
+    from onecopy.planner.budget.fitting import Fit, fit
+    from onecopy.planner.budget.prober import Measured
+    from onecopy.planner.budget.trade_off import TradeOff, table
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.csv_format import read_csv, write_csv
     from onecopy.planner.packing.drawing import draw
@@ -64,13 +67,13 @@ _HOMES = {
     "bind": "running.bind",
     "bind_module": "running.bind",
     "Buffer": "packing.buffer",
-    "Certificate": "budget",
-    "certify": "budget",
-    "Fit": "budget",
-    "fit": "budget",
-    "Measured": "budget",
-    "table": "budget",
-    "TradeOff": "budget",
+    "Certificate": "budget.certificate",
+    "certify": "budget.certificate",
+    "Fit": "budget.fitting",
+    "fit": "budget.fitting",
+    "Measured": "budget.prober",
+    "table": "budget.trade_off",
+    "TradeOff": "budget.trade_off",
     "Dim": "analysis.dims",
     "draw": "packing.drawing",
     "Plan": "analysis.plan",
