@@ -72,3 +72,7 @@ def planned(module: torch.nn.Module, most: int = 4096) -> Any:
     """The plan of such a module for a number of rows."""
     example = torch.ones(4, 64, device=next(module.parameters()).device)
     return planner.plan(module, (example,), dynamic_shapes={"x": {0: Dim("s", min=2, max=most)}})
+
+
+def wide_plan() -> Any:
+    return planned(Wide())

@@ -9,6 +9,8 @@
     certificate  `certify`: the largest value that fits when it is run
     prober       the process in which it is run, as seen from here
     probe        that process
+    subjects     plans and modules by name: a function, a file, a folder
+    decoders     language models of transformers
 
 The formula is what is searched, for it takes microseconds where a run takes seconds.
 """

@@ -76,7 +76,8 @@ def certify(
         budget: bytes, or a size such as "64MiB".
         along: the dimension to vary; by default the first of `values`.
         step: in which steps.
-        factory: "package.module:function" that makes the module, if it cannot be pickled.
+        factory: if the module cannot be pickled, "package.module:function" that makes it, or its
+            plan; or the folder of a model of transformers.
         timeout: seconds for one run.
 
     Raises:

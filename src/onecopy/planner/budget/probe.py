@@ -9,7 +9,6 @@ handed over: state that a run leaves behind is no part of the next.
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import multiprocessing.spawn
 import re
@@ -19,7 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from onecopy.errors import BudgetExceeded, InvalidArgument, OnecopyError
+from onecopy.errors import BudgetExceeded, OnecopyError
+from onecopy.planner.budget.subjects import opened
 
 active = False
 """Whether this process is such a process."""
@@ -40,27 +40,8 @@ def main(socket: int) -> None:
         connection.send_bytes(json.dumps(_answer(make, **question)).encode())
 
 
-def resolve(name: str) -> Callable[[], Any]:
-    """Return the function that `"package.module:function"` names.
-
-    Raises:
-        InvalidArgument: there is none.
-    """
-    where, _, what = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(where), what)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InvalidArgument(
-            f"{name!r} is no function ({error}); write it as package.module:function, and check "
-            "that the package can be imported"
-        ) from error
-    if not callable(found):
-        raise InvalidArgument(f"{name!r} is no function that returns a module")
-    return found  # type: ignore[no-any-return]
-
-
 def _prepared(setup: dict[str, Any]) -> Callable[[], Any]:
-    """Return what makes the plan with its module."""
+    """Return what makes the module anew, with a way to make inputs for it."""
     sys.path[:] = setup["sys_path"]
     if setup["main"]:
         multiprocessing.spawn.prepare(setup["main"])
@@ -72,7 +53,9 @@ def _prepared(setup: dict[str, Any]) -> Callable[[], Any]:
         from onecopy.planner.analysis.saving import decoded
 
         if setup["factory"]:
-            module = resolve(setup["factory"])()
+            module = opened(setup["factory"], weights=True)
+            if hasattr(module, "inputs_at"):
+                return module
         else:
             # Mapped: the weights' pages are those of the memfd. The file is the caller's own.
             path = f"/proc/self/fd/{setup['module']}"

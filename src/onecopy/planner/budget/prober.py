@@ -48,7 +48,8 @@ class Prober:
     """A process that runs a plan's module under budgets; end it with `close()`, or `with`.
 
     It is a fresh interpreter, not a fork: OpenMP does not survive forks. The module goes there
-    pickled, by way of memory, or is made there by `factory`, a "package.module:function".
+    pickled, by way of memory, or is made there by `factory`: "package.module:function", or what
+    else `onecopy plan fit` takes.
     """
 
     def __init__(self, plan: Any, factory: str | None = None, timeout: float = 600) -> None:
