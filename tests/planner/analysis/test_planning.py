@@ -103,6 +103,19 @@ def test_sizes_that_only_the_data_decides_are_refused_or_stay_outside() -> None:
     assert len(planned.unplanned) == 2
 
 
+def test_a_count_is_bounded_by_what_the_module_states_of_it() -> None:
+    class First(torch.nn.Module):
+        def forward(self, x: Any, count: Any) -> Any:
+            rows = count.item()
+            torch._check(rows >= 0)
+            torch._check(rows <= x.shape[0])
+            return torch.ones(rows, 3)
+
+    shapes = {"x": {0: Dim("n", max=64)}, "count": None}
+    planned = plan(First(), (torch.ones(7), torch.tensor(4)), dynamic_shapes=shapes)
+    assert [str(each.size) for each in planned.outputs] == ["12*n"]
+
+
 def test_relations_that_the_module_states_bound_sizes() -> None:
     class Rest(torch.nn.Module):
         def forward(self, x: Any, y: Any) -> Any:
