@@ -248,6 +248,24 @@ def test_a_compiled_module_is_planned_as_what_it_was_made_from() -> None:
     assert str(planned.bytes) == "8*n"
 
 
+def test_planning_allocates_nothing_of_what_it_plans() -> None:
+    class Huge(torch.nn.Module):
+        def forward(self) -> Any:
+            return torch.empty(2**44, dtype=torch.uint8).sin().sum()
+
+    assert plan(Huge()).nbytes() > 2**44
+
+
+def test_sparse_inputs_are_followed_but_not_counted() -> None:
+    class Product(torch.nn.Module):
+        def forward(self, a: Any, x: Any) -> Any:
+            return torch.sparse.mm(a, x)
+
+    planned = plan(Product(), (torch.eye(4).to_sparse(), torch.ones(4, 2)))
+    assert [each.name for each in planned.inputs] == ["x"]
+    assert [int(each.size) for each in planned.outputs] == [32]
+
+
 def test_naming_the_planner_imports_neither_torch_nor_sympy() -> None:
     code = "import sys, onecopy.planner; print({'torch', 'sympy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
