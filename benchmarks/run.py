@@ -36,6 +36,8 @@ from benchmarks.questions import (
     model,
     module,
     plan_models,
+    plan_packing,
+    plan_pools,
     pretrained,
     rate,
     reopen,
@@ -69,6 +71,8 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_controller": guest_controller,
     "guest_step": guest_step,
     "plan_models": plan_models,
+    "plan_packing": plan_packing,
+    "plan_pools": plan_pools,
 }
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from onecopy.guests.batch.controllers import Controllers
     from onecopy.guests.batch.history import History
     from onecopy.guests.batch.ledger import Forking
+    from onecopy.guests.batch.lender import Shown
     from onecopy.guests.batch.station import Station
     from onecopy.guests.wasm.module import Module
     from onecopy.guests.workers.remote import WorkerProcess
@@ -27,10 +28,21 @@ CLOSED: Final = "closed"
 class Origin:
     """What a sequence is opened with, and opened again if its worker dies."""
 
-    __slots__ = ("config", "memory_limit", "module", "request", "seconds")
+    __slots__ = (
+        *("config", "memory_limit", "module", "request", "seconds"),
+        *("owners", "rebuild", "users", "windows"),
+    )
 
     def __init__(
-        self, module: Module, config: bytes, request: str, seconds: float, memory_limit: int
+        self,
+        module: Module,
+        config: bytes,
+        request: str,
+        seconds: float,
+        memory_limit: int,
+        windows: tuple[Shown, ...] = (),
+        owners: tuple[object, ...] = (),
+        rebuild: bool = True,
     ) -> None:
         self.module = module
         self.config = config
@@ -39,6 +51,14 @@ class Origin:
         self.seconds = seconds
         """How long opening it may take."""
         self.memory_limit = memory_limit
+        self.windows = windows
+        """Of its own, in segments that the batch's `Lender` has open."""
+        self.owners = owners
+        """What its windows show is not to be used for something else meanwhile."""
+        self.rebuild = rebuild
+        """Whether it is opened again when its worker is lost, and told what it was told."""
+        self.users = 1
+        """Sequences that go back to it, and who makes the first."""
 
 
 class Sequence:
@@ -53,8 +73,8 @@ class Sequence:
 
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
-        *("_owner", "_history", "origin", "station", "asked", "line", "answer", "stale"),
-        *("placed", "waiting", "attempts"),
+        *("owner", "history", "origin", "station", "asked", "line", "answer", "stale"),
+        *("placed", "waiting", "attempts", "suspected"),
     )
 
     def __init__(
@@ -92,15 +112,19 @@ class Sequence:
         """The host was told last that there is no answer yet."""
         self.attempts = 0
         """How often it was rebuilt since it was ready last."""
+        self.suspected = 0
+        """How many workers ended while they ran its guest, for a reason that nobody knows."""
         self.placed: WorkerProcess | None = None
         """Where the pool counts it."""
-        self._owner = owner
-        self._history = history
+        self.owner = owner
+        """Whose it is."""
+        self.history = history
+        """What it was told; changed by `Controllers` alone."""
 
     @property
     def tokens(self) -> list[int]:
         """The text: prompt, what was appended, what the guest spliced in. A copy."""
-        return list(self._history.tokens)
+        return list(self.history.tokens)
 
     @property
     def awaited(self) -> bool:
@@ -108,19 +132,9 @@ class Sequence:
         return self.state in (OPENING, SUSPENDED)
 
     @property
-    def owner(self) -> Controllers:
-        """Whose it is."""
-        return self._owner
-
-    @property
-    def history(self) -> History:
-        """What it was told; changed by `Controllers` alone."""
-        return self._history
-
-    @property
     def logs(self) -> list[tuple[int, str]]:
         """The last lines that its guest logged: levels as in `logging`, and texts."""
-        return self._owner.logs_of(self)
+        return self.owner.logs_of(self)
 
     def rollback(self, count: int) -> None:
         """Forget the last `count` tokens: the guest's memory is as it was before them.
@@ -133,7 +147,7 @@ class Sequence:
                 than the `keep` of `Controllers`.
         """
         self._check_open()
-        self._owner.roll_back(self, count)
+        self.owner.roll_back(self, count)
 
     def fork(self, branches: int = 2) -> list[Sequence]:
         """Go on as several; return them, this one first. They share all that was until now.
@@ -143,7 +157,7 @@ class Sequence:
             WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()
-        return self._owner.fork(self, branches)
+        return self.owner.fork(self, branches)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is opened, or rebuilt after its worker died.
@@ -152,11 +166,11 @@ class Sequence:
             WaitTimeout: it was not in `timeout` seconds.
             OnecopyError: what it failed with.
         """
-        self._owner.wait_for(self, timeout)
+        self.owner.wait_for(self, timeout)
 
     def close(self) -> None:
         """End it and free its row, which allows everything from then on; twice is fine."""
-        self._owner.close_sequence(self)
+        self.owner.close_sequence(self)
 
     def _check_open(self) -> None:
         if self.state == CLOSED:
