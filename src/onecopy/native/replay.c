@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "region.h"
 
 /* So many regions a plan looks after. More, if tensors in all of them live on, are on their own. */
@@ -17,6 +18,7 @@ struct plan {
     struct replay_slot *slots;
     size_t count, region_nbytes;
     struct region *regions;
+    struct outputs *outputs; /* NULL if kept blocks come from elsewhere */
     struct replay_facts facts;
     bool released;
 };
@@ -31,14 +33,21 @@ static uint64_t last_id, last_serial;
 static void before_fork(void) {
     pthread_mutex_lock(&registry);
     regions_lock();
+    outputs_lock();
 }
 
 static void after_fork(void) {
+    outputs_unlock();
     regions_unlock();
     pthread_mutex_unlock(&registry);
 }
 
-static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+static void after_fork_in_child(void) {
+    outputs_inherit();
+    after_fork();
+}
+
+static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork_in_child); }
 
 static struct plan *find(uint64_t id) {
     for (struct plan *plan = plans; plan; plan = plan->next) {
@@ -56,22 +65,45 @@ static size_t region_size(const struct replay_slot *slots, size_t count) {
     return end;
 }
 
-int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t peak,
-                       uint64_t *id) {
+static struct outputs *places_for(const struct replay_slot *slots, size_t count, size_t places) {
+    uint64_t *nbytes = calloc(places, sizeof *nbytes);
+    if (!nbytes) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].kept && slots[i].kept <= places) nbytes[slots[i].kept - 1] = slots[i].nbytes;
+    }
+    struct outputs *outputs = outputs_new(nbytes, places);
+    free(nbytes);
+    return outputs;
+}
+
+static void dispose(struct plan *plan) {
+    if (plan->outputs) outputs_release(plan->outputs);
+    free(plan->slots);
+    free(plan);
+}
+
+static struct plan *plan_new(const struct replay_slot *slots, size_t count, size_t places) {
+    struct plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return NULL;
+    plan->slots = calloc(count + 1, sizeof *slots);
+    if (places) plan->outputs = places_for(slots, count, places);
+    if (!plan->slots || (places && !plan->outputs)) {
+        dispose(plan);
+        return NULL;
+    }
+    if (count) memcpy(plan->slots, slots, count * sizeof *slots);
+    plan->count = count;
+    plan->facts.region_nbytes = plan->region_nbytes = region_size(slots, count);
+    return plan;
+}
+
+int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t places,
+                       uint64_t peak, uint64_t *id) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    struct plan *plan = calloc(1, sizeof *plan);
-    struct replay_slot *copy = calloc(count + 1, sizeof *copy);
-    if (!plan || !copy) {
-        free(plan);
-        free(copy);
-        return ENOMEM;
-    }
-    if (count) memcpy(copy, slots, count * sizeof *copy);
-    plan->slots = copy;
-    plan->count = count;
+    struct plan *plan = plan_new(slots, count, places);
+    if (!plan) return ENOMEM;
     plan->peak = peak;
-    plan->facts.region_nbytes = plan->region_nbytes = region_size(slots, count);
     pthread_mutex_lock(&registry);
     *id = plan->id = ++last_id;
     plan->next = plans;
@@ -90,8 +122,7 @@ static void end_if_over(struct plan *plan) {
         next = region_next(region);
         region_give_up(region);
     }
-    free(plan->slots);
-    free(plan);
+    dispose(plan);
 }
 
 int onecopy_replay_release(uint64_t id) {
@@ -152,7 +183,7 @@ uint64_t replay_id(const struct run *run) { return run->plan->id; }
 
 static void mark_kept(size_t slot, void *of) {
     struct plan *plan = of;
-    __atomic_store_n(&plan->slots[slot].kept, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&plan->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
 }
 
 static size_t region_count(const struct plan *plan) {
@@ -225,13 +256,15 @@ static void note_memory(struct run *run) {
     }
 }
 
-static void *keep(struct run *run, size_t at, size_t nbytes) {
-    const struct replay_slot *slots = run->plan->slots;
+static void *keep(struct run *run, size_t at, uint64_t place, size_t nbytes) {
+    const struct plan *plan = run->plan;
+    const struct replay_slot *slots = plan->slots;
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
     note_memory(run);
-    return NULL;
+    const bool placed = plan->outputs && place != REPLAY_KEPT;
+    return placed ? outputs_take(plan->outputs, place - 1, nbytes) : NULL;
 }
 
 static void *hit(struct run *run, void *block, size_t nbytes) {
@@ -261,7 +294,8 @@ void *replay_allocate(struct run *run, size_t nbytes) {
     uint64_t *trouble = &counts->beyond;
     if (at < plan->count) {
         const struct replay_slot *slot = &plan->slots[at];
-        if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, at, nbytes);
+        const uint64_t kept = __atomic_load_n(&slot->kept, __ATOMIC_RELAXED);
+        if (kept) return keep(run, at, kept, nbytes);
         const bool fits = nbytes <= slot->nbytes;
         void *block = fits ? region_take(run->region, slot->offset, nbytes, at) : NULL;
         if (block) return hit(run, block, nbytes);
@@ -270,5 +304,3 @@ void *replay_allocate(struct run *run, size_t nbytes) {
     void *block = displace(run, at, nbytes);
     return block ? block : miss(run, trouble, nbytes);
 }
-
-void replay_free(struct region *region, void *block) { region_give(region, block); }

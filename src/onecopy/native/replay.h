@@ -13,7 +13,8 @@
  * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
  * slots, the slot is marked as kept from then on.
  *
- * Kept blocks are other memory than the region's. So that both together take no more than `peak`,
+ * Kept blocks are other memory than the region's: somebody else serves them, or, at a stable address,
+ * the places of the plan's outputs (output.h) do. So that both together take no more than `peak`,
  * the pages of a kept slot, which by the plan nobody else needs until the run ends, are given back
  * when they would.
  *
@@ -33,8 +34,10 @@ struct region;
 
 struct replay_slot {
     uint64_t offset, nbytes; /* Multiples of 64. */
-    uint64_t kept;
+    uint64_t kept; /* 0: no; REPLAY_KEPT; else, one more than the number of its place for outputs */
 };
+
+#define REPLAY_KEPT UINT64_MAX
 
 struct replay_counts {
     uint64_t hits, hit_bytes; /* in the arena, displaced ones included */
@@ -67,7 +70,6 @@ struct run {
 
 /* A block for the next allocation of this run, or NULL. */
 void *replay_allocate(struct run *, size_t nbytes);
-void replay_free(struct region *, void *block);
 
 int replay_begin(uint64_t id, struct run *);
 uint64_t replay_id(const struct run *);
@@ -75,8 +77,9 @@ uint64_t replay_id(const struct run *);
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);
 
-EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, uint64_t peak,
-                              uint64_t *id);
+/* `places`: how many outputs have a place. */
+EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, size_t places,
+                              uint64_t peak, uint64_t *id);
 
 /* Its maker holds it no longer: it ends with its last run, its regions with their last block. */
 EXPORT int onecopy_replay_release(uint64_t id);
