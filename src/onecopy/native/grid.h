@@ -39,6 +39,12 @@ static inline int grid_last(const struct grid *grid, int64_t buffer) {
     return (int)grid->spans[2 * grid->span_at[buffer + 1] - 1];
 }
 
+static inline bool grid_lives(const struct grid *grid, int64_t buffer, int64_t section) {
+    for (int64_t i = grid->span_at[buffer]; i < grid->span_at[buffer + 1]; i++)
+        if (grid->spans[2 * i] <= section && section < grid->spans[2 * i + 1]) return true;
+    return false;
+}
+
 /* Round an offset up to a multiple of an alignment. */
 static inline int64_t grid_align(int64_t offset, int64_t step) {
     return step == 1 ? offset : (offset + step - 1) / step * step;

@@ -47,10 +47,12 @@ struct search {
     bool *placed;
     int64_t *rank;
     int64_t *crowd;  /* The most that is still needed in one of its sections. */
+    int64_t *most;   /* A table of such maxima. */
     int64_t *needed; /* Of each section: sizes of its free buffers. */
     int *crossing;   /* How many free buffers cross from it to the next. */
     int *witness;    /* A free buffer so low that all may fit; or NONE. */
     int *watched, *after, *before; /* A list for each buffer: the sections it is the witness of. */
+    int *checked;                  /* The list that is being gone through. */
     int *order;
     struct frame *frames;
     size_t depth, frame_room;
@@ -130,23 +132,36 @@ static bool is_witness(const struct search *s, int buffer, int section) {
            floor_of(s, buffer) + s->needed[section] <= s->ceiling;
 }
 
-static bool check_section(struct search *s, int section) {
+static bool change_witness(struct search *s, int section, int buffer) {
+    if (!note(s, &s->watches, section, s->witness[section])) return false;
+    watch(s, section, buffer);
+    return true;
+}
+
+/* `hint` is tried before all others; it may be NONE. */
+static bool check_section(struct search *s, int section, int hint) {
     if (s->needed[section] == 0 || is_witness(s, s->witness[section], section)) return true;
+    if (hint != NONE && grid_lives(&s->grid, hint, section) && is_witness(s, hint, section))
+        return change_witness(s, section, hint);
     for (int64_t k = s->contents.at[section]; k < s->contents.at[section + 1]; k++) {
         int buffer = s->contents.items[k];
-        if (!is_witness(s, buffer, section)) continue;
-        if (!note(s, &s->watches, section, s->witness[section])) return false;
-        watch(s, section, buffer);
-        return true;
+        if (is_witness(s, buffer, section)) return change_witness(s, section, buffer);
     }
     return false;
 }
 
+static int compare_numbers(const void *one, const void *other) {
+    return *(const int *)one - *(const int *)other;
+}
+
 static bool check_watched(struct search *s, int buffer) {
-    for (int section = s->watched[buffer]; section != NONE;) {
-        int after = s->after[section];
-        if (!check_section(s, section)) return false;
-        section = after;
+    int count = 0, hint = NONE;
+    for (int section = s->watched[buffer]; section != NONE; section = s->after[section])
+        s->checked[count++] = section;
+    qsort(s->checked, (size_t)count, sizeof *s->checked, compare_numbers);
+    for (int i = 0; i < count; i++) {
+        if (!check_section(s, s->checked[i], hint)) return false;
+        hint = s->witness[s->checked[i]];
     }
     return true;
 }
@@ -190,9 +205,12 @@ static bool check_part(const struct search *s, const struct part *part) {
 }
 
 static bool check_own(struct search *s, int buffer) {
+    int hint = NONE;
     for (int64_t i = s->grid.span_at[buffer]; i < s->grid.span_at[buffer + 1]; i++)
-        for (int64_t k = s->grid.spans[2 * i]; k < s->grid.spans[2 * i + 1]; k++)
-            if (!check_section(s, (int)k)) return false;
+        for (int64_t k = s->grid.spans[2 * i]; k < s->grid.spans[2 * i + 1]; k++) {
+            if (!check_section(s, (int)k, hint)) return false;
+            hint = s->witness[k];
+        }
     return true;
 }
 
@@ -259,16 +277,31 @@ static int compare_crowds(const void *one, const void *other, void *search) {
     return crowd[a] != crowd[b] ? (crowd[a] < crowd[b]) - (crowd[a] > crowd[b]) : a - b;
 }
 
+/* Make most[k * sections + i] the most that sections i to i + 2^k still need, for those of a part. */
+static void tabulate_needs(struct search *s, const struct part *part) {
+    int64_t sections = s->grid.sections, *row = s->most;
+    for (int i = part->first; i < part->last; i++) row[i] = s->needed[i];
+    for (int64_t half = 1; 2 * half <= part->last - part->first; half *= 2, row += sections)
+        for (int64_t i = part->first; i + 2 * half <= part->last; i++)
+            row[sections + i] = row[i] > row[i + half] ? row[i] : row[i + half];
+}
+
 static int64_t crowd_of(const struct search *s, int buffer) {
-    int64_t most = 0;
-    for (int64_t i = s->grid.span_at[buffer]; i < s->grid.span_at[buffer + 1]; i++)
-        for (int64_t k = s->grid.spans[2 * i]; k < s->grid.spans[2 * i + 1]; k++)
-            if (s->needed[k] > most) most = s->needed[k];
-    return most;
+    int64_t crowd = 0;
+    for (int64_t i = s->grid.span_at[buffer]; i < s->grid.span_at[buffer + 1]; i++) {
+        int64_t first = s->grid.spans[2 * i], last = s->grid.spans[2 * i + 1];
+        int level = 63 - __builtin_clzll((unsigned long long)(last - first));
+        const int64_t *row = s->most + level * s->grid.sections;
+        int64_t left = row[first], right = row[last - (INT64_C(1) << level)];
+        int64_t most = left > right ? left : right;
+        if (most > crowd) crowd = most;
+    }
+    return crowd;
 }
 
 static bool rank_crowded(struct search *s, struct part *part) {
     int *order = s->order + part->low, count = part->high - part->low;
+    tabulate_needs(s, part);
     for (int i = 0; i < count; i++) s->crowd[order[i]] = crowd_of(s, order[i]);
     qsort_r(order, (size_t)count, sizeof *order, compare_crowds, s);
     for (int i = 0; i < count; i++) {
@@ -420,8 +453,11 @@ static void start(struct search *s) {
         count_buffer(s, i, 1);
         if (s->at[i] > s->highest[i]) s->status = PACKING_EXHAUSTED;
     }
-    for (int i = 0; i < grid->sections && s->status == PACKING_RUNNING; i++)
-        if (!check_section(s, i) && s->status == PACKING_RUNNING) s->status = PACKING_EXHAUSTED;
+    for (int i = 0, hint = NONE; i < grid->sections && s->status == PACKING_RUNNING; i++) {
+        if (!check_section(s, i, hint) && s->status == PACKING_RUNNING)
+            s->status = PACKING_EXHAUSTED;
+        hint = s->witness[i];
+    }
     if (s->status != PACKING_RUNNING) return;
     if (grid->count == 0) {
         s->status = PACKING_FOUND;
@@ -456,11 +492,13 @@ static bool copy_grid(struct search *s, const struct grid *grid, const int64_t *
 #define MAKE(field, count) ((s->field = calloc((size_t)(count) + 1, sizeof *s->field)) != NULL)
 
 static bool make(struct search *s, const struct grid *grid, const int64_t *highest) {
-    int64_t count = grid->count, sections = grid->sections;
+    int64_t count = grid->count, sections = grid->sections, levels = 1;
+    while (INT64_C(1) << levels <= sections) levels++;
     return copy_grid(s, grid, highest) && grid_contents(&s->grid, &s->contents) &&
            grid_neighbours(&s->grid, &s->contents, &s->neighbours) && MAKE(at, count) &&
            MAKE(placed, count) && MAKE(rank, count) && MAKE(crowd, count) && MAKE(order, count) &&
            MAKE(watched, count) && MAKE(after, sections) && MAKE(before, sections) &&
+           MAKE(checked, sections) && MAKE(most, levels * sections) &&
            MAKE(witness, sections) && MAKE(needed, sections) && MAKE(crossing, sections);
 }
 
@@ -485,7 +523,7 @@ void onecopy_packing_free(struct search *s) {
     void *all[] = {s->numbers, s->at,      s->placed, s->rank,     s->crowd,
                    s->order,   s->watched, s->after,  s->before,   s->witness,
                    s->needed,  s->crossing, s->frames, s->parts,   s->moves.items,
-                   s->watches.items, s->ranks.items};
+                   s->watches.items, s->ranks.items, s->checked, s->most};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(s);
 }

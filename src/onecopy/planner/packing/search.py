@@ -27,14 +27,13 @@ own. A side that has no plan ends the other side's search too.
 from __future__ import annotations
 
 import enum
-import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onecopy.planner.packing.grid import FREE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from onecopy.planner.packing.grid import Grid
 
@@ -102,6 +101,7 @@ class Search:
         self._highest = grid.highest(capacity)
         self._ceiling = grid.ceiling(capacity)
         self._sections = [[s for span in spans for s in range(*span)] for spans in grid.spans]
+        self._lives = [frozenset(sections) for sections in self._sections]
         self._contents: list[list[int]] = [[] for _ in range(grid.sections)]
         self._at = [0 if each == FREE else each for each in grid.fixed]
         self._placed = [False] * count
@@ -131,13 +131,13 @@ class Search:
             for section in sections:
                 self._contents[section].append(buffer)
             self._count(buffer, 1)
+        whole = Part(0, len(self._order), 0, self._grid.sections, 0, NONE, NONE, None)
         high = any(at > highest for at, highest in zip(self._at, self._highest, strict=True))
-        if high or not all(map(self._check_section, range(self._grid.sections), _nowhere())):
+        if high or not self._check_sections(range(self._grid.sections), Frame(whole, 0)):
             self.status = Status.EXHAUSTED
         elif not self._order:
             self.status = Status.FOUND
         else:
-            whole = Part(0, len(self._order), 0, self._grid.sections, 0, NONE, NONE, None)
             self._enter(self._split(whole, []))
 
     def _step(self) -> None:
@@ -197,7 +197,7 @@ class Search:
         return (
             self._move_neighbours(frame)
             and self._check_part(frame.part)
-            and all(self._check_section(each, frame) for each in self._sections[frame.buffer])
+            and self._check_sections(self._sections[frame.buffer], frame)
             and all(self._check_watched(each, frame) for each, _ in frame.moves)
             and self._check_passed(frame)
         )
@@ -248,20 +248,30 @@ class Search:
             return True
         return self._offset + max(self._needed[part.first : part.last]) <= self._ceiling
 
-    def _check_section(self, section: int, frame: Frame | None) -> bool:
-        """Say whether the free buffers of a section may still fit above its lowest one."""
-        if not self._needed[section] or self._is_witness(self._witness[section], section):
-            return True
+    def _check_sections(self, sections: Iterable[int], frame: Frame) -> bool:
+        """Say whether the free buffers of each section may still fit above the lowest one."""
+        hint = NONE
+        for section in sections:
+            if self._needed[section] and not self._is_witness(self._witness[section], section):
+                witness = self._find_witness(section, hint)
+                if witness == NONE:
+                    return False
+                frame.watches.append((section, self._witness[section]))
+                self._watch(section, witness)
+            hint = self._witness[section]
+        return True
+
+    def _find_witness(self, section: int, hint: int) -> int:
+        """Find a buffer that is low enough; that of the last section will often do."""
+        if hint != NONE and section in self._lives[hint] and self._is_witness(hint, section):
+            return hint
         for buffer in self._contents[section]:
             if self._is_witness(buffer, section):
-                if frame is not None:
-                    frame.watches.append((section, self._witness[section]))
-                self._watch(section, buffer)
-                return True
-        return False
+                return buffer
+        return NONE
 
     def _check_watched(self, buffer: int, frame: Frame) -> bool:
-        return all(self._check_section(each, frame) for each in tuple(self._watched[buffer]))
+        return self._check_sections(sorted(self._watched[buffer]), frame)
 
     def _check_passed(self, frame: Frame) -> bool:
         for buffer in self._order[frame.part.low : frame.part.high]:
@@ -364,8 +374,3 @@ class Search:
             ranks.append((buffer, self._rank[buffer]))
             self._rank[buffer] = rank
         return replace(part, rank=NONE)
-
-
-def _nowhere() -> Iterator[None]:
-    """At the start, nothing is ever undone."""
-    return itertools.repeat(None)
