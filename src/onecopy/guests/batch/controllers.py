@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, WaitTimeout, WorkerLost
+from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
 from onecopy.guests.batch import sequences
 from onecopy.guests.batch.answers import Step
 from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
@@ -16,6 +16,7 @@ from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
 from onecopy.guests.batch.steps import Board
+from onecopy.guests.decoding.grammar import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
 from onecopy.guests.windows.sources import sources_of
 
@@ -59,9 +60,11 @@ class Controllers:
             such an entry; each guest sees its row as the window "logits", may write there, and may
             choose the token itself.
         keep: how many tokens a `Sequence.rollback` may take back; 0 saves the snapshots.
+        grammar_engine: what compiles grammars: one of the pool's `grammar_engines`.
         tenant: whose guests these are: workers are not shared with other tenants'.
 
     Raises:
+        UnsupportedValue: an engine of grammars that the pool's workers do not have.
         InvalidArgument: a batch of a size that there is not; logits of another shape.
         WindowRefused: logits that cannot be mapped as they are.
     """
@@ -76,8 +79,10 @@ class Controllers:
         biases: bool = False,
         logits: Any = None,
         keep: int = KEEP,
+        grammar_engine: str = "llguidance",
         tenant: str = "",
     ) -> None:
+        _check_engine(grammar_engine, pool)
         self.vocabulary = vocabulary
         self._pool = pool
         named = isinstance(logits, str)
@@ -94,6 +99,7 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
+            grammar_engine=grammar_engine,
             logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
@@ -302,6 +308,15 @@ class Controllers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_engine(name: str, pool: Pool) -> None:
+    check_engine(name)
+    if name not in pool.grammar_engines:
+        raise UnsupportedValue(
+            f"workers of this pool have no {name}, and cannot import it any more; make the pool "
+            f'with grammar_engines=("llguidance", "{name}")'
+        )
 
 
 def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:

@@ -56,6 +56,7 @@ class Batch:
     ledger: Ledger
     guest_seconds: float
     keep: int
+    grammar_engine: str
     logits: tuple[Source, ...] = ()
     """By row, if guests see them."""
     key: int = field(default_factory=lambda: next(_keys))
