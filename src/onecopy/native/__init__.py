@@ -1,8 +1,9 @@
-"""The small C library: torch's CPU allocator redirected into arenas; loads and saves in one step.
+"""The small C library: torch's CPU allocator redirected into arenas; loads, small saves, packing.
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save. A wheel contains it built; where there was no compiler, `library` says so.
+and of a small save; `grid`, `first_fit` and `packing` make plans of arenas. A wheel contains it
+built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations
@@ -70,3 +71,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.onecopy_exchange.argtypes = [
         *(ctypes.c_int, ctypes.c_char_p, size, ctypes.c_int, pointer, size),
     ]
+    library.onecopy_turns.restype = ctypes.c_long
+    library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]
+    library.onecopy_end_turns.restype = ctypes.c_long
+    library.onecopy_end_turns.argtypes = [pointer]

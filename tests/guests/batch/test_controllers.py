@@ -235,6 +235,34 @@ def test_sequences_of_a_request_share_variables(controllers: Controllers, script
     assert masks[3] != masks[0]
 
 
+@pytest.mark.parametrize("wrong", ["text", 5, [1.5], None])
+def test_what_are_no_tokens_is_refused_and_said(
+    controllers: Controllers, scripted: bytes, wrong: object
+) -> None:
+    with pytest.raises(TypeError, match="tokens are a sequence of numbers"):
+        controllers.open(scripted, prompt=wrong)  # type: ignore[arg-type]
+    sequence = controllers.open(scripted)
+    with pytest.raises(TypeError, match="tokens are a sequence of numbers"):
+        controllers.step({sequence: wrong})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="a step is a dict of sequences"):
+        controllers.step([sequence])  # type: ignore[arg-type]
+    assert isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed)
+    sequence.close()
+
+
+def test_a_guest_that_cannot_be_opened_is_quoted(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    source = """
+#include "onecopy.h"
+OC_EXPORT int init_prompt(void) { return oc_grammar_new(OC_LARK, "start: gone", 11) < 0; }
+OC_EXPORT int mid_process(void) { return oc_stop(); }
+"""
+    # There is no sequence whose log could be read.
+    with pytest.raises(GuestError, match=r"after logging .*gone"):
+        controllers.open(build(source))
+
+
 def test_a_guest_that_logs_all_that_is_kept_is_heard(
     controllers: Controllers, build: Callable[..., bytes]
 ) -> None:

@@ -15,6 +15,7 @@ from onecopy.guests.wasm.engine import (
     SLOWEST,
     TICK_SECONDS,
     Meter,
+    Sleeper,
     Ticker,
     engine,
     ticks,
@@ -92,7 +93,7 @@ def test_no_guest_is_cut_off_early(shares: list[float]):
 
 def test_time_passes_only_while_somebody_has_a_deadline(wat):
     """A loop is stopped inside the block; outside, the thread waits."""
-    ticker = Ticker()
+    ticker = Ticker(Sleeper())
     store = wasmtime.Store(engine())
     text = '(module (func (export "f") (loop (br 0))))'
     instance = wasmtime.Instance(store, wasmtime.Module(engine(), wat(text)), [])

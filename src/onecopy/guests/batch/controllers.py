@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,6 @@ from onecopy.guests.windows.sources import sources_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
     from collections.abc import Sequence as Items
 
     from onecopy.guests.batch.answers import OnFailure
@@ -204,6 +204,11 @@ class Controllers:
         """
         self._crew.check_open()
         self._check_between_steps()
+        if not isinstance(appended, Mapping):
+            raise UnsupportedValue(
+                f"a step is a dict of sequences and their new tokens, not a "
+                f"{type(appended).__name__}: {{sequence: []}} at first"
+            )
         told = {each: self._checked(each, tokens) for each, tokens in appended.items()}
         self._rounds.ask(told)
         self._stepped = tuple(told)
@@ -222,14 +227,25 @@ class Controllers:
             raise InvalidArgument(f"{sequence!r} is no sequence of these Controllers")
         if sequence.state == CLOSED:
             raise InvalidArgument(f"{sequence!r} cannot be stepped any more; open a new one")
-        if len(tokens) and sequence.waiting and sequence.on_failure != "free":
+        numbers = self._tokens(tokens)
+        if numbers and sequence.waiting and sequence.on_failure != "free":
             raise InvalidArgument(f"{sequence!r} is suspended: step it with no tokens")
-        return self._tokens(tokens)
+        return numbers
 
     def _tokens(self, tokens: Items[int]) -> list[int]:
-        numbers = list(map(index, tokens))
-        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary.size:
-            raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
+        size = self.vocabulary.size
+        if type(tokens) is list and len(tokens) == 1 and type(tokens[0]) is int:
+            if not 0 <= tokens[0] < size:
+                raise InvalidArgument(f"a token outside the vocabulary of {size}")
+            return tokens  # what nearly every sequence is told in a step
+        try:
+            numbers = list(map(index, tokens))
+        except TypeError:
+            raise UnsupportedValue(
+                f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
+            ) from None
+        if numbers and not 0 <= min(numbers) <= max(numbers) < size:
+            raise InvalidArgument(f"a token outside the vocabulary of {size}")
         return numbers
 
     def _check_between_steps(self) -> None:
@@ -258,6 +274,7 @@ class Controllers:
         with self._crew.lock:
             self.batch.ledger.settle(sequence)
             history = sequence.history
+            history.check_rollback(count)
             told = count - len(history.pending) + history.take_back
             if told > self.batch.keep:
                 raise InvalidArgument(

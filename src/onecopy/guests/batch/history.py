@@ -61,7 +61,7 @@ class History:
     def told(self, order: int = 0) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
         pending, self.pending = self.pending, []
-        self.calls.append((*self.again, *pending))
+        self.calls.append((*self.again, *pending) if self.again else tuple(pending))
         self.orders.append(order)
         self.again.clear()
         self.take_back = 0
@@ -94,11 +94,7 @@ class History:
         Raises:
             InvalidArgument: there are not so many.
         """
-        if not 0 <= count <= self._reach:
-            raise InvalidArgument(
-                f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
-                "guest's last splice"
-            )
+        self.check_rollback(count)
         if count:
             del self.tokens[-count:]
         self._reach -= count
@@ -106,6 +102,14 @@ class History:
         if unsent:
             del self.pending[-unsent:]
         self._take_back(count - unsent)
+
+    def check_rollback(self, count: int) -> None:
+        """Raise `InvalidArgument` if there are not so many tokens to take back."""
+        if not 0 <= count <= self._reach:
+            raise InvalidArgument(
+                f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
+                "guest's last splice"
+            )
 
     def lost(self) -> None:
         """Note that the guest is gone: what it was told last, without an answer, is pending."""

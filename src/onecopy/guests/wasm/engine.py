@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,44 +90,72 @@ class Meter:
         return True
 
 
-class Ticker:
-    """Advances the engine's epoch while somebody has a deadline, from a thread of its own."""
+class Clock(Protocol):
+    """Advances the engine's epoch every `TICK_SECONDS`, or as soon as it can after that."""
+
+    def start(self) -> None:
+        """Let epochs pass."""
+
+    def stop(self) -> None:
+        """Let none pass; it may be started again."""
+
+
+class Sleeper:
+    """A clock that is a thread: it sleeps, and advances the epoch."""
 
     def __init__(self) -> None:
         self._meter = Meter()
-        self._condition = threading.Condition()
-        self._users = 0
+        self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Let the time of guests pass inside the block."""
-        with self._condition:
-            self._users += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._tick, name="epochs", daemon=True)
-                self._thread.start()
-            elif self._users == 1:
-                self._condition.notify()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._users -= 1
+    def start(self) -> None:
+        """Let epochs pass."""
+        self._wanted.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="epochs", daemon=True)
+            self._thread.start()
 
-    def _tick(self) -> None:
+    def stop(self) -> None:
+        """Let none pass, after the one that has begun."""
+        self._wanted.clear()
+
+    def _run(self) -> None:
         increment = engine().increment_epoch
         while True:
-            with self._condition:
-                if not self._users:
-                    self._condition.wait_for(lambda: self._users)
-                    self._meter.start()
+            if not self._wanted.is_set():
+                self._wanted.wait()
+                self._meter.start()
             time.sleep(TICK_SECONDS)
             if self._meter.passed():
                 increment()
 
 
-ticker: Final = Ticker()
+class Ticker:
+    """Has a clock run while somebody has a deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        """Replace it only while nobody has a deadline."""
+        self._lock = threading.Lock()
+        self._users = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the time of guests pass inside the block."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self.clock.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self.clock.stop()
+
+
+ticker: Final = Ticker(Sleeper())
 
 
 def ticks(seconds: float) -> int:

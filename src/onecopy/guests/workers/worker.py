@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from onecopy.errors import InvalidArgument, InvalidModule, LimitReached, OnecopyError
+from onecopy.guests.wasm import alarm
 from onecopy.guests.wasm.engine import engine, ticker
 from onecopy.guests.wasm.module import Module
 from onecopy.guests.windows import window
@@ -210,6 +211,7 @@ def main() -> None:
     worker = Worker(sock, Progress(config.progress), Spill(config.long))
     worker.watch(config.engine, _end)
     engine()
+    alarm.keep_time_here()
     window.prepare()
     for path in config.services:
         worker.add(path)
