@@ -12,14 +12,13 @@ from onecopy.guests.batch.answers import Step
 from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.ledger import Ledger
-from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
+from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked, row_sources
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding.grammar import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
-from onecopy.guests.windows.sources import sources_of
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from onecopy.guests.batch.lender import Shown
     from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.wasm.module import Module
-    from onecopy.guests.windows.source import Source
     from onecopy.guests.workers.pool import Pool
 
 OPEN_SECONDS: Final = 10.0
@@ -89,7 +87,7 @@ class Controllers:
         self.logits = store.load(logits, mode="shared") if named else logits
         """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
         given = self.logits is not None
-        sources = _row_sources(self.logits, batch, vocabulary.size) if given else ()
+        sources = row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -334,12 +332,3 @@ def _check_engine(name: str, pool: Pool) -> None:
             f"workers of this pool have no {name}, and cannot import it any more; make the pool "
             f'with grammar_engines=("llguidance", "{name}")'
         )
-
-
-def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
-    if tuple(logits.shape) != (batch, vocab) or str(logits.dtype).split(".")[-1] != "float32":
-        raise InvalidArgument(
-            f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
-            f"{tuple(logits.shape)}"
-        )
-    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

@@ -266,6 +266,7 @@ class Crew:
         with self.lock:
             origin.users -= 1
             if not origin.users:
+                origin.owners = ()
                 self.give_back(each.segment for each in origin.windows)
 
     def give_back(self, segments: Iterable[int]) -> None:
