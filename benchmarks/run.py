@@ -35,6 +35,7 @@ from benchmarks.questions import (
     memory,
     model,
     module,
+    plan_fit,
     plan_models,
     plan_packing,
     plan_pools,
@@ -71,6 +72,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_controller": guest_controller,
     "guest_step": guest_step,
     "plan_models": plan_models,
+    "plan_fit": plan_fit,
     "plan_packing": plan_packing,
     "plan_pools": plan_pools,
 }
