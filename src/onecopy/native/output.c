@@ -13,12 +13,14 @@
 #include "space.h"
 
 #define NOEXEC_SEAL 0x0008U
+/* From here on a place begins where a huge page does. */
+#define HUGE_PAGE ((size_t)2 << 20)
 /* So many outputs at one place may be held at a time; the next ones go elsewhere. */
 #define RANGES 4096
 
 struct place {
     uint64_t nbytes; /* of the live block; 0 if there is none */
-    int fd;          /* -1: it was detached, or is a parent's */
+    int fd;          /* -1: it has none, or it was detached, or is a parent's */
 };
 
 /* Addresses for one output of each place. */
@@ -34,7 +36,7 @@ struct range {
 struct outputs {
     struct range *ranges;
     size_t count, nbytes, made;
-    bool released;
+    bool shared, released;
     uint64_t offsets[]; /* of the places, and the end of the last */
 };
 
@@ -44,20 +46,26 @@ static struct range *all;
 
 static size_t page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
-static size_t in_pages(size_t nbytes) { return (nbytes + page() - 1) / page() * page(); }
+static size_t round_up(size_t nbytes, size_t unit) { return (nbytes + unit - 1) / unit * unit; }
+
+static size_t in_pages(size_t nbytes) { return round_up(nbytes, page()); }
 
 /* ---- birth and death ---- */
 
-struct outputs *outputs_new(const uint64_t *nbytes, size_t count) {
+struct outputs *outputs_new(const uint64_t *nbytes, size_t count, bool shared) {
     struct outputs *outputs = calloc(1, sizeof *outputs + (count + 1) * sizeof *outputs->offsets);
     if (!outputs) return NULL;
     outputs->count = count;
+    outputs->shared = shared;
     for (size_t i = 0; i < count; i++) {
-        outputs->offsets[i + 1] = outputs->offsets[i] + in_pages(nbytes[i]);
+        const size_t unit = nbytes[i] < HUGE_PAGE ? page() : HUGE_PAGE;
+        outputs->offsets[i + 1] = round_up(outputs->offsets[i] + nbytes[i], unit);
     }
     outputs->nbytes = outputs->offsets[count];
     return outputs;
 }
+
+bool outputs_shared(const struct outputs *outputs) { return outputs->shared; }
 
 static struct range *range_new(struct outputs *outputs) {
     if (outputs->made == RANGES) return NULL;
@@ -122,26 +130,40 @@ static int memfd_of(size_t nbytes) {
     return fd;
 }
 
-static bool map(unsigned char *at, size_t nbytes, int fd, int sharing) {
-    return mmap(at, in_pages(nbytes), PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE,
-                fd, (off_t)page()) != MAP_FAILED;
+static bool map_at(unsigned char *at, size_t nbytes, int access, int flags, int fd, size_t from) {
+    return mmap(at, in_pages(nbytes), access, flags | MAP_FIXED | MAP_NORESERVE, fd,
+                (off_t)from) != MAP_FAILED;
+}
+
+static bool map_data(unsigned char *at, size_t nbytes, int sharing, int fd) {
+    return map_at(at, nbytes, PROT_READ | PROT_WRITE, sharing, fd, page());
 }
 
 /* Nothing can be read there any more; the addresses stay taken. */
 static void unmap(unsigned char *at, size_t nbytes) {
-    mmap(at, in_pages(nbytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-         -1, 0);
+    map_at(at, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static bool fill_shared(unsigned char *block, struct place *place) {
+    place->fd = memfd_of(place->nbytes);
+    if (place->fd < 0) return false;
+    if (map_data(block, place->nbytes, MAP_SHARED, place->fd)) return true;
+    close(place->fd);
+    return false;
+}
+
+static bool fill_private(unsigned char *block, const struct place *place) {
+    const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    if (!map_at(block, place->nbytes, access, flags, -1, 0)) return false;
+    if (place->nbytes >= HUGE_PAGE) madvise(block, in_pages(place->nbytes), MADV_HUGEPAGE);
+    return true;
 }
 
 static void *fill(struct range *range, size_t at, size_t nbytes) {
     unsigned char *block = range->base + range->of->offsets[at];
-    const int fd = memfd_of(nbytes);
-    if (fd < 0) return NULL;
-    if (!map(block, nbytes, fd, MAP_SHARED)) {
-        close(fd);
-        return NULL;
-    }
-    range->places[at] = (struct place){nbytes, fd};
+    struct place place = {nbytes, -1};
+    if (!(range->of->shared ? fill_shared(block, &place) : fill_private(block, &place))) return NULL;
+    range->places[at] = place;
     range->live++;
     return block;
 }
@@ -211,7 +233,7 @@ static int make_private(unsigned char *block, const struct place *place) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", place->fd);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -errno;
-    const int error = map(block, place->nbytes, fd, MAP_PRIVATE) ? 0 : -errno;
+    const int error = map_data(block, place->nbytes, MAP_PRIVATE, fd) ? 0 : -errno;
     close(fd);
     return error;
 }
@@ -241,7 +263,7 @@ void outputs_inherit(void) {
             unsigned char *block = range->base + range->of->offsets[i];
             if (!place->nbytes || place->fd < 0) continue;
             /* Better to die at the first touch than to write into the parent's memory. */
-            if (!map(block, place->nbytes, place->fd, MAP_PRIVATE)) unmap(block, place->nbytes);
+            if (!map_data(block, place->nbytes, MAP_PRIVATE, place->fd)) unmap(block, place->nbytes);
             close(place->fd);
             place->fd = -1;
         }

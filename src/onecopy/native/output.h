@@ -1,16 +1,19 @@
-/* output: what planned runs return, at addresses that stay the same, each in a memfd of its own.
+/* output: what planned runs return, at addresses that stay the same, in memory of its actual size.
  *
  * Each output of a plan has a place with room for its bound: addresses, not memory. A block there is
- * mapped from a new memfd, cut to the block's size, which begins with a free page: so that a header
- * may be written before it, and the memfd become an entry of a store as it is. Where a block at the
- * place is still alive, the next one gets the same place of another range.
+ * mapped for itself and unmapped when it dies, so nothing idle remains, as a heap would keep. Where
+ * a block at the place is still alive, the next one gets the same place of another range.
  *
- * fork: the child's view becomes private. What the parent writes later it may see, until it has
- * written to the same page itself.
+ * In shared ones, each block is a new memfd that begins with a free page: so that a header may be
+ * written before it, and the memfd become an entry of a store as it is.
+ *
+ * fork: the child's view becomes private. Of a shared one it may see what the parent writes later,
+ * until it has written to the same page itself.
  */
 #ifndef ONECOPY_OUTPUT_H
 #define ONECOPY_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +23,8 @@ struct outputs;
 struct range;
 
 /* Places of so many bytes each, or NULL. */
-struct outputs *outputs_new(const uint64_t *nbytes, size_t count);
+struct outputs *outputs_new(const uint64_t *nbytes, size_t count, bool shared);
+bool outputs_shared(const struct outputs *);
 
 /* A block at that place, or NULL: too large, or out of descriptors, maps or addresses. */
 void *outputs_take(struct outputs *, size_t place, size_t nbytes);

@@ -12,6 +12,9 @@
 /* So many regions a plan looks after. More, if tensors in all of them live on, are on their own. */
 #define REGIONS 16
 
+/* Smaller outputs are the heap's: a mapping for each would cost more than it gives back. */
+#define PLACED_FROM ((size_t)128 << 10)
+
 struct plan {
     struct plan *next;
     uint64_t id, peak;
@@ -65,13 +68,14 @@ static size_t region_size(const struct replay_slot *slots, size_t count) {
     return end;
 }
 
-static struct outputs *places_for(const struct replay_slot *slots, size_t count, size_t places) {
+static struct outputs *places_for(const struct replay_slot *slots, size_t count, size_t places,
+                                  bool shared) {
     uint64_t *nbytes = calloc(places, sizeof *nbytes);
     if (!nbytes) return NULL;
     for (size_t i = 0; i < count; i++) {
         if (slots[i].kept && slots[i].kept <= places) nbytes[slots[i].kept - 1] = slots[i].nbytes;
     }
-    struct outputs *outputs = outputs_new(nbytes, places);
+    struct outputs *outputs = outputs_new(nbytes, places, shared);
     free(nbytes);
     return outputs;
 }
@@ -82,11 +86,12 @@ static void dispose(struct plan *plan) {
     free(plan);
 }
 
-static struct plan *plan_new(const struct replay_slot *slots, size_t count, size_t places) {
+static struct plan *plan_new(const struct replay_slot *slots, size_t count, size_t places,
+                             bool shared) {
     struct plan *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
     plan->slots = calloc(count + 1, sizeof *slots);
-    if (places) plan->outputs = places_for(slots, count, places);
+    if (places) plan->outputs = places_for(slots, count, places, shared);
     if (!plan->slots || (places && !plan->outputs)) {
         dispose(plan);
         return NULL;
@@ -97,11 +102,11 @@ static struct plan *plan_new(const struct replay_slot *slots, size_t count, size
     return plan;
 }
 
-int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t places,
+int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t places, int shared,
                        uint64_t peak, uint64_t *id) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    struct plan *plan = plan_new(slots, count, places);
+    struct plan *plan = plan_new(slots, count, places, shared);
     if (!plan) return ENOMEM;
     plan->peak = peak;
     pthread_mutex_lock(&registry);
@@ -256,15 +261,21 @@ static void note_memory(struct run *run) {
     }
 }
 
-static void *keep(struct run *run, size_t at, uint64_t place, size_t nbytes) {
+static bool has_place(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
+    if (!plan->outputs || place == REPLAY_KEPT) return false;
+    return outputs_shared(plan->outputs) || (outermost && nbytes >= PLACED_FROM);
+}
+
+static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
+    const uint64_t place = __atomic_load_n(&plan->slots[at].kept, __ATOMIC_RELAXED);
     const struct replay_slot *slots = plan->slots;
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
     note_memory(run);
-    const bool placed = plan->outputs && place != REPLAY_KEPT;
-    return placed ? outputs_take(plan->outputs, place - 1, nbytes) : NULL;
+    if (!has_place(plan, place, nbytes, outermost)) return NULL;
+    return outputs_take(plan->outputs, place - 1, nbytes);
 }
 
 static void *hit(struct run *run, void *block, size_t nbytes) {
@@ -287,15 +298,14 @@ static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
     return NULL;
 }
 
-void *replay_allocate(struct run *run, size_t nbytes) {
+void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
     struct replay_counts *counts = &run->counts;
     const size_t at = run->cursor++;
     uint64_t *trouble = &counts->beyond;
     if (at < plan->count) {
         const struct replay_slot *slot = &plan->slots[at];
-        const uint64_t kept = __atomic_load_n(&slot->kept, __ATOMIC_RELAXED);
-        if (kept) return keep(run, at, kept, nbytes);
+        if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, at, nbytes, outermost);
         const bool fits = nbytes <= slot->nbytes;
         void *block = fits ? region_take(run->region, slot->offset, nbytes, at) : NULL;
         if (block) return hit(run, block, nbytes);

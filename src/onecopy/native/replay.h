@@ -13,8 +13,8 @@
  * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
  * slots, the slot is marked as kept from then on.
  *
- * Kept blocks are other memory than the region's: somebody else serves them, or, at a stable address,
- * the places of the plan's outputs (output.h) do. So that both together take no more than `peak`,
+ * Kept blocks are other memory than the region's: the places of the plan's outputs (output.h), or, if
+ * they are small or there is a mode or an arena outside of the run, somebody else serves them. So that both together take no more than `peak`,
  * the pages of a kept slot, which by the plan nobody else needs until the run ends, are given back
  * when they would.
  *
@@ -68,8 +68,9 @@ struct run {
     uint64_t most;
 };
 
-/* A block for the next allocation of this run, or NULL. */
-void *replay_allocate(struct run *, size_t nbytes);
+/* A block for the next allocation of this run, or NULL. `outermost`: nobody else would place what is
+ * kept, neither a mode nor an arena. */
+void *replay_allocate(struct run *, size_t nbytes, bool outermost);
 
 int replay_begin(uint64_t id, struct run *);
 uint64_t replay_id(const struct run *);
@@ -77,8 +78,8 @@ uint64_t replay_id(const struct run *);
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);
 
-/* `places`: how many outputs have a place. */
-EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, size_t places,
+/* `places`: how many outputs have one. `shared`: each in a memfd of its own, whatever its size. */
+EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, size_t places, int shared,
                               uint64_t peak, uint64_t *id);
 
 /* Its maker holds it no longer: it ends with its last run, its regions with their last block. */

@@ -109,10 +109,12 @@ class Recorder:
 class Replay:
     """A plan of the C library. What `enter` and `leave` need is looked up once: they are hot."""
 
-    def __init__(self, slots: Sequence[tuple[int, int, int]], places: int, peak: int) -> None:
+    def __init__(
+        self, slots: Sequence[tuple[int, int, int]], places: int, peak: int, *, shared: bool
+    ) -> None:
         """Make a plan of slots (offset, bytes, number of the output or 0).
 
-        The first `places` outputs have addresses of their own.
+        The first `places` outputs have addresses of their own; `shared`: in a memfd each.
         """
         self._library = library = install()
         flat = array("Q", [word for slot in slots for word in slot])
@@ -121,10 +123,10 @@ class Replay:
         check(
             library.quick.onecopy_replay_new(
                 *(address, ctypes.c_size_t(len(slots)), ctypes.c_size_t(places)),
-                *(_u64(peak), ctypes.byref(self.number)),
+                *(ctypes.c_int(shared), _u64(peak), ctypes.byref(self.number)),
             )
         )
-        outputs.made |= places > 0
+        outputs.made |= shared
         self.enter: Callable[[ctypes.c_uint64], int] = library.quick.onecopy_replay_enter
         self.leave: Callable[[ctypes.c_uint64, int], int] = library.quick.onecopy_replay_leave
         self.leave.restype = ctypes.c_int64

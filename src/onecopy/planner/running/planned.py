@@ -50,8 +50,9 @@ class Planned:
         self.store = store
         self.layout = layout
         self._on_miss = on_miss
-        places = layout.outputs if output == "bound" else 0
-        self._replay = replay = Replay(layout.slots, places, layout.peak)
+        self._replay = replay = Replay(
+            layout.slots, layout.outputs, layout.peak, shared=output == "bound"
+        )
         self._number, self._enter, self._leave = replay.number, replay.enter, replay.leave
         self._told: set[str] = set()
         self._last: Stats | None = None
