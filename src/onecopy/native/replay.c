@@ -168,6 +168,7 @@ static void trim_idle(struct plan *plan) {
     for (struct region *each = plan->regions; each; each = region_next(each)) {
         if (!region_busy(each)) region_trim(each);
     }
+    if (plan->outputs) outputs_trim(plan->outputs);
     pthread_mutex_unlock(&registry);
 }
 
@@ -232,6 +233,7 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
     struct plan *plan = find(id);
     if (plan) {
         *facts = plan->facts;
+        if (plan->outputs) facts->committed = outputs_idle(plan->outputs);
         for (struct region *each = plan->regions; each; each = region_next(each)) {
             facts->regions++;
             facts->committed += region_committed(each);
@@ -247,6 +249,7 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
 /* Keep the region's memory and that of kept blocks within the plan: where a kept block would lie by
  * the plan, nothing else does until the run ends. */
 static void note_memory(struct run *run) {
+    const struct outputs *outputs = run->plan->outputs;
     const uint64_t peak = run->plan->peak, kept = run->counts.kept_bytes;
     uint64_t both = region_committed(run->region) + kept;
     if (both > peak && run->vacant) {
@@ -255,7 +258,8 @@ static void note_memory(struct run *run) {
         both = region_committed(run->region) + kept;
     }
     if (both > run->most) run->most = both;
-    if (run->aside && both + run->aside > peak) {
+    const uint64_t aside = run->aside + (outputs ? outputs_idle(outputs) : 0);
+    if (aside && both + aside > peak) {
         trim_idle(run->plan);
         run->aside = 0;
     }
@@ -268,14 +272,15 @@ static bool has_place(const struct plan *plan, uint64_t place, size_t nbytes, bo
 
 static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
-    const uint64_t place = __atomic_load_n(&plan->slots[at].kept, __ATOMIC_RELAXED);
     const struct replay_slot *slots = plan->slots;
+    const uint64_t place = __atomic_load_n(&slots[at].kept, __ATOMIC_RELAXED);
+    const bool placed = has_place(plan, place, nbytes, outermost);
+    void *block = placed ? outputs_take(plan->outputs, place - 1, nbytes) : NULL;
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
     note_memory(run);
-    if (!has_place(plan, place, nbytes, outermost)) return NULL;
-    return outputs_take(plan->outputs, place - 1, nbytes);
+    return block;
 }
 
 static void *hit(struct run *run, void *block, size_t nbytes) {

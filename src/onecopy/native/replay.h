@@ -52,7 +52,7 @@ struct replay_facts {
     uint64_t runs;
     uint64_t region_nbytes; /* addresses of one region */
     uint64_t regions, held; /* of a plan; those in which something lives that outlived its run */
-    uint64_t committed; /* bytes of memory in regions that can be used again */
+    uint64_t committed; /* bytes of memory of regions, and of outputs that have died */
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
 };
