@@ -72,5 +72,3 @@ def _declare(library: ctypes.CDLL) -> None:
     ]
     library.onecopy_turns.restype = ctypes.c_long
     library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]
-    library.onecopy_end_turns.restype = ctypes.c_long
-    library.onecopy_end_turns.argtypes = [pointer]

@@ -118,7 +118,6 @@ class Bench:
             slot=self.slot,
             progress=self._progress,
             epochs=self._epochs,
-            done=self._done,
         )
 
     def run(self) -> None:

@@ -53,7 +53,6 @@ class _Round(ctypes.Structure):
         *[(name, _POINTER) for name in ("progress", "slot", "spelled")],
         ("vocabulary", ctypes.c_uint64),
         ("error", _POINTER),
-        ("done", ctypes.c_int32),
         ("step", ctypes.c_uint32),
     )
 
@@ -109,13 +108,11 @@ class Turns:
         slot: int,
         progress: Progress,
         epochs: int,
-        done: int,
     ) -> None:
         self._rows = rows
         self._board = ctypes.addressof(ctypes.c_char.from_buffer(board.words))
         self._line_of = board.line
         self._run = library.slow.onecopy_turns
-        self._end = library.quick.onecopy_end_turns
         self._spelled = spelled()
         self._round = _Round(
             call=entry("wasmtime_func_call_unchecked"),
@@ -125,7 +122,6 @@ class Turns:
             slot=self._board + 4 * slot,
             spelled=self._spelled.ctypes.data,
             vocabulary=rows.vocab,
-            done=done,
         )
         self._order = (_POINTER * MAX_BATCH)()
         self._at = ctypes.addressof(self._order)
@@ -154,8 +150,3 @@ class Turns:
         """What wasmtime returned from the last call."""
         value: int | None = self._round.error
         return value
-
-    def end(self, step: int) -> None:
-        """Say that all rows are answered, and ring."""
-        self._round.step = step
-        self._end(self._pointer)
