@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -286,3 +287,14 @@ def test_time_is_counted_for_each_row(vocabulary: Vocabulary, module: Any) -> No
             place.step({0: []})
             assert place.board.nanoseconds_of(place.board.line(0)) > 0
             assert controller.seconds > 0
+
+
+def test_garbage_is_collected_between_steps(vocabulary: Vocabulary, module: Any) -> None:
+    with places(vocabulary) as both, ticker.running():
+        for place in both:
+            seen: list[bool] = []
+            controller = seat(place, module, 0)
+            controller._host.say = lambda *_, seen=seen: seen.append(gc.isenabled())
+            place.step({0: []})
+            assert seen == [False]
+            assert gc.isenabled()
