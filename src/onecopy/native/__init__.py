@@ -2,7 +2,8 @@
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save; `turns` calls the guests of a step, and `foresight` is what those call. A wheel contains it built; where there was no compiler, `library` says so.
+and of a small save; `turns` calls the guests of a step, and `foresight` is what those call. A wheel
+contains it built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations
