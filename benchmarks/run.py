@@ -35,6 +35,7 @@ from benchmarks.questions import (
     memory,
     model,
     module,
+    plan_pools,
     pretrained,
     rate,
     reopen,
@@ -67,6 +68,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_pool": guest_pool,
     "guest_controller": guest_controller,
     "guest_step": guest_step,
+    "plan_pools": plan_pools,
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onecopy.errors import (
         AccessDenied,
         AllocationMissed,
+        AllocatorUnavailable,
         BudgetExceeded,
         BuildFailed,
         CorruptEntry,
@@ -115,6 +116,7 @@ __all__ = [
     "UnboundedDimension",
     "ExportFailed",
     "AllocationMissed",
+    "AllocatorUnavailable",
     "BudgetExceeded",
     "SlowStorageWarning",
     "__version__",

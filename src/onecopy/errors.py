@@ -32,6 +32,7 @@
     ├── UnboundedDimension ValueError           a dimension without an upper bound
     ├── ExportFailed       RuntimeError         torch.export does not take a module
     ├── AllocationMissed   MemoryError          a planned run needed memory that its plan lacks
+    ├── AllocatorUnavailable RuntimeError       torch's allocator cannot be replaced here
     ├── BudgetExceeded     MemoryError          more memory was asked for than a budget allows
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
@@ -176,6 +177,10 @@ class ExportFailed(OnecopyError, RuntimeError):
 
 class AllocationMissed(OnecopyError, MemoryError):
     """A planned run needed memory that its plan does not have, and `on_miss="error"` was given."""
+
+
+class AllocatorUnavailable(OnecopyError, RuntimeError):
+    """torch's CPU allocator cannot be replaced here; the text says why."""
 
 
 class BudgetExceeded(OnecopyError, MemoryError):

@@ -81,7 +81,7 @@ def test_what_cannot_be_shown_is_refused(guest: Path, store: onecopy.Store) -> N
     store.save("x", np.arange(5, dtype=np.int32))
     assert "mutable" in refused("guest", "run", guest, "total", "-w", "x=test/x:rw")
     assert "no entry 'y'" in refused("guest", "run", guest, "total", "-w", "x=test/y")
-    assert "a window is missing" in refused("guest", "run", guest, "total", "-w", "y=test/x")
+    assert "no window of this name: x" in refused("guest", "run", guest, "total", "-w", "y=test/x")
 
 
 @pytest.mark.parametrize(

@@ -213,3 +213,15 @@ def test_a_fork_shows_each_branch_and_goes_on_with_the_first(write: Write) -> No
     assert "fork into 3" in shown
     assert 'branch 1: allows 1 of 257: "b"' in shown
     assert 'branch 2: allows 1 of 257: "c"' in shown
+
+
+def test_a_fork_and_a_splice_can_be_checked_though_the_script_goes_on(write: Write) -> None:
+    forking = body(
+        "if (oc_control()->step == 0) return oc_fork(3);"
+        "static const uint32_t more[] = {'x', 'y'};"
+        "if (oc_step_count() == 1) return oc_splice(1, more, 2); return oc_allow(NULL);"
+    )
+    script = write('=> fork 3; all\n"a" => splice "xy"; backtrack 1; all')
+    run("guest", "test", write(forking), "-s", script)
+    for wrong in ("=> fork 2", '=> splice "xy"', '"a" => splice "x"', '"a" => fork 3'):
+        assert "not so" in run("guest", "test", write(forking), "-s", write(wrong), code=1).stderr

@@ -205,6 +205,7 @@ def test_addresses_outside_its_memory_are_answered(guest: Make) -> None:
 PATCH = """
 import ctypes, threading
 from onecopy.guests.instance.host import Host
+MUTEX = ctypes.create_string_buffer(64)
 Host.config = lambda *_: {hang}
 """
 
@@ -213,8 +214,9 @@ Host.config = lambda *_: {hang}
     "hang",
     [
         "threading.Event().wait()",
-        # It keeps the interpreter's lock: no other thread of the worker runs.
-        "ctypes.PyDLL(None).sleep(1000)",
+        # It locks a mutex twice, and keeps the interpreter's lock: no other thread of the worker
+        # runs. (Whatever sleeps is woken by the signals that deadlines are kept by.)
+        "[ctypes.PyDLL(None).pthread_mutex_lock(MUTEX) for _ in range(2)]",
     ],
 )
 def test_a_hang_in_a_host_call_costs_the_worker_and_three_of_them_the_module(

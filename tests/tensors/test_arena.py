@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from onecopy.errors import InvalidArgument
-from onecopy.native import Unavailable
+from onecopy.native import Unavailable, allocator
 from onecopy.segments.region import PAGE
 from onecopy.tensors import arena as arenas
-from onecopy.tensors import native_memory
 from onecopy.tensors.arena import Arena, SlowStorageWarning, locate
 from tests.attacks.patience import eventually
 from tests.conftest import open_files
@@ -31,7 +30,7 @@ def way(request, monkeypatch):
         def refuse():
             raise Unavailable("this test refuses it")
 
-        monkeypatch.setattr(native_memory, "install", refuse)
+        monkeypatch.setattr(allocator, "install", refuse)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SlowStorageWarning)
             yield request.param
@@ -440,6 +439,6 @@ class TestWarning:
         def refuse():
             raise Unavailable("a reason")
 
-        monkeypatch.setattr(native_memory, "install", refuse)
+        monkeypatch.setattr(allocator, "install", refuse)
         with pytest.warns(SlowStorageWarning, match="slower way.*a reason"):
             Arena(MIB, "test").close()

@@ -8,8 +8,8 @@ from tests.processes import output_of
 _BEGIN = """
 import os, sys, warnings
 import torch
-from onecopy.native import Unavailable
-from onecopy.tensors import native_memory
+from onecopy.native import Unavailable, allocator
+
 from onecopy.tensors.arena import Arena, locate
 
 torch.set_num_threads(1)
@@ -17,7 +17,7 @@ warnings.simplefilter("ignore")
 if sys.argv[1] == "dispatch":
     def refuse():
         raise Unavailable("this test refuses it")
-    native_memory.install = refuse
+    allocator.install = refuse
 
 def in_child(work):
     sys.stdout.flush()

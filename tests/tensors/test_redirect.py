@@ -5,8 +5,7 @@ import warnings
 import pytest
 import torch
 
-from onecopy.native import Unavailable
-from onecopy.tensors import native_memory
+from onecopy.native import Unavailable, allocator
 from onecopy.tensors.arena import Arena, SlowStorageWarning, locate
 
 
@@ -15,7 +14,7 @@ def arena(monkeypatch):
     def refuse():
         raise Unavailable("this test refuses it")
 
-    monkeypatch.setattr(native_memory, "install", refuse)
+    monkeypatch.setattr(allocator, "install", refuse)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SlowStorageWarning)
         arena = Arena(64 << 20, "test")

@@ -59,6 +59,13 @@ class Failed(NamedTuple):
     error: GuestError
 
 
+def is_edit(outcome: Any) -> bool:
+    """Return whether an outcome is carried out before the script goes on: a splice or a fork."""
+    from onecopy.guests.decoding.outcome import Fork, Splice
+
+    return isinstance(outcome, Splice | Fork)
+
+
 class Seen(NamedTuple):
     """One call: what was fed, what came of it, how long it took, and what the guest said."""
 

@@ -1,9 +1,10 @@
-"""The small C library: torch's CPU allocator redirected into arenas; loads, saves, guests' steps.
+"""The small C library: torch's allocator redirected into arenas; loads, saves, guests, packing.
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save; `turns` calls the guests of a step, and `foresight` is what those call. A wheel
-contains it built; where there was no compiler, `library` says so.
+and of a small save; `turns` calls the guests of a step, and `foresight` is what those call; `grid`,
+`first_fit` and `packing` make plans of arenas. A wheel contains it built; where there was no
+compiler, `library` says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-/* torch's CPU allocator, redirected: a thread that has entered an arena gets its memory there.
+/* torch's CPU allocator, redirected: a thread that has entered an arena gets its memory there, one
+ * that runs a plan in its slots, and one that records has its allocations written down.
  *
  * torch asks one object for memory, a c10::Allocator, found by c10::GetAllocator and replaceable by
  * c10::SetAllocator. Ours is made by hand, without torch's headers, so that one library serves all
@@ -19,6 +20,9 @@
 #include <string.h>
 
 #include "arena.h"
+#include "modes.h"
+#include "replay.h"
+#include "space.h"
 
 /* Install our allocator in the torch whose libc10 `libc10` is a dlopen handle of. Returns 0, or -1
  * with the reason in `reason`. Doing it twice is fine. */
@@ -65,22 +69,44 @@ static struct allocator *(*get_allocator)(const int8_t *);
 
 /* A block's context is its address, which says whose it is: torch's raw interface needs that. */
 static void delete(void *block) {
-    struct arena *arena = arena_of(block);
-    if (arena) {
-        arena_free(arena, block);
+    record_forget(block);
+    enum space_kind kind;
+    void *owner = space_owner(block, &kind);
+    if (kind == SPACE_ARENA) {
+        arena_free(owner, block);
+    } else if (kind == SPACE_REPLAY) {
+        replay_free(owner, block);
     } else {
         original_delete(block);
     }
 }
 
-static struct data_ptr allocate(struct allocator *self, size_t nbytes) {
-    (void)self;
+static struct data_ptr describe(void *block) {
+    return (struct data_ptr){block, delete, block, {cpu, device_index}};
+}
+
+static struct data_ptr allocate_outside(size_t nbytes) {
     void *block = nbytes ? arena_allocate(nbytes) : NULL;
-    if (block) return (struct data_ptr){block, delete, block, {cpu, device_index}};
+    if (block) return describe(block);
     struct data_ptr pointer = original_allocate(original, nbytes);
     /* Whoever asks for raw_deleter may rely on every block having it. */
     if (pointer.delete == original_delete) pointer.delete = delete;
     return pointer;
+}
+
+static struct data_ptr allocate_in_modes(size_t nbytes) {
+    void *block;
+    size_t level;
+    /* Nobody has so much: the original throws, and torch's callers see what they know. */
+    if (!modes_allocate(nbytes, &block, &level)) return original_allocate(original, PTRDIFF_MAX);
+    const struct data_ptr pointer = block ? describe(block) : allocate_outside(nbytes);
+    modes_note(level, pointer.data, nbytes);
+    return pointer;
+}
+
+static struct data_ptr allocate(struct allocator *self, size_t nbytes) {
+    (void)self;
+    return nbytes && modes_depth() ? allocate_in_modes(nbytes) : allocate_outside(nbytes);
 }
 
 static bool is_simple(const struct allocator *self, const struct data_ptr *pointer) {

@@ -9,12 +9,8 @@
 #include <unistd.h>
 
 #include "heap.h"
+#include "space.h"
 
-/* An arena begins at a multiple of this and no other memory shares its last one, so that an address
- * finds its arena by a look into a table: without a lock, and in any thread. */
-#define GRANULE_BITS 30
-#define GRANULE (UINT64_C(1) << GRANULE_BITS)
-#define ADDRESS_BITS 48
 #define DEEPEST 64
 
 /* Page tables are moved in pieces of this size where they can be. */
@@ -51,14 +47,10 @@ static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct arena *arenas;
 static uint64_t last_id;
 
-static struct arena *granules[1 << (ADDRESS_BITS - GRANULE_BITS)];
-
 static __thread struct arena *entered[DEEPEST];
 static __thread unsigned depth;
 
 static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
-
-static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 /* ---- what the heap asks for ---- */
 
@@ -80,27 +72,9 @@ static void discard(struct heap *heap, size_t first, size_t pages) {
 /* ---- where memory is ---- */
 
 struct arena *arena_of(const void *address) {
-    const uint64_t granule = (uint64_t)(uintptr_t)address >> GRANULE_BITS;
-    if (granule >= sizeof granules / sizeof *granules) return NULL;
-    return __atomic_load_n(&granules[granule], __ATOMIC_ACQUIRE);
-}
-
-static void claim(const struct arena *arena, struct arena *owner) {
-    const size_t first = (uintptr_t)arena->base >> GRANULE_BITS;
-    for (size_t i = 0; i < arena->reserved >> GRANULE_BITS; i++) {
-        __atomic_store_n(&granules[first + i], owner, __ATOMIC_RELEASE);
-    }
-}
-
-/* Reserve addresses from a multiple of `unit` plus `lead` on, at which nothing can be read. */
-static void *reserve(size_t nbytes, size_t unit, size_t lead) {
-    unsigned char *all =
-        mmap(NULL, nbytes + unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED) return MAP_FAILED;
-    size_t before = (lead + unit - (uintptr_t)all % unit) % unit;
-    if (before) munmap(all, before);
-    if (before < unit) munmap(all + before + nbytes, unit - before);
-    return all + before;
+    enum space_kind kind;
+    void *owner = space_owner(address, &kind);
+    return kind == SPACE_ARENA ? owner : NULL;
 }
 
 /* ---- birth and death ---- */
@@ -158,19 +132,17 @@ static void unlock_arena(struct arena *arena) {
     struct arena **link = &arenas;
     while (*link != arena) link = &(*link)->next;
     *link = arena->next;
-    /* Before the unmapping: afterwards these addresses may be anybody's. */
-    claim(arena, NULL);
+    space_claim(arena->base, arena->reserved, NULL, SPACE_NOBODY);
     pthread_mutex_unlock(&registry);
     dispose(arena);
 }
 
 static int map_arena(struct arena *arena) {
     const size_t unit = page_size(), pages = arena->nbytes / unit;
-    arena->reserved = round_up(arena->nbytes, GRANULE);
-    void *base = reserve(arena->reserved, GRANULE, 0);
-    if (base == MAP_FAILED) return errno;
+    unsigned char *base;
+    arena->reserved = space_reserve_granules(arena->nbytes, &base);
+    if (!arena->reserved) return errno;
     arena->base = base;
-    if (((uintptr_t)base + arena->reserved) >> ADDRESS_BITS) return ENOMEM;
     if (mmap(base, arena->nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
              arena->fd, 0) == MAP_FAILED) {
         return errno;
@@ -211,7 +183,7 @@ int onecopy_arena_new(int fd, int readonly, uint64_t nbytes, uint64_t warm, uint
     *id = arena->id = ++last_id;
     arena->next = arenas;
     arenas = arena;
-    claim(arena, arena);
+    space_claim(arena->base, arena->reserved, arena, SPACE_ARENA);
     pthread_mutex_unlock(&registry);
     return 0;
 }
@@ -336,7 +308,7 @@ uint64_t onecopy_arena_locate(uint64_t address, uint64_t nbytes, uint64_t *offse
 static void move_aside(struct arena *arena, unsigned char *at, size_t nbytes) {
     struct aside *aside = malloc(sizeof *aside);
     if (!aside) return;
-    void *elsewhere = reserve(nbytes, HUGE_PIECE, (uintptr_t)at % HUGE_PIECE);
+    void *elsewhere = space_reserve(nbytes, HUGE_PIECE, (uintptr_t)at % HUGE_PIECE);
     const int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
     if (elsewhere == MAP_FAILED) {
         free(aside);

@@ -47,7 +47,7 @@ _SPAN: Final = 1 << 46
 _mmap = ctypes.PyDLL(None, use_errno=True).mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-_libc = ctypes.CDLL(None)
+_libc = ctypes.CDLL(None, use_errno=True)
 _munmap = _libc.munmap
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _munmap_small = ctypes.PyDLL(None).munmap
@@ -84,6 +84,11 @@ class Mapping(ctypes.c_ubyte * _SPAN):  # type: ignore[misc]  # the base is comp
         writable mapping would copy everything. Kernels before 5.14 lack it; that is no error.
         """
         _madvise(self.address, self.nbytes, _MADV_POPULATE_READ)
+
+    def remove(self, offset: int, nbytes: int) -> None:
+        """Give whole pages of a shared mapping back to the system: they read as zeros then."""
+        if _madvise(self.address + offset, nbytes, mmap.MADV_REMOVE):
+            raise OSError(ctypes.get_errno(), f"giving back {nbytes} bytes of a segment failed")
 
     def __del__(self, small: _Unmap = _munmap_small, large: _Unmap = _munmap) -> None:
         # Defaults, because at the interpreter's exit the module may be empty already.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from onecopy.errors import InvalidArgument
 from onecopy.forks import no_fork
-from onecopy.native import Unavailable
+from onecopy.native import Unavailable, allocator
 from onecopy.segments import region
 from onecopy.tensors import native_memory, plain_memory
 from onecopy.tensors.native_memory import Facts, NativeMemory
@@ -212,7 +212,7 @@ def _back(label: str, nbytes: int, warm: int) -> _Backing:
 
 def _can_redirect() -> bool:
     try:
-        native_memory.install()
+        allocator.install()
     except Unavailable as reason:
         warnings.warn(
             f"storage() takes its slower way, a TorchDispatchMode: {reason}",

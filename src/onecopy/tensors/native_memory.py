@@ -6,18 +6,13 @@ import ctypes
 import errno
 import os
 from array import array
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from onecopy import native
 from onecopy.errors import InvalidArgument, LimitReached
-from onecopy.forks import no_fork
-from onecopy.native import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_REASON_ROOM: Final = 256
 
 _u64 = ctypes.c_uint64
 
@@ -49,31 +44,6 @@ class _Facts(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64 if name == "fd" else ctypes.c_uint64) for name in Facts._fields
     ]
-
-
-def install() -> None:
-    """Make torch ask our allocator; twice is fine.
-
-    Raises:
-        Unavailable: the library is not there, or does not fit this torch.
-    """
-    import torch
-
-    library = native.library()
-    path = Path(torch.__file__).with_name("lib") / "libc10.so"
-    try:
-        libc10 = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise Unavailable(f"torch's libc10 is not where it was expected ({error})") from error
-    reason = ctypes.create_string_buffer(_REASON_ROOM)
-    with no_fork:
-        failed = library.quick.onecopy_allocator_install(
-            ctypes.c_void_p(libc10._handle), reason, ctypes.c_size_t(_REASON_ROOM)
-        )
-    if failed:
-        raise Unavailable(
-            f"torch {torch.__version__} does not fit onecopy's allocator: {reason.value.decode()}"
-        )
 
 
 class NativeMemory:

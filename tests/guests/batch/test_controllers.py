@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -232,3 +233,48 @@ def test_sequences_of_a_request_share_variables(controllers: Controllers, script
     masks = decode(controllers, [*alone, *together], 1)
     assert masks[0] == masks[1] == masks[2]
     assert masks[3] != masks[0]
+
+
+@pytest.mark.parametrize("wrong", ["text", 5, [1.5], None])
+def test_what_are_no_tokens_is_refused_and_said(
+    controllers: Controllers, scripted: bytes, wrong: object
+) -> None:
+    with pytest.raises(TypeError, match="tokens are a sequence of numbers"):
+        controllers.open(scripted, prompt=wrong)  # type: ignore[arg-type]
+    sequence = controllers.open(scripted)
+    with pytest.raises(TypeError, match="tokens are a sequence of numbers"):
+        controllers.step({sequence: wrong})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="a step is a dict of sequences"):
+        controllers.step([sequence])  # type: ignore[arg-type]
+    assert isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed)
+    sequence.close()
+
+
+def test_a_guest_that_cannot_be_opened_is_quoted(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    source = """
+#include "onecopy.h"
+OC_EXPORT int init_prompt(void) { return oc_grammar_new(OC_LARK, "start: gone", 11) < 0; }
+OC_EXPORT int mid_process(void) { return oc_stop(); }
+"""
+    # There is no sequence whose log could be read.
+    with pytest.raises(GuestError, match=r"after logging .*gone"):
+        controllers.open(build(source))
+
+
+def test_a_guest_that_logs_all_that_is_kept_is_heard(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    # Bytes that are no text take three times as many in an answer.
+    guest = build(
+        '#include "onecopy.h"\nstatic char line[1000];\nOC_EXPORT int mid_process(void) {'
+        "    for (int i = 0; i < 1000; i++) line[i] = -1;"
+        "    for (int i = 0; i < 300; i++) oc_log(1, line, 1000);"
+        "    return oc_allow(0); }"
+    )
+    sequence = controllers.open(guest)
+    assert isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed)
+    logs = sequence.logs
+    assert len(logs) == 256
+    assert set(logs) == {(logging.INFO, "\N{REPLACEMENT CHARACTER}" * 1000)}

@@ -57,6 +57,22 @@ def test_a_rollback_forgets_what_the_guest_has_not_heard_before_what_it_has() ->
     assert history.take_back == 0
 
 
+def test_a_choice_belongs_to_its_call_and_goes_with_it() -> None:
+    history = History([])
+    history.told(order=1)
+    history.chose(7)
+    (branch,) = history.fork(2, order=2)
+    for each, order in ((history, 3), (branch, 4)):
+        each.append([7])
+        each.told(order)
+        each.chose(order)
+    assert history.chosen == {1: 7, 3: 3}
+    assert branch.chosen == {1: 7, 4: 4}
+    history.rollback(1)
+    branch.lost()
+    assert history.chosen == branch.chosen == {1: 7}
+
+
 def test_a_rollback_does_not_reach_beyond_a_splice() -> None:
     history = History([0])
     history.append([1, 2])

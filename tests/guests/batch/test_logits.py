@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +14,7 @@ from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
 from tests.guests.tokenizers_of import byte_level
+from tests.guests.waiting import eventually
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -46,6 +49,18 @@ OC_EXPORT int mid_process(void) {
     oc_choose(2);
     oc_control()->result.mask = (uint32_t)(uintptr_t)mask;
     return OC_OK;
+}
+"""
+
+# Takes the most unlikely token.
+CONTRARY = """
+#include "onecopy.h"
+OC_EXPORT int mid_process(void) {
+    float *logits = oc_data(oc_window("logits"));
+    uint32_t worst = 0;
+    for (uint32_t i = 0; i < oc_vocab_size(); i++)
+        if (logits[i] < logits[worst]) worst = i;
+    return oc_choose(worst);
 }
 """
 
@@ -118,3 +133,51 @@ def test_without_logits_there_is_no_such_window(
     with Controllers(None, vocabulary, pool, batch=1) as controllers:
         sequence = controllers.open(build(CHOOSER))
         assert not isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed | Chosen)
+
+
+def lose_the_worker(controllers: Controllers, pool: Pool, sequences: list) -> None:
+    """Kill it, and return when the sequences are rebuilt or have failed."""
+    old = list(pool.workers)
+    os.kill(old[0].pid, signal.SIGKILL)
+    eventually(lambda: pool.workers != old)
+    eventually(lambda: all(each.station is None or not each.station.lost for each in sequences))
+    eventually(lambda: not any(each.awaited for each in sequences))
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_a_guest_that_chooses_is_rebuilt_from_its_choices(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        sequence = controllers.open(build(CHOOSER))
+        tokens: list[int] = []
+        for token in (7, 9, 11):
+            logits[sequence.row] = 0
+            logits[sequence.row, token] = 1
+            assert controllers.step({sequence: tokens}).outcomes[sequence] == Chosen(token)
+            tokens = [token]
+        _, branch = sequence.fork(2)
+        logits[:] = 0.5
+        lose_the_worker(controllers, pool, [sequence, branch])
+        # The guests that were told again did not write to rows that the model may be writing to.
+        assert (logits == 0.5).all()
+        for each, token in ((sequence, 3), (branch, 5)):
+            logits[each.row, token] = 2
+            assert controllers.step({each: tokens}).outcomes[each] == Chosen(token)
+        last = logits[[sequence.row, branch.row], vocabulary.size - 1]
+        assert last.tolist() == [1000, 1001]
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_a_guest_that_chooses_otherwise_when_it_is_told_again_fails(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        contrary = controllers.open(build(CONTRARY))
+        logits[contrary.row] = 0
+        logits[contrary.row, 5] = -1
+        assert controllers.step({contrary: []}).outcomes[contrary] == Chosen(5)
+        lose_the_worker(controllers, pool, [contrary])
+        answer = controllers.step({contrary: []}).outcomes[contrary]
+        assert isinstance(answer, Failed)
+        assert "chose another token" in str(answer.error)

@@ -122,6 +122,17 @@ def test_a_rollback_of_what_there_is_not_is_refused(
     mask_after(controllers, sequence, [3])
 
 
+def test_a_rollback_of_more_than_there_is_says_so_whatever_is_kept(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    sequence = controllers.open(scripted)
+    controllers.step({sequence: []})
+    controllers.step({sequence: [3]})
+    with pytest.raises(InvalidArgument, match="there are 1 since"):
+        sequence.rollback(1000)
+    sequence.close()
+
+
 def test_a_rollback_beyond_what_is_kept_is_refused(
     vocabulary: Vocabulary, pool: Pool, scripted: bytes
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice, Stop
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm.engine import ticker
 from onecopy.guests.wasm.module import compile_module
+from onecopy.guests.windows.sources import sources_of
 from tests.conftest import open_files
+from tests.guests.segment import Segment
 from tests.guests.tokenizers_of import byte_level
 
 EPOCHS = 2000
@@ -345,3 +348,31 @@ def test_writes_to_the_vocabulary_are_dropped_when_the_controller_settles(make, 
         assert controller.step([], EPOCHS) == Choose(1)
         controller.settle()
     assert vocabulary.token(5)
+
+
+def test_what_is_written_in_a_rehearsal_reaches_nobody(make):
+    with Segment(4096) as segment:
+        (source,) = sources_of({"x": segment.writable}).values()
+        controller = make(
+            '#include "onecopy.h"\nOC_EXPORT int mid_process(void) {'
+            '    struct oc_window *x = oc_need_window("x");'
+            "    if (!(x->flags & OC_WRITABLE)) return 1;"
+            "    return oc_choose(((uint8_t *)oc_data(x))[oc_control()->branch]++); }",
+            windows={"x": source},
+            rehearse=True,
+        )
+        controller.init_prompt([], seconds=5)
+        for _ in range(2):
+            assert controller.step([], EPOCHS) == Choose(0)
+            controller.settle()
+        family = controller.fork(2)
+        assert [each.step([], EPOCHS) for each in family] == [Choose(0)] * 2
+        assert os.pread(segment.fd, 2, 0) == bytes(2)
+        for each in family:
+            each.perform({})
+            for i in range(2):
+                assert each.step([], EPOCHS) == Choose(i)
+                each.settle()
+        assert os.pread(segment.fd, 2, 0) == bytes([2, 2])
+        family[1].close()
+        source.close()

@@ -61,7 +61,7 @@ class TestLoaded:
         store.save("x", torch.ones(10), pin=True)
         value = store.load("x")
         store.save("x", torch.zeros(10), overwrite=True)
-        if store._direct:
+        if store._connection.direct:
             assert bytes_of(source_of(value)) == raw(torch.ones(10))
         else:  # The daemon hands out entries only, and this is none any more.
             with pytest.raises(WindowRefused, match="save it in a store"):
@@ -277,6 +277,13 @@ class TestSeveral:
         assert [found[name].writable for name in ("r", "rw")] == [False, True]
         for each in found.values():
             each.close()
+
+    def test_what_is_no_dict_or_no_access_is_said(self, store):
+        store.save("a", torch.ones(10))
+        with pytest.raises(InvalidArgument, match="windows are a dict"):
+            sources_of([store.load("a")])
+        with pytest.raises(InvalidArgument, match='is "r" or "rw", not \'w\''):
+            sources_of({"a": (store.load("a"), "w")})
 
     def test_if_one_is_refused_none_stays_open(self, store):
         store.save("x", torch.ones(10))

@@ -76,6 +76,8 @@ def test_wrong_arguments_are_refused_before_they_leave(guest: Guest) -> None:
         guest.call("add", 1)
     with pytest.raises(TypeError, match="integer"):
         guest.call("add", 1.5, 2)
+    with pytest.raises(TypeError, match="'half' is no number"):
+        guest.call("half", "half")  # type: ignore[arg-type]
     assert guest.call("add", 1, 2) == 3
 
 

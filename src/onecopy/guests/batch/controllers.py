@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, WaitTimeout, WorkerLost
+from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
 from onecopy.guests.batch import sequences
 from onecopy.guests.batch.answers import Step
-from onecopy.guests.batch.crew import Batch, Crew
+from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.ledger import Ledger
+from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
@@ -20,10 +22,10 @@ from onecopy.guests.windows.sources import sources_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
     from collections.abc import Sequence as Items
 
     from onecopy.guests.batch.answers import OnFailure
+    from onecopy.guests.batch.lender import Shown
     from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.wasm.module import Module
     from onecopy.guests.windows.source import Source
@@ -78,8 +80,11 @@ class Controllers:
     ) -> None:
         self.vocabulary = vocabulary
         self._pool = pool
-        value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
-        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
+        named = isinstance(logits, str)
+        self.logits = store.load(logits, mode="shared") if named else logits
+        """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
+        given = self.logits is not None
+        sources = _row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -105,6 +110,9 @@ class Controllers:
         request: str = "",
         seconds: float = OPEN_SECONDS,
         memory_limit: int | None = None,
+        windows: Mapping[str, Any] | None = None,
+        copy: bool = False,
+        rebuild: bool = True,
         wait: bool = True,
     ) -> Sequence:
         """Open a sequence: its guest is started, compiles its grammars and reads the prompt.
@@ -121,8 +129,14 @@ class Controllers:
             request: sequences of one request share variables (and a worker).
             seconds: how long it may take.
             memory_limit: of the guest's own memory; the pool's by default.
+            windows: of its own, by name: `(value, "r" | "rw")`, or a value to be read, as for
+                `Guest`. Branches share them.
+            copy: whether to copy what cannot be mapped, instead of refusing it.
+            rebuild: whether another guest is told all that this one was told, should its worker
+                die; else it fails then. For guests that remember what tokens do not tell.
 
         Raises:
+            WindowRefused: a window that cannot be; nothing was opened.
             LimitReached: all rows are taken, or all workers are other tenants'.
             InvalidModule, InvalidGrammar, GuestError: the guest cannot be opened.
         """
@@ -133,10 +147,13 @@ class Controllers:
         compiled = self._pool.module(module)
         self.batch.ledger.check(compiled, text)
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
-        origin = Origin(compiled, text, request, seconds, limit)
-        sequence = self._crew.sit(
-            self, origin, History(self._tokens(prompt), self._crew.order()), on_failure
-        )
+        history = History(self._tokens(prompt), self._crew.order())
+        shown, owners = self._show(windows or {}, copy)
+        origin = Origin(compiled, text, request, seconds, limit, shown, owners, rebuild)
+        try:
+            sequence = self._crew.sit(self, origin, history, on_failure)
+        finally:
+            self._crew.leave_origin(origin)
         try:
             self._crew.place([sequence])
             if wait:
@@ -145,6 +162,16 @@ class Controllers:
             sequence.close()
             raise
         return sequence
+
+    def _show(
+        self, windows: Mapping[str, Any], copy: bool
+    ) -> tuple[tuple[Shown, ...], tuple[object, ...]]:
+        """Return what a sequence's windows show, and what owns it."""
+        reserved = (VOCABULARY, LOGITS) if self.batch.logits else (VOCABULARY,)
+        sources = checked(windows, copy=copy, reserved=reserved)
+        owners = tuple(each.owner for each in sources.values())
+        with self._crew.lock:
+            return self._crew.lender.take(sources), owners
 
     # ---- steps ----
 
@@ -171,6 +198,11 @@ class Controllers:
         """
         self._crew.check_open()
         self._check_between_steps()
+        if not isinstance(appended, Mapping):
+            raise UnsupportedValue(
+                f"a step is a dict of sequences and their new tokens, not a "
+                f"{type(appended).__name__}: {{sequence: []}} at first"
+            )
         told = {each: self._checked(each, tokens) for each, tokens in appended.items()}
         self._rounds.ask(told)
         self._stepped = tuple(told)
@@ -189,9 +221,10 @@ class Controllers:
             raise InvalidArgument(f"{sequence!r} is no sequence of these Controllers")
         if sequence.state == CLOSED:
             raise InvalidArgument(f"{sequence!r} cannot be stepped any more; open a new one")
-        if len(tokens) and sequence.waiting and sequence.on_failure != "free":
+        numbers = self._tokens(tokens)
+        if numbers and sequence.waiting and sequence.on_failure != "free":
             raise InvalidArgument(f"{sequence!r} is suspended: step it with no tokens")
-        return self._tokens(tokens)
+        return numbers
 
     def _tokens(self, tokens: Items[int]) -> list[int]:
         size = self.vocabulary.size
@@ -199,7 +232,12 @@ class Controllers:
             if not 0 <= tokens[0] < size:
                 raise InvalidArgument(f"a token outside the vocabulary of {size}")
             return tokens  # what nearly every sequence is told in a step
-        numbers = list(map(index, tokens))
+        try:
+            numbers = list(map(index, tokens))
+        except TypeError:
+            raise UnsupportedValue(
+                f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
+            ) from None
         if numbers and not 0 <= min(numbers) <= max(numbers) < size:
             raise InvalidArgument(f"a token outside the vocabulary of {size}")
         return numbers
@@ -230,6 +268,7 @@ class Controllers:
         with self._crew.lock:
             self.batch.ledger.settle(sequence)
             history = sequence.history
+            history.check_rollback(count)
             told = count - len(history.pending) + history.take_back
             if told > self.batch.keep:
                 raise InvalidArgument(
@@ -245,7 +284,9 @@ class Controllers:
 
     def _come_back(self, sequence: Sequence) -> None:
         """A sequence that had stopped was not rebuilt when its worker was lost: now it is."""
-        if sequence.station is None:
+        if sequence.station is None and not sequence.origin.rebuild:
+            self.batch.ledger.fail(sequence, not_rebuilt())
+        elif sequence.station is None:
             sequence.history.lost()
             sequence.state = SUSPENDED
             self._crew.rebuild([sequence])

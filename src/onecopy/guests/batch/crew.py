@@ -9,15 +9,24 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestError, LimitReached, OnecopyError, WaitTimeout, WorkerLost
-from onecopy.guests.batch.sequence import CLOSED, FAILED, STOPPED, SUSPENDED, Sequence
+from onecopy.guests.batch.lender import Lender
+from onecopy.guests.batch.sequence import (
+    CLOSED,
+    FAILED,
+    READY,
+    STOPPED,
+    SUSPENDED,
+    Sequence,
+)
 from onecopy.guests.batch.station import Station
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from onecopy.guests.batch.answers import OnFailure
     from onecopy.guests.batch.controllers import Controllers
@@ -32,6 +41,8 @@ if TYPE_CHECKING:
     from onecopy.guests.workers.remote import WorkerProcess
 
 _ATTEMPTS: Final = 3
+_SUSPICIONS: Final = 3
+"""How many workers that somebody else ended may have run the same guest at that moment."""
 
 _keys: Final = itertools.count(1)
 
@@ -63,6 +74,7 @@ class Crew:
         """Rows, as a heap."""
         self.graves: list[Station] = []
         """Stations that were lost, and whose descriptors somebody may be waiting for still."""
+        self.lender = Lender()
         self._pool = pool
         self._tenant = tenant
         self._changed = threading.Condition(self.lock)
@@ -101,27 +113,35 @@ class Crew:
             row = heapq.heappop(self.free)
             sequence = Sequence(owner, origin, history, row, next(self._numbers), on_failure)
             self._live[sequence.number] = sequence
+            origin.users += 1
             return sequence
 
     def place(self, group: list[Sequence]) -> None:
         """Have sequences opened by one worker; it may take a while until there is one."""
-        station = self._station_of(group[0].origin.request)
+        with self.lock:
+            station = self._station_of(group[0].origin.request)
+            self._settle_in(group, station)
         if station is None:
             worker = self._pool.place(self._tenant)
             with self.lock:
-                self._leave(group[0])
                 group[0].placed = worker
                 station = self._station(worker)
-        for each in group:
-            each.station = station
+                self._settle_in(group, station)
         station.open(group)
 
+    def _settle_in(self, group: list[Sequence], station: Station | None) -> None:
+        """Note where sequences live: in time for `recover`, should the worker die at once."""
+        for each in group:
+            if station is None:
+                self._leave(each)
+            else:
+                each.station = station
+
     def _station_of(self, request: str) -> Station | None:
-        with self.lock:
-            for each in self._live.values():
-                same = request and each.origin.request == request
-                if same and each.station is not None and not each.station.lost:
-                    return each.station
+        for each in self._live.values():
+            same = request and each.origin.request == request
+            if same and each.station is not None and not each.station.lost:
+                return each.station
         return None
 
     def _station(self, worker: WorkerProcess) -> Station:
@@ -159,8 +179,11 @@ class Crew:
         Rows of sequences that were closed while a worker was late with them are free again.
         """
         found: dict[Station | None, list[Sequence]] = {}
+        now = time.monotonic()
         for station in self.stations.values():
-            if station.idle():
+            if not station.idle():
+                station.check(now)
+            else:
                 found[station] = []
                 while station.freed:
                     heapq.heappush(self.free, station.freed.pop())
@@ -176,7 +199,8 @@ class Crew:
     def recover(self, station: Station) -> None:
         """Have the sequences of a lost worker rebuilt elsewhere; called by its station.
 
-        What ran when it died is to blame; if it died of something else, that is bad luck.
+        What ran when it crashed, hung or grew is to blame. If somebody else ended it, nobody is;
+        but that is also how a machine that runs out of memory ends it, so not time and again.
         """
         with self.lock:
             if self.stations.pop(station.worker, None) is not None:
@@ -184,29 +208,29 @@ class Crew:
             blamed = station.blamed()
             mine = [each for each in self._live.values() if each.station is station]
             for each in mine:
-                self._let_go(each, blamed)
+                self._let_go(each, blamed, at_fault=station.worker.blamed)
             for row in station.freed:
                 heapq.heappush(self.free, row)
             self._changed.notify_all()
         groups: dict[str | int, list[Sequence]] = {}
         for each in mine:
-            if each.state == SUSPENDED:
+            if each.awaited:
                 groups.setdefault(each.origin.request or each.history.root, []).append(each)
         for group in groups.values():
             self.rebuild(group)
 
-    def _let_go(self, sequence: Sequence, blamed: set[int]) -> None:
+    def _let_go(self, sequence: Sequence, blamed: set[int], *, at_fault: bool) -> None:
         ledger = self.batch.ledger
         ledger.settle(sequence)
         sequence.station = None
         ran = sequence.row in blamed and (sequence.asked or sequence.awaited)
-        if ran and sequence.state != FAILED:
+        sequence.suspected += bool(ran)
+        guilty = ran and (at_fault or sequence.suspected == _SUSPICIONS)
+        if guilty and sequence.state != FAILED:
             sequence.asked = 0
             ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
-        elif self.batch.logits and sequence.history.calls and sequence.state != FAILED:
-            # What it did followed from logits that nobody has any more.
-            error = WorkerLost("its worker ended; a guest that sees logits cannot be rebuilt")
-            ledger.fail(sequence, error)
+        elif not sequence.origin.rebuild and sequence.state in (READY, SUSPENDED):
+            ledger.fail(sequence, not_rebuilt())
         elif sequence.state not in (STOPPED, FAILED):
             ledger.lost(sequence)
 
@@ -233,7 +257,22 @@ class Crew:
             if sequence.station is not None:
                 sequence.station.close_sequence(sequence.number)
             self._leave(sequence)
+            self.leave_origin(sequence.origin)
             self._changed.notify_all()
+
+    def leave_origin(self, origin: Origin) -> None:
+        """Note that somebody has no use for an origin any more; its windows go with the last."""
+        with self.lock:
+            origin.users -= 1
+            if not origin.users:
+                self.give_back(each.segment for each in origin.windows)
+
+    def give_back(self, segments: Iterable[int]) -> None:
+        """End a use of segments; workers close those that nobody has use for."""
+        with self.lock:
+            for number in self.lender.give_back(segments):
+                for station in self.stations.values():
+                    station.give_back(number)
 
     def _free_row(self, sequence: Sequence) -> None:
         station, rows = sequence.station, self.batch.rows
@@ -247,9 +286,15 @@ class Crew:
             heapq.heappush(self.free, sequence.row)
 
     def _leave(self, sequence: Sequence) -> None:
-        if sequence.placed is not None:
+        """Give back its place in the pool, unless another one lives by it."""
+        if sequence.placed is None:
+            return
+        heir = next((each for each in self._live.values() if _shares_place(each, sequence)), None)
+        if heir is None:
             self._pool.leave(sequence.placed)
-            sequence.placed = None
+        else:
+            heir.placed = sequence.placed
+        sequence.placed = None
 
     def close(self) -> None:
         """Close all sequences, and leave the workers."""
@@ -263,3 +308,13 @@ class Crew:
         for station in stations:
             station.close()
         self.bury()
+
+
+def not_rebuilt() -> WorkerLost:
+    """Return what a sequence fails with that is not to be rebuilt."""
+    return WorkerLost("its worker ended, and it was opened with rebuild=False; open it anew")
+
+
+def _shares_place(each: Sequence, other: Sequence) -> bool:
+    """Branches, and sequences of a request, are one guest to the pool."""
+    return each.station is not None and each.station is other.station and each.placed is None

@@ -40,6 +40,8 @@ class History:
 
         A call that several branches go back to has the same number in each.
         """
+        self.chosen: dict[int, int] = {}
+        """The tokens that the guest chose itself, by the numbers of the calls."""
         self.pending: list[int] = []
         """Appended, but not told to the guest yet."""
         self.take_back = 0
@@ -66,6 +68,10 @@ class History:
         self.hearing = True
         return pending
 
+    def chose(self, token: int) -> None:
+        """Note that the guest chose a token itself when it was called last."""
+        self.chosen[self.orders[-1]] = token
+
     def splice(self, backtrack: int, tokens: Sequence[int]) -> None:
         """Edit the text as the guest wants; the guest is told of the tokens, not of the rest.
 
@@ -88,11 +94,7 @@ class History:
         Raises:
             InvalidArgument: there are not so many.
         """
-        if not 0 <= count <= self._reach:
-            raise InvalidArgument(
-                f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
-                "guest's last splice"
-            )
+        self.check_rollback(count)
         if count:
             del self.tokens[-count:]
         self._reach -= count
@@ -100,6 +102,14 @@ class History:
         if unsent:
             del self.pending[-unsent:]
         self._take_back(count - unsent)
+
+    def check_rollback(self, count: int) -> None:
+        """Raise `InvalidArgument` if there are not so many tokens to take back."""
+        if not 0 <= count <= self._reach:
+            raise InvalidArgument(
+                f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
+                "guest's last splice"
+            )
 
     def lost(self) -> None:
         """Note that the guest is gone: what it was told last, without an answer, is pending."""
@@ -113,7 +123,7 @@ class History:
     def repeat(self) -> None:
         """Have the last call made again: its answer was lost."""
         call = self.calls.pop()
-        self.orders.pop()
+        self.chosen.pop(self.orders.pop(), None)
         assert not isinstance(call, Branch)
         self.pending[:0] = call
 
@@ -126,6 +136,7 @@ class History:
                 branches.append((call, order))
             else:
                 self.again[:0] = call
+                self.chosen.pop(order, None)
                 self.hearing = False  # if it was: its answer is no news
         if count:
             del self.again[-count:]
@@ -148,5 +159,6 @@ class History:
         other.again = list(self.again)
         other.calls = list(self.calls)
         other.orders = list(self.orders)
+        other.chosen = dict(self.chosen)
         other._reach = self._reach
         return other

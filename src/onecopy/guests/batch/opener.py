@@ -16,7 +16,9 @@ from onecopy.guests.decoding.controller import Controller
 from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.wasm.engine import ticker, ticks
+from onecopy.guests.windows.source import Source
 from onecopy.guests.workers.progress import culprit
+from onecopy.store import wire
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -49,8 +51,10 @@ class Opener:
         self._ordered: set[int] = set()
         self._unwanted: set[int] = set()
         """Those among the ordered that were closed meanwhile."""
+        self._lent: dict[int, int] = {}
+        """Segments that windows lie in: descriptors by number."""
         self._closing = False
-        self._orders: queue.SimpleQueue[Sequence[Told] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Sequence[Told] | int | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="opener", daemon=True)
         self._thread.start()
 
@@ -59,6 +63,14 @@ class Opener:
         self._modules.update(modules)
         self._ordered.update(each.number for each in group)
         self._orders.put(group)
+
+    def lend(self, segment: int, fd: int) -> None:
+        """Take a segment that windows of sequences to come lie in."""
+        self._lent[segment] = fd
+
+    def give_back(self, segment: int) -> None:
+        """Close a segment, when all that was ordered before is done."""
+        self._orders.put(segment)
 
     def close_sequence(self, number: int) -> None:
         """Close a sequence, also one that is still to be opened."""
@@ -81,11 +93,14 @@ class Opener:
     def _run(self) -> None:
         with contextlib.suppress(OnecopyError):  # those who want a grammar will be told
             self._grammars.engine()  # takes its time: not when the first sequence needs it
-        while (group := self._orders.get()) is not None and not self._closing:
+        while (order := self._orders.get()) is not None and not self._closing:
+            if isinstance(order, int):
+                os.close(self._lent.pop(order))
+                continue
             with ticker.running():
-                self._open(group)
+                self._open(order)
         self._vocabulary.close()
-        os.close(self._opened)
+        wire.close_all([self._opened, *self._lent.values()])
 
     def _open(self, group: Sequence[Told]) -> None:
         """Open each family once, then repeat what they were told in the order of old."""
@@ -101,6 +116,7 @@ class Opener:
                 self._begin(replay)
                 replay.repeat(order)
         for replay in replays:
+            replay.perform(self._bench.windows)
             for told in replay.members:
                 self._settle(replay, told)
         self._bench.board.words[self._bench.slot + OPENING] = 0
@@ -132,7 +148,8 @@ class Opener:
             grammars=self._grammars,
             variables=self._variables(told.request),
             memory_limit=told.memory_limit,
-            windows=self._bench.windows(told.row),
+            windows={**self._windows(told), **self._bench.windows(told.row)},
+            rehearse=told.again,
         )
         try:
             if self._keep:
@@ -141,6 +158,12 @@ class Opener:
         except BaseException:
             controller.close()
             raise
+
+    def _windows(self, told: Told) -> dict[str, Source]:
+        return {
+            each.name: Source.from_fields(each.fields, self._lent[each.segment])
+            for each in told.windows
+        }
 
     def _variables(self, request: str) -> MutableMapping[bytes, bytes]:
         return self._requests.setdefault(request, Variables()) if request else Variables()

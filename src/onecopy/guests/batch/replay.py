@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
+
+from onecopy.errors import GuestError
+from onecopy.guests.batch.lender import LOGITS
+from onecopy.guests.decoding.outcome import Choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from onecopy.guests.batch.sequences import Told, ToldCall
     from onecopy.guests.decoding.controller import Controller
     from onecopy.guests.decoding.outcome import Outcome
+    from onecopy.guests.windows.source import Source
+
+_FLOAT: Final = struct.Struct("<f")
+_OUTSTANDING: Final = 1e4
+"""A logit beside zeros, at any usual temperature."""
 
 
 class Replay:
@@ -70,7 +80,7 @@ class Replay:
     def _call(self, controller: Controller, calls: list[ToldCall], numbers: list[int]) -> None:
         first = calls[0]
         if not first.branches:
-            controller.step(first.tokens, self._epochs)
+            self._step(controller, first)
             return
         branches = controller.fork(first.branches)
         for number, call in zip(numbers, calls, strict=True):
@@ -80,9 +90,49 @@ class Replay:
             if id(each) not in kept:
                 each.close()
 
+    def _step(self, controller: Controller, call: ToldCall) -> None:
+        """Call the guest as then; what it writes to windows reaches nobody.
+
+        Nobody has the logits any more that it saw. It sees a row in which the token that it chose
+        stands out, if it chose one, and is to choose it again.
+        """
+        windows = controller.instance.windows
+        seen = LOGITS in windows
+        if seen:
+            _suppose(controller, call.chosen)
+        outcome = controller.step(call.tokens, self._epochs)
+        chosen = outcome.token if isinstance(outcome, Choose) else -1
+        if chosen != call.chosen:
+            raise GuestError(
+                "it cannot be rebuilt: told again what it was told, it chose another token; open "
+                "it with rebuild=False if what it remembers does not follow from tokens"
+            )
+        if seen:
+            windows.drop(LOGITS)
+        controller.settle()
+
+    def perform(self, windows: Callable[[int], Mapping[str, Source]]) -> None:
+        """Let the guests be seen: they are where the lost ones were.
+
+        Args:
+            windows: returns what a row's guest sees that others do not.
+        """
+        for each in self.members:
+            if each.number in self.controllers:
+                self.controllers[each.number].perform(windows(each.row))
+
     def _fail(self, controller: Controller, error: Exception) -> None:
         failed = [number for number, each in self.controllers.items() if each is controller]
         for number in failed:
             del self.controllers[number]
             self.errors[number] = error
         controller.close()
+
+
+def _suppose(controller: Controller, token: int) -> None:
+    """Write a row of logits over the guest's view of its row."""
+    row = controller.instance.windows[LOGITS]
+    supposed = bytearray(row.nbytes)
+    if token >= 0:
+        _FLOAT.pack_into(supposed, _FLOAT.size * token, _OUTSTANDING)
+    controller.instance.memory.write(row.address, bytes(supposed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
 from onecopy.guests.batch.ledger import Forking
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
+from onecopy.guests.batch.station import hear
 from onecopy.guests.batch.steps import ANSWERED, KIND, MAX_TOKENS, TOOK
 from onecopy.guests.wasm.control import MASK
 
@@ -91,7 +91,7 @@ class Rounds:
         self._begun = time.monotonic()
         # Last: a worker that wakes up may take this thread's core.
         for station in self._rung:
-            os.eventfd_write(station.bell, 1)
+            station.ring(self._begun)
 
     # ---- awaiting ----
 
@@ -148,7 +148,7 @@ class Rounds:
             if not waiting or left <= 0:
                 return
             for fd, _ in poll.poll(int(left * 1000)):
-                os.eventfd_read(fd)
+                hear(fd)
 
     # ---- forks ----
 

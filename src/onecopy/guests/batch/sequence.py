@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from onecopy.guests.batch.controllers import Controllers
     from onecopy.guests.batch.history import History
     from onecopy.guests.batch.ledger import Forking
+    from onecopy.guests.batch.lender import Shown
     from onecopy.guests.batch.station import Station
     from onecopy.guests.wasm.module import Module
     from onecopy.guests.workers.remote import WorkerProcess
@@ -27,10 +28,21 @@ CLOSED: Final = "closed"
 class Origin:
     """What a sequence is opened with, and opened again if its worker dies."""
 
-    __slots__ = ("config", "memory_limit", "module", "request", "seconds")
+    __slots__ = (
+        *("config", "memory_limit", "module", "request", "seconds"),
+        *("owners", "rebuild", "users", "windows"),
+    )
 
     def __init__(
-        self, module: Module, config: bytes, request: str, seconds: float, memory_limit: int
+        self,
+        module: Module,
+        config: bytes,
+        request: str,
+        seconds: float,
+        memory_limit: int,
+        windows: tuple[Shown, ...] = (),
+        owners: tuple[object, ...] = (),
+        rebuild: bool = True,
     ) -> None:
         self.module = module
         self.config = config
@@ -39,6 +51,14 @@ class Origin:
         self.seconds = seconds
         """How long opening it may take."""
         self.memory_limit = memory_limit
+        self.windows = windows
+        """Of its own, in segments that the batch's `Lender` has open."""
+        self.owners = owners
+        """What its windows show is not to be used for something else meanwhile."""
+        self.rebuild = rebuild
+        """Whether it is opened again when its worker is lost, and told what it was told."""
+        self.users = 1
+        """Sequences that go back to it, and who makes the first."""
 
 
 class Sequence:
@@ -54,7 +74,7 @@ class Sequence:
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
         *("owner", "history", "origin", "station", "asked", "line", "answer", "stale"),
-        *("placed", "waiting", "attempts"),
+        *("placed", "waiting", "attempts", "suspected"),
     )
 
     def __init__(
@@ -92,6 +112,8 @@ class Sequence:
         """The host was told last that there is no answer yet."""
         self.attempts = 0
         """How often it was rebuilt since it was ready last."""
+        self.suspected = 0
+        """How many workers ended while they ran its guest, for a reason that nobody knows."""
         self.placed: WorkerProcess | None = None
         """Where the pool counts it."""
         self.owner = owner

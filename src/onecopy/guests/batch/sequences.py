@@ -11,6 +11,7 @@ import msgspec
 from onecopy import native
 from onecopy.errors import GuestError
 from onecopy.guests.batch.bench import Bench
+from onecopy.guests.batch.lender import Shown
 from onecopy.guests.batch.opener import Opener
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.steps import Board
@@ -53,6 +54,8 @@ class ToldCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tokens: tuple[int, ...]
     number: int = 0
     branches: int = 0
+    chosen: int = -1
+    """The token that the guest chose itself; -1 if it did not."""
 
 
 class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -68,6 +71,23 @@ class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     memory_limit: int
     root: int
     calls: tuple[ToldCall, ...]
+    windows: tuple[Shown, ...] = ()
+    again: bool = False
+    """Whether a guest that is lost was told all of this before."""
+
+
+class Lend(Message, frozen=True, gc=False):
+    """Hands over a segment that windows of sequences lie in."""
+
+    key: int
+    segment: int
+
+
+class Return(Message, frozen=True, gc=False):
+    """Says that no sequence will be opened any more that needs a segment."""
+
+    key: int
+    segment: int
 
 
 class Open(Message, frozen=True, gc=False):
@@ -100,7 +120,7 @@ class AskLines(Message, frozen=True, gc=False):
 
 _TURN_SECONDS: Final = 0.0002
 
-MESSAGES: Final = Attach | Detach | Open | CloseSequence | AskLines
+MESSAGES: Final = Attach | Detach | Lend | Return | Open | CloseSequence | AskLines
 
 
 class Service:
@@ -112,6 +132,8 @@ class Service:
         self._does: dict[type, Callable[[Any, list[int]], Message | None]] = {
             Attach: self._attach,
             Detach: self._detach,
+            Lend: self._lend,
+            Return: self._return,
             Open: self._open,
             CloseSequence: self._close,
             AskLines: self._lines,
@@ -144,6 +166,15 @@ class Service:
             bench, opener = self._benches.pop(message.key)
             opener.close()
             bench.close()
+
+    def _lend(self, message: Lend, fds: list[int]) -> None:
+        _, opener = self._benches[message.key]
+        opener.lend(message.segment, *fds)
+
+    def _return(self, message: Return, fds: list[int]) -> None:
+        wire.close_all(fds)
+        _, opener = self._benches[message.key]
+        opener.give_back(message.segment)
 
     def _open(self, message: Open, fds: list[int]) -> None:
         wire.close_all(fds)

@@ -19,6 +19,7 @@ from onecopy.errors import OnecopyError, WorkerLost
 from onecopy.guests.batch import sequences, steps
 from onecopy.guests.batch.history import Branch
 from onecopy.guests.batch.opener import REPLAY
+from onecopy.guests.batch.sequence import SUSPENDED
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ log = logging.getLogger("onecopy.guests")
 
 _ATTACH_SECONDS: Final = 60.0
 _SLICE_MS: Final = 50
+_PATIENCE: Final = 5.0
 _FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
 
@@ -50,7 +52,10 @@ class Station:
         self._batch = crew.batch
         self._orders: deque[Callable[[], None]] = deque()
         self._opening: deque[Sequence] = deque()
+        self._lent: set[int] = set()
+        """Segments that the worker has; the lock of `Crew` is for them."""
         self._due = 0.0
+        self._late = 0.0
         self._ending = False
         self._buried = False
         self._descriptors = threading.Lock()
@@ -61,6 +66,23 @@ class Station:
         """Return whether it has finished what it was rung for."""
         words = self._batch.board.words
         return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
+
+    def ring(self, now: float) -> None:
+        """Wake the worker for the step that its slot says."""
+        count = self._batch.board.words[self.slot + steps.COUNT]
+        self._late = now + _PATIENCE + REPLAY * count * self._batch.guest_seconds
+        try:
+            os.eventfd_write(self.bell, 1)
+        except BlockingIOError:
+            self.worker.kill("its bell is full: it is not what it was", fault=True)
+
+    def check(self, now: float) -> None:
+        """End a worker that has had its time several times over: it is stopped, or worse.
+
+        The watchdog sees only those that say what they do.
+        """
+        if not self.lost and now > self._late:
+            self.worker.kill("it did not finish a step")
 
     def blamed(self) -> set[int]:
         """Return the rows whose guests ran when the worker died."""
@@ -76,6 +98,13 @@ class Station:
         """Have a sequence closed."""
         message = sequences.CloseSequence(self._batch.key, number)
         self._order(lambda: self.worker.send(message))
+
+    def give_back(self, segment: int) -> None:
+        """Have the worker close a segment that no sequence shows any more."""
+        if segment in self._lent:
+            self._lent.discard(segment)
+            message = sequences.Return(self._batch.key, segment)
+            self._order(lambda: self.worker.send(message))
 
     def close(self) -> None:
         """Have all of its sequences closed, and end the thread; twice is fine."""
@@ -98,7 +127,8 @@ class Station:
     def _ring(self, fd: int) -> None:
         with self._descriptors:  # the number of a closed one may be somebody else's by now
             if not self._buried:
-                os.eventfd_write(fd, 1)
+                with contextlib.suppress(BlockingIOError):  # full: whoever waits will wake up
+                    os.eventfd_write(fd, 1)
 
     # ---- the thread ----
 
@@ -148,7 +178,7 @@ class Station:
         poll.register(self._opened, select.POLLIN)
         while not self._ending and not self.lost:
             for fd, _ in poll.poll(_SLICE_MS if self._opening else None):
-                os.eventfd_read(fd)
+                hear(fd)
             while self._orders and not self.lost:
                 self._orders.popleft()()
             self._look_at_opening()
@@ -162,7 +192,15 @@ class Station:
             self._restart_clock()
             with self._crew.lock:
                 told = tuple(map(_told, group))
-            self.worker.send(sequences.Open(self._batch.key, told))
+                new = {each.segment for one in told for each in one.windows} - self._lent
+                held = self._crew.lender.hold(new)
+                self._lent.update(held)
+            try:
+                for number, fd in held.items():
+                    self.worker.send(sequences.Lend(self._batch.key, number), (fd,))
+                self.worker.send(sequences.Open(self._batch.key, told))
+            finally:
+                self._crew.give_back(held)
 
     def _ensure(self, sequence: Sequence) -> bool:
         try:
@@ -184,13 +222,19 @@ class Station:
             self._crew.opened(sequence, None)
             self._restart_clock()
         if self._opening and time.monotonic() > self._due:
-            self.worker.kill("it did not open a sequence in time")
+            self.worker.kill("it did not open a sequence in time", fault=True)
 
     def _restart_clock(self) -> None:
         """They are opened one after another, and those of a request together."""
         call = REPLAY * self._batch.guest_seconds
         spans = [3 * each.origin.seconds + call * len(each.history.calls) for each in self._opening]
         self._due = time.monotonic() + sum(spans) + 1
+
+
+def hear(fd: int) -> None:
+    """Empty an eventfd; a worker that was taken over may have done so before."""
+    with contextlib.suppress(BlockingIOError):
+        os.eventfd_read(fd)
 
 
 def _told(sequence: Sequence) -> sequences.Told:
@@ -200,7 +244,7 @@ def _told(sequence: Sequence) -> sequences.Told:
     calls = [
         sequences.ToldCall(order, (), *call)
         if isinstance(call, Branch)
-        else sequences.ToldCall(order, call)
+        else sequences.ToldCall(order, call, chosen=history.chosen.get(order, -1))
         for order, call in zip(history.orders, history.calls, strict=True)
     ]
     return sequences.Told(
@@ -214,4 +258,6 @@ def _told(sequence: Sequence) -> sequences.Told:
         memory_limit=origin.memory_limit,
         root=history.root,
         calls=tuple(calls),
+        windows=origin.windows,
+        again=sequence.state == SUSPENDED,
     )

@@ -46,6 +46,8 @@ class Controller:
         variables: shared by the controllers of one request.
         memory_limit: bytes of the guest's own memory.
         windows: sources by the names under which the guest sees them; "vocab" is there anyway.
+            The caller keeps them open until the controller and its branches are closed.
+        rehearse: whether to keep what it writes to writable windows from others, until `perform`.
     """
 
     def __init__(
@@ -58,15 +60,15 @@ class Controller:
         variables: MutableMapping[bytes, bytes] | None = None,
         memory_limit: int = DEFAULT_MEMORY,
         windows: Mapping[str, Source] | None = None,
+        rehearse: bool = False,
     ) -> None:
         if variables is None:
             variables = Variables()
         grammars = grammars or Grammars(vocabulary)
-        family = Family(module, vocabulary, config, grammars, variables, memory_limit)
+        family = Family(module, vocabulary, config, grammars, variables, memory_limit, rehearse)
         self._assemble(family, Past(memory_limit))
         try:
-            with vocabulary.window_source() as table:
-                self._member.open_windows({"vocab": table, **(windows or {})})
+            self._member.open_windows({"vocab": vocabulary.table, **(windows or {})})
         except BaseException:
             self.close()
             raise
@@ -198,6 +200,17 @@ class Controller:
             raise self._misbehaved("mid_process returned without a result; oc_allow sets one")
         return outcome
 
+    def perform(self, windows: Mapping[str, Source]) -> None:
+        """End the rehearsal of a guest that is told again what another one was told.
+
+        What it wrote to writable windows until now is dropped: the other one wrote it already.
+
+        Args:
+            windows: to be in the place of those with these names from now on; see `fork`.
+        """
+        self._family.rehearsing = False
+        self._member.perform(windows)
+
     def settle(self, spare: int = 0) -> None:
         """Do what a step need not wait for: call it between steps, when there is time.
 
@@ -254,7 +267,7 @@ class Controller:
         Args:
             branches: how many there are then, this one included.
             windows: for each new branch, sources in the place of this one's, by name: of the same
-                size. Other windows show the same.
+                size, and kept open like these. Other windows show the same.
         """
         self._check_alive()
         saved = self._saved or self._save()
@@ -318,7 +331,9 @@ class Controller:
 
     def _finish(self, code: Any, name: str) -> Outcome | None:
         if code:
-            raise self._misbehaved(f"{name} returned {code}, and not 0: it says it failed")
+            raise self._misbehaved(
+                f"{name} returned {code}, and not 0: it says it failed{self._host.last_complaint()}"
+            )
         try:
             outcome = self._member.checker.check(
                 self.instance.control.words(), self.tokens - self._prompt

@@ -96,6 +96,14 @@ class ControllerHost(Host):
     def _keep_line(self, level: int, text: str) -> None:
         self.logs.append((level, text))
 
+    def last_complaint(self) -> str:
+        """Return the end of a sentence that quotes the last warning or error; "" without one.
+
+        Who cannot open a sequence gets an error, and no sequence whose log could be read.
+        """
+        complaints = [text for level, text in self.logs if level >= logging.WARNING]
+        return f", after logging {complaints[-1]!r}" if complaints else ""
+
     def save_grammars(self) -> SavedGrammars:
         """Return where the grammars are."""
         return tuple([(handle, each, each.node) for handle, each in self.handles.items()])

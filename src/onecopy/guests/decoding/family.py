@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidModule
@@ -53,20 +51,21 @@ class Member:
         return export
 
     def open_windows(self, windows: Mapping[str, Source]) -> None:
-        """Map sources, and keep their descriptors for branches."""
-        self._take(windows)
-        for name, source in self._sources.items():
+        """Map sources, and note them for branches: their owner keeps them open."""
+        self._sources = dict(windows)
+        for name, source in windows.items():
             self.instance.open_window(name, source)
 
     def follow(self, other: Member, windows: Mapping[str, Source]) -> None:
         """Get the windows of another member at the same addresses, some of them replaced."""
-        self._take({**other._sources, **windows})
+        self._sources = {**other._sources, **windows}
         self.instance.take_layout(other.instance, self._sources)
 
-    def _take(self, windows: Mapping[str, Source]) -> None:
-        # The caller may close its own, and a fork maps them again.
-        for name, source in windows.items():
-            self._sources[name] = replace(source, fd=os.dup(source.fd))
+    def perform(self, windows: Mapping[str, Source]) -> None:
+        """End a rehearsal: others see from now on what the guest writes to writable windows."""
+        if self.instance.windows.rehearsing:
+            self._sources.update(windows)
+            self.instance.windows.share(self._sources)
 
     def save(self, last: Saved | None) -> Saved:
         """Return memory, globals and grammars, sharing with `last` what is the same."""
@@ -79,11 +78,9 @@ class Member:
         self.host.restore_grammars(saved.grammars)
 
     def close(self) -> None:
-        """Drop the guest, its grammars and its descriptors."""
+        """Drop the guest and its grammars."""
         self.host.handles.clear()
         self.instance.close()
-        for source in self._sources.values():
-            source.close()
 
 
 class Family:
@@ -97,9 +94,12 @@ class Family:
         grammars: Grammars,
         variables: MutableMapping[bytes, bytes],
         memory_limit: int,
+        rehearsing: bool,
     ) -> None:
         self.vocabulary = vocabulary
         self.variables = variables
+        self.rehearsing = rehearsing
+        """See `Controller.perform`."""
         self._module = module
         self._config = config
         self._grammars = grammars
@@ -130,6 +130,7 @@ class Family:
     def _make(self) -> Member:
         host = ControllerHost(self._config, self._grammars, self.variables, self.vocabulary.size)
         instance = Instance(self._module, host, self._memory_limit)
+        instance.windows.rehearsing = self.rehearsing
         try:
             return Member(instance, host, self.vocabulary)
         except BaseException:

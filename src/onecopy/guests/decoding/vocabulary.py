@@ -14,6 +14,7 @@ import hashlib
 import mmap
 import os
 import struct
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -123,8 +124,12 @@ class Vocabulary:
 
     def window_source(self) -> Source:
         """Return what a guest sees as its window "vocab"; the caller closes it."""
-        fd = os.dup(self._fd)
-        return Source(fd, 0, 0, self._table, "U8", (self._table,), (1,))
+        return replace(self.table, fd=os.dup(self._fd))
+
+    @property
+    def table(self) -> Source:
+        """The same, by this object's own descriptor, which is not the caller's to close."""
+        return Source(self._fd, 0, 0, self._table, "U8", (self._table,), (1,))
 
     def close(self) -> None:
         """Unmap and close the segment; windows that show it stay. Twice is fine."""

@@ -330,7 +330,12 @@ static inline struct oc_window *oc_window(const char *name) {
 /* Find a window that must be there. */
 static inline struct oc_window *oc_need_window(const char *name) {
     struct oc_window *window = oc_window(name);
-    if (!window) oc_give_up("a window is missing; the README or source of this guest names them");
+    if (!window) {
+        char line[128] = "the host shows no window of this name: ";
+        size_t length = oc_length(line);
+        while (*name && length < 100) line[length++] = *name++;
+        oc_fail(line, length);
+    }
     return window;
 }
 
@@ -512,10 +517,12 @@ static inline int oc_grammar_consume_step(int grammar) {
     return 1;
 }
 
-/* ---- the results of mid_process: return oc_allow(mask); ---- */
+/* ---- the results of mid_process: return oc_allow(mask); ----
+ *
+ * Masks, biases and tokens are read when the call has returned: they must be static, or otherwise
+ * outlive the function. Arrays of its own are gone by then. */
 
-/* Allow the tokens of a mask, which must have one and stay as it is until the call has returned; a
- * NULL allows all. */
+/* Allow the tokens of a mask, which must have one; a NULL allows all. */
 static inline int oc_allow(const uint32_t *mask) {
     struct oc_result *result = &oc_control()->result;
     result->kind = OC_MASK;

@@ -11,7 +11,8 @@ What cannot be mapped is refused, with what to do about it.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from onecopy.errors import CorruptEntry, InvalidArgument, WindowRefused
 from onecopy.guests.wasm.memory import PAGE, pages
@@ -22,8 +23,6 @@ from onecopy.guests.windows.tensor_view import view_of
 from onecopy.segments import maps, region, trailer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from onecopy.guests.windows.tensor_view import TensorView
     from onecopy.segments.maps import Area
     from onecopy.store.ref import Ref
@@ -69,11 +68,17 @@ def sources_of(windows: Mapping[str, Any], *, copy: bool = False) -> dict[str, S
 
     The caller closes them; if one is refused, none is left open.
     """
+    if not isinstance(windows, Mapping):
+        raise InvalidArgument(
+            f"windows are a dict of names and values, not a {type(windows).__name__}: "
+            '{"x": (value, "rw")}'
+        )
     found: dict[str, Source] = {}
     try:
         for name, value in windows.items():
-            pair = isinstance(value, tuple) and len(value) == 2 and value[1] in ACCESSES
-            given, access = value if pair and type(value) is tuple else (value, "r")
+            # A pair whose second part is a text is meant as one, whatever the text is.
+            pair = type(value) is tuple and len(value) == 2 and isinstance(value[1], str)
+            given, access = cast("tuple[Any, Access]", value if pair else (value, "r"))
             found[name] = source_of(given, access, copy=copy)
     except BaseException:
         for each in found.values():

@@ -71,6 +71,8 @@ class Windows:
         self._memory = memory
         self._windows: dict[str, Window] = {}
         self._generation = 0
+        self.rehearsing = False
+        """Whether what the guest writes reaches nobody, in writable windows either: see `share`."""
 
     def __iter__(self) -> Iterator[Window]:
         return iter(self._windows.values())
@@ -96,7 +98,7 @@ class Windows:
         self._check(name, source, old)
         address = self._memory.reserve(source.extent)
         try:
-            _map(self._memory.base + address, source)
+            _map(self._memory.base + address, source, source.writable and not self.rehearsing)
         except BaseException:
             self._memory.release(address, source.extent)
             raise
@@ -107,26 +109,12 @@ class Windows:
         return window
 
     def _check(self, name: str, source: Source, old: Window | None) -> None:
-        if not 0 < len(name.encode()) <= control.NAME_NBYTES or "\0" in name:
-            raise WindowRefused(
-                f"a window's name has 1 to {control.NAME_NBYTES} bytes of UTF-8 and no NUL; "
-                f"{name!r} does not"
-            )
         if old is None and len(self._windows) == control.MAX_WINDOWS:
             raise WindowRefused(
                 f"a guest has at most {control.MAX_WINDOWS} windows; close one first, or lay "
                 "several tensors into one"
             )
-        if len(source.shape) > control.MAX_RANK:
-            raise WindowRefused(
-                f"{name!r} has {len(source.shape)} dimensions, and a window at most "
-                f"{control.MAX_RANK}; reshape it"
-            )
-        if not source.checked():
-            raise WindowRefused(
-                f"the segment of {name!r} is shorter than the tensor in it, or may become so: "
-                "give a tensor of a store"
-            )
+        check_window(name, source)
 
     def take_layout(self, other: Windows, sources: Mapping[str, Source]) -> None:
         """Map a source for each window of another instance, at the same address."""
@@ -139,10 +127,26 @@ class Windows:
                     "that this one follows, or starts elsewhere in its page; give it a tensor of "
                     "the same size and alignment"
                 )
-            _map(self._memory.base + window.address, source)
+            shared = source.writable and not self.rehearsing
+            _map(self._memory.base + window.address, source, shared)
             generation = window.described.generation
             self._windows[name] = Window(name, source, window.address, generation)
         self._generation = other._generation
+
+    def share(self, sources: Mapping[str, Source]) -> None:
+        """End the rehearsal: writable windows show their tensors, and others see what is written.
+
+        What the guest wrote there until now is dropped.
+        """
+        self.rehearsing = False
+        for name, window in self._windows.items():
+            if window.writable:
+                _map(self._memory.base + window.address, sources[name], shared=True)
+
+    def drop(self, name: str) -> None:
+        """Drop what was written to a window in a rehearsal, uncounted."""
+        window = self._windows[name]
+        _madvise(self._memory.base + window.address, window.extent, _MADV_DONTNEED)
 
     def close(self, name: str) -> None:
         """Take a window away; the guest finds zeros there."""
@@ -167,7 +171,8 @@ class Windows:
         Read-only windows show the tensor again as it is now; released regions are empty again.
         """
         windows = self._windows.values()
-        ranges = [(each.address, each.extent) for each in windows if not each.writable]
+        private = [each for each in windows if self.rehearsing or not each.writable]
+        ranges = [(each.address, each.extent) for each in private]
         base = self._memory.base
         return sum(
             _drop_private(base + address, nbytes)
@@ -175,8 +180,27 @@ class Windows:
         )
 
 
-def _map(where: int, source: Source) -> None:
-    sharing = mmap.MAP_SHARED if source.writable else mmap.MAP_PRIVATE | _MAP_NORESERVE
+def check_window(name: str, source: Source) -> None:
+    """Raise `WindowRefused` for what is no window of any guest."""
+    if not 0 < len(name.encode()) <= control.NAME_NBYTES or "\0" in name:
+        raise WindowRefused(
+            f"a window's name has 1 to {control.NAME_NBYTES} bytes of UTF-8 and no NUL; "
+            f"{name!r} does not"
+        )
+    if len(source.shape) > control.MAX_RANK:
+        raise WindowRefused(
+            f"{name!r} has {len(source.shape)} dimensions, and a window at most "
+            f"{control.MAX_RANK}; reshape it"
+        )
+    if not source.checked():
+        raise WindowRefused(
+            f"the segment of {name!r} is shorter than the tensor in it, or may become so: "
+            "give a tensor of a store"
+        )
+
+
+def _map(where: int, source: Source, shared: bool) -> None:
+    sharing = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE | _MAP_NORESERVE
     _place(where, source.extent, sharing, source.fd, source.offset)
 
 

@@ -42,6 +42,8 @@ class Function:
 
 
 def _wrapped(kind: str, number: float) -> float:
+    if not isinstance(number, int | float):
+        raise TypeError(f"{number!r} is no number; guests are given tensors and texts in windows")
     if kind.startswith("f"):
         return number
     if not isinstance(number, int):

@@ -11,11 +11,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, WorkerLost
+from onecopy.errors import InvalidArgument, ProtocolError, WorkerLost
 from onecopy.guests.workers import messages
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
 from onecopy.guests.workers.spawn import spawn
+from onecopy.guests.workers.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class WorkerProcess:
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
         self.serves = False
         self._spawned = spawned = spawn(services)
-        self._line = Line(spawned.sock, self._kill_late, self.lost)
+        self._line = Line(spawned.sock, Spill(spawned.long), self._kill_late, self.lost)
         self.progress = spawned.progress
         self.pid = spawned.process.pid
         self.pidfd = spawned.pidfd
@@ -85,7 +86,7 @@ class WorkerProcess:
         Raises:
             WorkerLost: it ended instead.
         """
-        self.unfiltered = messages.Decoder(Started)(self._line.welcome()).unfiltered
+        self.unfiltered = self.decode(self._line.welcome(), Started).unfiltered
         self.serves = True
 
     def request(
@@ -106,7 +107,15 @@ class WorkerProcess:
         decoder = self._decoders.get(kind)
         if decoder is None:
             decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
-        return decoder(answer)
+        try:
+            return decoder(answer)
+        except ProtocolError as error:
+            raise self.garbled() from error
+
+    def garbled(self) -> WorkerLost:
+        """End it, since it sends what is no message; return the error for that."""
+        self.kill("it sent what is no answer", fault=True)
+        return self.lost()
 
     def exchange(
         self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None

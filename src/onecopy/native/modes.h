@@ -1,0 +1,36 @@
+/* modes: what this thread has entered, recordings and runs of plans, within one another.
+ *
+ * The innermost is asked first. A recording notes an allocation and passes it on; a run serves it
+ * or passes it on. So a planned module within a planned or recorded one is seen by the outer one
+ * through what it does not serve itself.
+ */
+#ifndef ONECOPY_MODES_H
+#define ONECOPY_MODES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+#include "record.h"
+
+/* How many are entered; 0 for most threads, at any time. */
+size_t modes_depth(void);
+
+/* A block of the innermost run that serves it, or NULL. `level` becomes the number of modes that
+ * are outside of what served it. False, and nothing has happened, if a recording refuses it. */
+bool modes_allocate(size_t nbytes, void **block, size_t *level);
+
+/* Note what was allocated in the recordings inside of `level`. */
+void modes_note(size_t level, const void *block, size_t nbytes);
+
+/* From here on this thread records, until the matching leave. */
+EXPORT int onecopy_record_enter(uint64_t limit, uint64_t *id);
+EXPORT int onecopy_record_leave(uint64_t id, struct record_facts *);
+
+/* From here on this thread's allocations are a run of a plan, until the matching leave. It returns
+ * the number of misses of the run, or an errno, negative. */
+EXPORT int onecopy_replay_enter(uint64_t id);
+EXPORT int64_t onecopy_replay_leave(uint64_t id, int whole);
+
+#endif

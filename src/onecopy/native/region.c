@@ -1,0 +1,254 @@
+#define _GNU_SOURCE
+#include "region.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "space.h"
+
+/* Memory is counted, and given back, in chunks of this size. */
+#define CHUNK ((size_t)64 << 10)
+/* From here on huge pages are asked for: their faults cost a fraction of those of small ones. */
+#define HUGE_FROM ((size_t)16 << 20)
+
+#define ALIGNMENT 64
+
+/* A live block. They are sorted by address and disjoint: few live at a time. */
+struct live {
+    uint64_t start, end;
+    size_t slot;
+};
+
+struct region {
+    pthread_mutex_t lock;
+    struct region *next;            /* of its plan */
+    struct region *later, *earlier; /* of all */
+    unsigned char *base;
+    size_t nbytes, reserved, chunks;
+    struct live *live;
+    size_t count, room;
+    uint64_t *touched; /* a bit for each chunk that has memory */
+    uint64_t committed;
+    bool busy, given_up;
+};
+
+/* Guards the list of all regions. Taken before a region's own lock, never after. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct region *all;
+
+void regions_lock(void) {
+    pthread_mutex_lock(&list_lock);
+    for (struct region *each = all; each; each = each->later) pthread_mutex_lock(&each->lock);
+}
+
+void regions_unlock(void) {
+    for (struct region *each = all; each; each = each->later) pthread_mutex_unlock(&each->lock);
+    pthread_mutex_unlock(&list_lock);
+}
+
+/* ---- birth and death ---- */
+
+static void enlist(struct region *region) {
+    pthread_mutex_lock(&list_lock);
+    region->later = all;
+    if (all) all->earlier = region;
+    all = region;
+    space_claim(region->base, region->reserved, region, SPACE_REPLAY);
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void dispose(struct region *region) {
+    if (region->reserved) munmap(region->base, region->reserved);
+    pthread_mutex_destroy(&region->lock);
+    free(region->touched);
+    free(region->live);
+    free(region);
+}
+
+static void end(struct region *region) {
+    pthread_mutex_lock(&list_lock);
+    if (region->later) region->later->earlier = region->earlier;
+    *(region->earlier ? &region->earlier->later : &all) = region->later;
+    space_claim(region->base, region->reserved, NULL, SPACE_NOBODY);
+    pthread_mutex_unlock(&list_lock);
+    dispose(region);
+}
+
+static bool map_region(struct region *region) {
+    unsigned char *base;
+    region->reserved = space_reserve_granules(region->nbytes, &base);
+    if (!region->reserved) return false;
+    region->base = base;
+    if (mmap(base, region->nbytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+        return false;
+    }
+    if (region->nbytes >= HUGE_FROM) madvise(base, region->nbytes, MADV_HUGEPAGE);
+    return true;
+}
+
+struct region *region_new(size_t nbytes, struct region **list) {
+    struct region *region = calloc(1, sizeof *region);
+    if (!region) return NULL;
+    pthread_mutex_init(&region->lock, NULL);
+    region->chunks = nbytes / CHUNK + 1;
+    region->nbytes = region->chunks * CHUNK;
+    region->touched = calloc(region->chunks / 64 + 1, sizeof *region->touched);
+    if (!region->touched || !map_region(region)) {
+        dispose(region);
+        errno = ENOMEM;
+        return NULL;
+    }
+    enlist(region);
+    region->next = *list;
+    *list = region;
+    return region;
+}
+
+struct region *region_next(const struct region *region) { return region->next; }
+
+struct region **region_link(struct region *region) { return &region->next; }
+
+bool region_busy(const struct region *region) { return region->busy; }
+
+void region_set_busy(struct region *region, bool busy) { region->busy = busy; }
+
+uint64_t region_committed(const struct region *region) {
+    return __atomic_load_n(&region->committed, __ATOMIC_RELAXED);
+}
+
+/* ---- memory ---- */
+
+static bool touched(const struct region *region, size_t chunk) {
+    return region->touched[chunk / 64] >> chunk % 64 & 1;
+}
+
+static void set_touched(struct region *region, size_t chunk) {
+    region->touched[chunk / 64] ^= UINT64_C(1) << chunk % 64;
+}
+
+static void commit(struct region *region, const struct live *block) {
+    uint64_t more = 0;
+    for (size_t chunk = block->start / CHUNK; chunk * CHUNK < block->end; chunk++) {
+        if (touched(region, chunk)) continue;
+        set_touched(region, chunk);
+        more += CHUNK;
+    }
+    if (more) __atomic_store_n(&region->committed, region->committed + more, __ATOMIC_RELAXED);
+}
+
+/* Chunks without a live block, from `first` on. */
+static void decommit(struct region *region, size_t first, size_t end) {
+    if (first >= end) return;
+    madvise(region->base + first * CHUNK, (end - first) * CHUNK, MADV_DONTNEED);
+    uint64_t less = 0;
+    for (size_t chunk = first; chunk < end; chunk++) {
+        if (!touched(region, chunk)) continue;
+        set_touched(region, chunk);
+        less += CHUNK;
+    }
+    __atomic_store_n(&region->committed, region->committed - less, __ATOMIC_RELAXED);
+}
+
+static size_t chunk_from(uint64_t offset) { return (offset + CHUNK - 1) / CHUNK; }
+
+/* ---- blocks ---- */
+
+/* The first live block that ends behind `offset`, by its place in the order. */
+static size_t seek(const struct region *region, uint64_t offset) {
+    size_t low = 0, high = region->count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (region->live[middle].end > offset) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+static bool make_room(struct region *region) {
+    if (region->count < region->room) return true;
+    const size_t room = region->room ? 2 * region->room : 64;
+    struct live *live = realloc(region->live, room * sizeof *live);
+    if (!live) return false;
+    region->live = live;
+    region->room = room;
+    return true;
+}
+
+static bool insert(struct region *region, const struct live *block) {
+    const size_t at = seek(region, block->start);
+    if (at < region->count && region->live[at].start < block->end) return false;
+    if (!make_room(region)) return false;
+    struct live *place = region->live + at;
+    memmove(place + 1, place, (region->count++ - at) * sizeof *place);
+    *place = *block;
+    return true;
+}
+
+void *region_take(struct region *region, uint64_t offset, size_t nbytes, size_t slot) {
+    const uint64_t end = offset + (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    const struct live block = {offset, end, slot};
+    if (end > region->nbytes) return NULL;
+    pthread_mutex_lock(&region->lock);
+    const bool taken = insert(region, &block);
+    if (taken) commit(region, &block);
+    pthread_mutex_unlock(&region->lock);
+    return taken ? region->base + offset : NULL;
+}
+
+void region_give(struct region *region, const void *block) {
+    const uint64_t offset = (uint64_t)((const unsigned char *)block - region->base);
+    pthread_mutex_lock(&region->lock);
+    const size_t at = seek(region, offset);
+    /* Freed twice, or never taken: go no further on broken books. */
+    if (at == region->count || region->live[at].start != offset) abort();
+    struct live *place = region->live + at;
+    memmove(place, place + 1, (--region->count - at) * sizeof *place);
+    const bool last = region->given_up && !region->count;
+    pthread_mutex_unlock(&region->lock);
+    if (last) end(region);
+}
+
+bool region_each_live(struct region *region, void (*visit)(size_t, void *), void *of) {
+    pthread_mutex_lock(&region->lock);
+    const bool any = region->count > 0;
+    for (size_t i = 0; visit && i < region->count; i++) visit(region->live[i].slot, of);
+    pthread_mutex_unlock(&region->lock);
+    return any;
+}
+
+void region_give_back(struct region *region, uint64_t offset, uint64_t nbytes, uint64_t need) {
+    size_t first = chunk_from(offset), end = (offset + nbytes) / CHUNK;
+    pthread_mutex_lock(&region->lock);
+    if (end > region->chunks) end = region->chunks;
+    if (end > first + chunk_from(need)) end = first + chunk_from(need);
+    const size_t at = seek(region, first * CHUNK);
+    if (at == region->count || region->live[at].start >= end * CHUNK) decommit(region, first, end);
+    pthread_mutex_unlock(&region->lock);
+}
+
+/* Chunks that no live block touches. */
+static void trim(struct region *region) {
+    size_t first = 0;
+    for (size_t i = 0; i < region->count; i++) {
+        decommit(region, first, region->live[i].start / CHUNK);
+        first = chunk_from(region->live[i].end);
+    }
+    decommit(region, first, region->chunks);
+}
+
+void region_give_up(struct region *region) {
+    pthread_mutex_lock(&region->lock);
+    region->given_up = true;
+    const bool over = !region->count;
+    if (!over) trim(region);
+    pthread_mutex_unlock(&region->lock);
+    if (over) end(region);
+}

@@ -1,0 +1,80 @@
+/* replay: planned slots for the allocations of a run, in the order in which they come.
+ *
+ * A plan is a table of slots by the number of the allocation, and regions, memory laid out by it. A
+ * run is what one thread does between enter and leave; it has a region to itself. The i-th
+ * allocation of a run gets the i-th slot if it fits and no live block overlaps it, whoever holds
+ * that block and since when; else somebody else serves it, and that is counted as a miss.
+ *
+ * What a slot marks as kept outlives the run: it is an output, or the model's state. Such blocks
+ * never come from a region, so the next run finds it empty. Where a block of a region outlives its
+ * run all the same, the region is given up: its other pages go back to the system at once, the rest
+ * when its last block dies, and the slot is marked as kept from then on.
+ *
+ * Kept blocks are other memory than the region's. So that both together take no more than `peak`,
+ * the pages of a kept slot, which by the plan nobody else needs until the run ends, are given back
+ * when they would.
+ *
+ * fork: a region is private memory; the child has a copy of it and goes on.
+ */
+#ifndef ONECOPY_REPLAY_H
+#define ONECOPY_REPLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "export.h"
+
+struct plan;
+struct region;
+
+struct replay_slot {
+    uint64_t offset, nbytes; /* Multiples of 64. */
+    uint64_t kept;
+};
+
+struct replay_counts {
+    uint64_t hits, hit_bytes;
+    uint64_t kept, kept_bytes;
+    uint64_t too_large, blocked, beyond; /* misses: larger than the slot; overlaps; no such slot */
+    uint64_t miss_bytes;
+};
+
+struct replay_facts {
+    struct replay_counts counts;
+    uint64_t runs;
+    uint64_t region_nbytes; /* addresses of one region */
+    uint64_t regions, given_up;
+    uint64_t committed; /* bytes of memory in regions that can be used again */
+    uint64_t most;      /* that a region and the kept blocks of one run have taken together */
+    uint64_t open;      /* runs */
+};
+
+struct run {
+    struct plan *plan;
+    struct region *region;
+    uint64_t serial;
+    size_t cursor;
+    struct replay_counts counts;
+    uint64_t most;
+};
+
+/* A block for the next allocation of this run, or NULL. */
+void *replay_allocate(struct run *, size_t nbytes);
+void replay_free(struct region *, void *block);
+
+int replay_begin(uint64_t id, struct run *);
+uint64_t replay_id(const struct run *);
+
+/* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
+void replay_end(struct run *, bool whole);
+
+EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, uint64_t peak,
+                              uint64_t *id);
+
+/* Its maker holds it no longer: it ends with its last run, its regions with their last block. */
+EXPORT int onecopy_replay_release(uint64_t id);
+
+EXPORT int onecopy_replay_facts(uint64_t id, struct replay_facts *);
+
+#endif

@@ -1,0 +1,61 @@
+"""torch.export, whose refusals become errors that say what to do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from onecopy.errors import ExportFailed
+
+# What torch says, and what helps. The first that occurs in the text counts.
+_REMEDIES = {
+    "must always be equal": "use one torch.export.Dim for both",
+    "specialized it to be a constant": "leave that dimension out of dynamic_shapes, or let the "
+    "module not depend on its value; an example of size 0 or 1 also does this: give a larger one",
+    "Suggested fixes": "narrow the bounds as suggested, or widen what the module accepts",
+    "data-dependent": "a branch or a size depends on the values of a tensor: use torch.where or "
+    "torch.cond, or torch._check to state what holds",
+    "Unable to specify input integers": "use torch.export.Dim.DYNAMIC for an int",
+}
+
+_CHATTER = ("For more information", "For extended logs", "The error above", "If you suspect")
+
+
+def exported(
+    module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], dynamic_shapes: Any
+) -> Any:
+    """Return the ExportedProgram of a module, for inference.
+
+    Raises:
+        ExportFailed: torch.export does not take the module; the text has its reason, shortened.
+
+    """
+    import torch
+
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(
+                module, args, dict(kwargs), dynamic_shapes=dynamic_shapes, strict=False
+            )
+    except Exception as error:
+        raise ExportFailed(_text(module, error)) from error
+
+
+def _text(module: Any, error: Exception) -> str:
+    said = str(error).strip()
+    remedy = next((remedy for sign, remedy in _REMEDIES.items() if sign in said), None)
+    advice = remedy or "torch.export.draft_export(…) reports every obstacle in the module"
+    return f"torch.export refuses {type(module).__name__}: {_short(said)}; {advice}"
+
+
+def _short(said: str, longest: int = 600) -> str:
+    lines = []
+    for line in said.splitlines():
+        if line.strip() and not line.startswith(_CHATTER):
+            lines.append(line.partition(" For more information")[0].strip())
+        elif line.startswith("The error above"):
+            break
+    text = " ".join(lines) or "it gave no reason"
+    return text if len(text) <= longest else text[:longest] + " …"

@@ -1,0 +1,103 @@
+"""From a plan, or a module and inputs at its bounds, to a planned module."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, get_args
+
+from onecopy.errors import InvalidArgument
+from onecopy.planner.running.layout import lay_out
+from onecopy.planner.running.planned import OnMiss, Planned
+from onecopy.planner.running.recording import Recording, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Plannable(Protocol):
+    """What a planned run needs of a plan."""
+
+    module: Any
+    recording: Recording | None
+    """Of one run at the bounds; made here if there is none yet."""
+
+    def inputs_at(self, **dims: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """Return arguments of the module at these sizes; without any, at the bounds."""
+        ...
+
+
+def bind(plan: Plannable, on_miss: OnMiss = "heap") -> Planned:
+    """Return the plan's module as a callable whose allocations lie in an arena.
+
+        run = bind(plan)
+        logits = run(tokens)
+        run.stats().misses          # 0
+
+    The first time, the module is run twice at the bounds, without gradients: once to warm up, once
+    recorded. Its buffers and torch's random numbers are as before afterwards. Runs at any smaller
+    shape then allocate nothing but their outputs. What does not fit goes to the heap: never an
+    error, never a wrong result, always counted.
+
+    Args:
+        plan: a `Plan`, or what has its `module`, `inputs_at` and `recording`.
+        on_miss: `"heap"`: the heap serves what is not in the plan, and the log says so once.
+            `"error"`: the run raises `AllocationMissed` when it is over.
+
+    Raises:
+        AllocatorUnavailable: torch's allocator cannot be replaced here.
+    """
+    if on_miss not in get_args(OnMiss):
+        raise InvalidArgument(f"on_miss is one of {', '.join(get_args(OnMiss))}, not {on_miss!r}")
+    if plan.recording is None:
+        args, kwargs = plan.inputs_at()
+        plan.recording = record_module(plan.module, args, kwargs)
+    return Planned(plan.module, lay_out(plan.recording), on_miss)
+
+
+def bind_module(
+    module: Any, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> Planned:
+    """Return a module as `bind` does, without a plan: recorded with these arguments.
+
+        run = bind_module(model, (torch.ones(8, 512),))
+
+    They are the largest that are to be planned for. `options` are those of `bind`.
+    """
+    return bind(_Inputs(module, args, kwargs or {}), **options)
+
+
+@dataclass
+class _Inputs:
+    module: Any
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    recording: Recording | None = field(default=None)
+
+    def inputs_at(self, **_: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        return self.args, self.kwargs
+
+
+def record_module(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Recording:
+    """Record a second run of a module: what it makes once and keeps is no part of a run."""
+    import torch
+
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), _unchanged(module):
+        module(*args, **kwargs)
+        return replace(record(module, *args, **kwargs), result=None)
+
+
+@contextmanager
+def _unchanged(module: Any) -> Iterator[None]:
+    """Put back what a module's buffers held: a run may count, or fill a cache."""
+    import torch
+
+    buffers = list(module.buffers()) if isinstance(module, torch.nn.Module) else []
+    before = [(each, each.detach().clone()) for each in buffers]
+    try:
+        yield
+    finally:
+        for buffer, content in before:
+            # Buffers may be of a store and read-only: written to only if the run wrote, too.
+            if not torch.equal(buffer, content):
+                buffer.copy_(content)

@@ -1,0 +1,154 @@
+"""What the C library has of recordings and plans, as Python sees it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from array import array
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from onecopy import native
+from onecopy.errors import AllocatorUnavailable, InvalidArgument, LimitReached
+from onecopy.native import Unavailable, allocator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_u64 = ctypes.c_uint64
+
+UNLIMITED: Final = 2**64 - 1
+ALIVE: Final = 2**64 - 1
+"""The end of an allocation that outlived its recording."""
+
+_EVENT_WORDS: Final = 3
+
+
+class RecordFacts(NamedTuple):
+    """What a recording came to; bytes as they were asked for."""
+
+    allocations: int
+    clock: int
+    live: int
+    peak: int
+    refused: int
+    refused_bytes: int
+    broken: int
+
+
+class ReplayFacts(NamedTuple):
+    """What the runs of a plan came to."""
+
+    hits: int
+    hit_bytes: int
+    kept: int
+    kept_bytes: int
+    too_large: int
+    blocked: int
+    beyond: int
+    miss_bytes: int
+    runs: int
+    region_nbytes: int
+    regions: int
+    given_up: int
+    committed: int
+    most: int
+    open: int
+
+
+class _RecordFacts(ctypes.Structure):
+    _fields_ = [(name, _u64) for name in RecordFacts._fields]
+
+
+class _ReplayFacts(ctypes.Structure):
+    _fields_ = [(name, _u64) for name in ReplayFacts._fields]
+
+
+def install() -> native.Library:
+    """Make torch ask our allocator, and return the library.
+
+    Raises:
+        AllocatorUnavailable: it was not built, or does not fit this torch.
+    """
+    try:
+        allocator.install()
+        return native.library()
+    except Unavailable as reason:
+        raise AllocatorUnavailable(
+            f"torch's allocations cannot be recorded or planned here: {reason}"
+        ) from reason
+
+
+class Recorder:
+    """Writes down what this thread allocates between `enter` and `leave`."""
+
+    def __init__(self, limit: int) -> None:
+        self._library = install()
+        self._number = _u64()
+        self._limit = limit
+
+    def enter(self) -> None:
+        """Begin; past `limit` live bytes allocations fail as torch's own do without memory."""
+        code = self._library.quick.onecopy_record_enter(
+            _u64(self._limit), ctypes.byref(self._number)
+        )
+        check(code)
+
+    def leave(self) -> tuple[RecordFacts, array[int]]:
+        """End; return facts, and size, start and end of each allocation, one after another."""
+        facts = _RecordFacts()
+        check(self._library.quick.onecopy_record_leave(self._number, ctypes.byref(facts)))
+        found = RecordFacts(*(getattr(facts, name) for name in RecordFacts._fields))
+        events = array("Q", bytes(8 * _EVENT_WORDS * found.allocations))
+        address = ctypes.c_void_p(events.buffer_info()[0])
+        check(self._library.quick.onecopy_record_take(self._number, address))
+        return found, events
+
+
+class Replay:
+    """A plan of the C library. What `enter` and `leave` need is looked up once: they are hot."""
+
+    def __init__(self, slots: Sequence[tuple[int, int, int]], peak: int) -> None:
+        self._library = library = install()
+        flat = array("Q", [word for slot in slots for word in slot])
+        self.number = _u64()
+        address = ctypes.c_void_p(flat.buffer_info()[0])
+        check(
+            library.quick.onecopy_replay_new(
+                address, ctypes.c_size_t(len(slots)), _u64(peak), ctypes.byref(self.number)
+            )
+        )
+        self.enter: Callable[[ctypes.c_uint64], int] = library.quick.onecopy_replay_enter
+        self.leave: Callable[[ctypes.c_uint64, int], int] = library.quick.onecopy_replay_leave
+        self.leave.restype = ctypes.c_int64
+
+    def release(self) -> None:
+        """Let it end with its last run, its memory with the last tensor there; twice is fine."""
+        self._library.slow.onecopy_replay_release(self.number)
+
+    def facts(self) -> ReplayFacts | None:
+        """Return what its runs came to; None when it was released."""
+        facts = _ReplayFacts()
+        if self._library.quick.onecopy_replay_facts(self.number, ctypes.byref(facts)):
+            return None
+        return ReplayFacts(*(getattr(facts, name) for name in ReplayFacts._fields))
+
+
+def check(code: int) -> None:
+    """Raise what an errno of the library stands for."""
+    if code == 0:
+        return
+    if code == errno.ENOMEM:
+        raise LimitReached(
+            code,
+            "no address space, or no memory map, is left for an arena (ulimit -v, the sysctl "
+            "vm.max_map_count); drop tensors that earlier runs have left, or lower the bounds",
+        )
+    raise InvalidArgument(_MISUSES.get(code, f"the allocator refused: {os.strerror(code)}"))
+
+
+_MISUSES = {
+    errno.ENOENT: "this planned module was closed; bind its plan again",
+    errno.EPERM: "a recording or a run ends in the thread that began it, the innermost first",
+    errno.E2BIG: "too many recordings and planned runs are within one another",
+}

@@ -1,0 +1,127 @@
+"""A function's allocations written down: how large, from when to when."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.planner.packing.buffer import Buffer
+from onecopy.planner.packing.problem import Problem
+from onecopy.planner.running import native_modes
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Callable, Iterator
+
+ALIGNMENT = 64
+"""What torch aligns its own blocks to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One allocation of torch's CPU allocator. Time counts allocations and frees."""
+
+    index: int
+    nbytes: int
+    start: int
+    end: int
+    freed: bool
+    """Whether it was freed before the recording ended: otherwise it is an output, or state."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one run of a function allocated on the CPU, in order."""
+
+    allocations: tuple[Allocation, ...] = field(repr=False)
+    peak: int
+    """Bytes: the largest sum of what lived at one time."""
+    refused: int = 0
+    """How many allocations were refused because of the limit, and done without."""
+    result: Any = field(default=None, repr=False, compare=False)
+    """What the function returned."""
+
+    def problem(self, alignment: int = ALIGNMENT) -> Problem:
+        """Return the packing problem of these allocations, named by their index.
+
+        Sizes are rounded up to the alignment, as offsets are.
+        """
+        return Problem(
+            Buffer(str(each.index), _round(each.nbytes, alignment), each.start, each.end, alignment)
+            for each in self.allocations
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it, without the result, as what JSON can carry."""
+        return {"peak": self.peak, "allocations": [astuple(each) for each in self.allocations]}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Recording:
+        """Return what `as_dict` was called on.
+
+        Raises:
+            InvalidArgument: it is not of that form.
+        """
+        try:
+            allocations = tuple(Allocation(*each) for each in saved["allocations"])
+            return cls(allocations, int(saved["peak"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidArgument(f"this is no recording ({error!r}); record it anew") from error
+
+
+def record(
+    function: Callable[..., Any], *args: Any, limit: int | None = None, **kwargs: Any
+) -> Recording:
+    """Call a function, and return what it allocated in torch's CPU allocator on the way.
+
+        recording = record(model, torch.ones(8, 16))
+        recording.peak, recording.problem().lower_bound
+
+    What other threads allocate meanwhile (those of an operator, for instance) is no part of it.
+    What they free is: a block's life ends with it. The function's result lives until the end.
+
+    Args:
+        function: what to call, with `args` and `kwargs`.
+        limit: the bytes that may live at one time. An allocation past it fails, as it does in
+            torch when there is no memory left.
+
+    Raises:
+        BudgetExceeded: the function failed because of the limit.
+        AllocatorUnavailable: torch's allocator cannot be replaced here.
+    """
+    if limit is not None and limit < 0:
+        raise InvalidArgument(f"a limit is a number of bytes from 0 on, not {limit}")
+    recorder = native_modes.Recorder(native_modes.UNLIMITED if limit is None else limit)
+    recorder.enter()
+    try:
+        result = function(*args, **kwargs)
+    except BaseException as error:
+        facts, _ = recorder.leave()
+        if facts.refused and isinstance(error, Exception):
+            raise _exceeded(facts, limit) from error
+        raise
+    facts, events = recorder.leave()
+    if facts.broken:
+        raise MemoryError("there was no memory left to write an allocation down")
+    allocations = tuple(_allocations(events, facts.clock))
+    return Recording(allocations, facts.peak, facts.refused, result)
+
+
+def _exceeded(facts: native_modes.RecordFacts, limit: int | None) -> BudgetExceeded:
+    return BudgetExceeded(
+        f"{facts.refused_bytes} bytes were asked for beside {facts.live} that lived, more than the "
+        f"limit of {limit}; raise it by {facts.live + facts.refused_bytes - (limit or 0)} bytes at "
+        "least, or run it with smaller inputs"
+    )
+
+
+def _allocations(events: array[int], clock: int) -> Iterator[Allocation]:
+    words = iter(events)
+    for index, (nbytes, start, end) in enumerate(zip(words, words, words, strict=True)):
+        freed = end != native_modes.ALIVE
+        yield Allocation(index, nbytes, start, end if freed else clock, freed)
+
+
+def _round(nbytes: int, unit: int) -> int:
+    return -(-nbytes // unit) * unit
