@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from onecopy.guests.batch import bench as bench_module
 from onecopy.guests.batch import steps
-from onecopy.guests.batch.bench import Bench, Seat
+from onecopy.guests.batch.bench import Bench
 from onecopy.guests.batch.rows import Rows
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding import controller_host
 from onecopy.guests.decoding.controller import Controller

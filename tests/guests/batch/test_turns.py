@@ -68,17 +68,18 @@ class Table:
             epochs=ticks(1),
         )
         self.controllers = [Controller(module, vocabulary) for _ in range(ROWS)]
-        self.all = []
+        self.turn = []
         for row, each in enumerate(self.controllers):
             each.init_prompt([], seconds=5)
-            self.all.append(Turn(each, row, 9, self.turns))
+            self.turn.append(Turn(each, row, 9, self.turns))
+        self.all = [each.address for each in self.turn]
 
     def tell(self, row: int, tokens: list[int]) -> None:
         """Do what a bench does for a row before its call."""
         controller = self.controllers[row]
         self.board.ask(self.board.line(row), row + 1, tokens)
         told = controller.prepare(tokens)
-        self.all[row].tell(controller.steps, controller.branch, told, len(tokens))
+        self.turn[row].tell(controller.steps, controller.branch, told, len(tokens))
 
     def allowed(self, row: int) -> list[int]:
         """The tokens that a row allows."""
@@ -142,7 +143,7 @@ def test_what_a_rollback_left_is_told_first(seated: Callable[[str], Table]) -> N
     controller.rollback(1)
     told = controller.prepare([30])
     table.board.ask(table.board.line(0), 1, [30])
-    table.all[0].tell(controller.steps, controller.branch, told, 1)
+    table.turn[0].tell(controller.steps, controller.branch, told, 1)
     assert table.turns.run(table.all[:1], 2) == 1
     assert table.allowed(0) == [3, 20, 21, 30]
 
@@ -160,16 +161,16 @@ def test_the_call_that_is_no_mask_is_the_last(seated: Callable[[str], Table]) ->
 
 def test_memory_that_grew_is_known_once_python_has_looked(seated: Callable[[str], Table]) -> None:
     table = seated(GROWING)
-    turn, controller = table.all[0], table.controllers[0]
+    turn, controller = table.turn[0], table.controllers[0]
     table.tell(0, [1])
-    assert table.turns.run([turn], 1) == 0
+    assert table.turns.run([turn.address], 1) == 0
     outcome = controller.ended(table.turns.error)
     assert isinstance(outcome, Mask)
     outcome.write(table.rows.mask_at(0), table.rows.words)
     assert table.allowed(0) == [5]
     turn.grow(controller)
     table.tell(0, [1])
-    assert table.turns.run([turn], 2) == 0  # it has grown again
+    assert table.turns.run([turn.address], 2) == 0  # it has grown again
 
 
 def test_the_page_says_whose_turn_it_is(seated: Callable[[str], Table]) -> None:

@@ -135,13 +135,14 @@ class Turns:
         """Return the addresses of a row's mask and of its biases, 0 without them."""
         return self._rows.mask_at(row), self._rows.biases_at(row) if self._rows.bias_stride else 0
 
-    def run(self, turns: Sequence[Turn], step: int) -> int:
+    def run(self, turns: list[int | ctypes.c_void_p | None], step: int) -> int:
         """Call guests until one wants Python's attention; return how many did not.
 
-        That one was called, and `error` is what wasmtime returned; the others are answered.
+        `turns` are addresses. That one was called, and `error` is what wasmtime returned; those
+        before it are answered.
         """
         self._round.step = step
-        self._order[: len(turns)] = [each.address for each in turns]
+        self._order[: len(turns)] = turns
         plain: int = self._run(self._pointer, self._at, len(turns))
         return plain
 
