@@ -6,12 +6,14 @@ guest takes, and runs cold: it keeps to plain words, and makes nothing anew for 
 
 from __future__ import annotations
 
+import gc
 import os
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from onecopy.errors import GuestError, GuestTimeout
 from onecopy.guests.batch.rows import Rows
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import (
     ANSWERED,
     APPENDED,
@@ -27,7 +29,7 @@ from onecopy.guests.batch.steps import (
     TOOK,
     Board,
 )
-from onecopy.guests.batch.turns import Turn, Turns
+from onecopy.guests.batch.turns import Turns
 from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticks
@@ -37,38 +39,9 @@ from onecopy.store import wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from onecopy.guests.decoding.controller import Controller
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.windows.source import Source
     from onecopy.guests.workers.worker import Worker
-
-
-class Seat:
-    """One sequence here: its controller, and where its row is."""
-
-    __slots__ = (
-        *("controller", "culprit", "line", "number", "pointer", "request", "row", "told", "turn"),
-    )
-
-    def __init__(
-        self,
-        bench: Bench,
-        controller: Controller,
-        number: int,
-        row: int,
-        culprit: int,
-        request: str,
-    ) -> None:
-        self.controller = controller
-        self.number = number
-        self.row = row
-        self.culprit = culprit
-        self.request = request
-        self.line = bench.board.line(row)
-        self.pointer = bench.rows.mask_at(row)
-        self.told: Sequence[int] = ()
-        """What it is told in the call that is prepared."""
-        self.turn = Turn(controller, row, culprit, bench.turns) if bench.turns else None
 
 
 class Bench:
@@ -118,7 +91,6 @@ class Bench:
             slot=self.slot,
             progress=self._progress,
             epochs=self._epochs,
-            done=self._done,
         )
 
     def run(self) -> None:
@@ -128,7 +100,11 @@ class Bench:
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
         self._worker.keep_time()
-        self._call(self._prepare(rows, number), number)
+        gc.disable()  # it would come every few steps, for 0.3 ms or more, and can wait
+        try:
+            self._call(self._prepare(rows, number), number)
+        finally:
+            gc.enable()
         self._tidy(rows)
 
     # ---- before calls ----
@@ -207,7 +183,7 @@ class Bench:
             self._progress.begin(seat.culprit, self._seconds)
             self._finish(seat, number, lambda: seat.controller.call(seat.told, self._epochs))
             return 1
-        plain = self.turns.run([each.turn for each in ready if each.turn is not None], number)
+        plain = self.turns.run([each.address for each in ready], number)
         self._masked += ready[:plain]
         if plain == len(ready):
             return plain

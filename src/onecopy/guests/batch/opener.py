@@ -9,8 +9,8 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError
-from onecopy.guests.batch.bench import Seat
 from onecopy.guests.batch.replay import Replay
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import OPENED, OPENING
 from onecopy.guests.decoding.controller import Controller
 from onecopy.guests.decoding.variables import Variables
