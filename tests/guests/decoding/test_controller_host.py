@@ -11,7 +11,12 @@ import pytest
 
 from onecopy import GuestTrapped
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.controller_host import MAX_GRAMMARS, MAX_TEXT_NBYTES, MAX_TOKENS
+from onecopy.guests.decoding.controller_host import (
+    MAX_GRAMMARS,
+    MAX_TEXT_NBYTES,
+    MAX_TOKENIZED_NBYTES,
+    MAX_TOKENS,
+)
 from onecopy.guests.decoding.grammar import KINDS, Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.decoding.vocabulary import Vocabulary
@@ -160,7 +165,7 @@ def test_tokenize_tells_how_many_tokens_there_are(guest, grammars):
     assert guest("tokenize", text, FAR, 100) == RANGE
     assert guest("tokenize", text, guest.to + 1, 100) == RANGE
     assert guest("tokenize", FAR, 100, guest.to, 100) == RANGE
-    assert guest("tokenize", guest.at, MAX_TEXT_NBYTES + 1, guest.to, 100) == LIMIT
+    assert guest("tokenize", guest.at, MAX_TOKENIZED_NBYTES + 1, guest.to, 100) == LIMIT
 
 
 def test_variables_are_set_and_read(guest):

@@ -7,7 +7,7 @@ guest takes, so it keeps to plain words, and makes nothing anew for a row.
 from __future__ import annotations
 
 import os
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING
 
 from onecopy.errors import GuestError, GuestTimeout
@@ -88,6 +88,9 @@ class Bench:
         self._progress = worker.progress
         self._seconds = guest_seconds
         self._epochs = ticks(guest_seconds)
+        # Twice its time: the first mask of a grammar takes the engine longer than the next ones.
+        self._most = int(2e9 * guest_seconds)
+        self._begun = (0, 0)
         self._bell, self._done = bell, done
         self._logits = logits
         self._offenders: set[int] = set()
@@ -102,6 +105,7 @@ class Bench:
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
         self._worker.keep_time()
+        self._begun = thread_time_ns(), perf_counter_ns()
         for row in rows:
             self._run_row(row, number)
         if self._deferred:
@@ -126,11 +130,27 @@ class Bench:
             self._progress.begin(seat.culprit, self._seconds)
             try:
                 self._ask(seat, words, line, number)
+                if perf_counter_ns() - started > self._most:
+                    self._check_time(seat, started, words[line + CALL])
             except Exception as error:
                 self._note(seat, error)
                 self.board.answer_failure(line, error)
         self.board.wide[(line + TOOK) >> 1] = perf_counter_ns() - started
         words[line + ANSWERED] = number
+
+    def _check_time(self, seat: Seat, started: int, called: int) -> None:
+        """Raise `GuestTimeout` for a guest that spent too much in the host's functions.
+
+        Its deadline only ends it while it runs itself. One whose forks take so long goes on, but
+        from now on last. The clock is this thread's processor time:
+        that others had the processor is not its fault. What ran before in this step took no more of
+        it than it took by the other clock.
+        """
+        spent = thread_time_ns() - self._begun[0] - (started - self._begun[1])
+        if spent > self._most:
+            self._offenders.add(seat.culprit)
+        if spent > self._most and called:
+            raise GuestTimeout(f"the guest took {spent / 1e6:.0f} ms, most of them in the host")
 
     def _run_deferred(self, number: int) -> None:
         """Run those whose kind has cost others their time, as long as the step lasts."""

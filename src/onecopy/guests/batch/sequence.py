@@ -139,7 +139,7 @@ class Sequence:
 
     @property
     def logs(self) -> list[tuple[int, str]]:
-        """The last lines that its guest logged: levels as in `logging`, and texts."""
+        """The last lines that its guest logged, up to 256 or 190 kB: levels and texts."""
         return self._owner.logs_of(self)
 
     def rollback(self, count: int) -> None:

@@ -153,7 +153,15 @@ class Worker:
             return
         answer = self._answer(data, fds)
         if answer is not None:
-            messages.send(self._sock, head, messages.encode(answer))
+            messages.send(self._sock, head, self._encoded(answer))
+
+    def _encoded(self, answer: Message) -> bytes:
+        data = messages.encode(answer)
+        if len(data) <= wire.MESSAGE_LIMIT - messages.NUMBER_NBYTES:
+            return data
+        # A worker has no memfds to put it into.
+        text = f"an answer of {len(data)} bytes, and workers send {wire.MESSAGE_LIMIT}"
+        return messages.encode(Failed.of(LimitReached(text)))
 
     def _answer(self, data: bytes, fds: list[int]) -> Message | None:
         try:
