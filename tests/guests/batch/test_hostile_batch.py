@@ -65,15 +65,9 @@ def test_a_log_of_any_length_is_no_end_of_the_worker(
     sequence = controllers.open(build(HOSTILE / "chatter_in_step.c"))
     controllers.step({sequence: []})
     lines = sequence.logs
-    assert 0 < len(lines) < 256
+    assert len(lines) == 256
     assert {len(text) for _, text in lines} == {1000}
     assert pool.workers[0].alive
-
-
-def test_an_answer_that_no_message_takes_is_an_error(pool: Pool) -> None:
-    with pytest.raises(OSError, match="an answer of"):
-        probe(pool.workers[0], "found = 'x' * 300_000")
-    assert probe(pool.workers[0], "found = 1") == "1"
 
 
 def test_grammars_that_never_end_do_not_keep_others_from_theirs_for_ever(

@@ -73,8 +73,8 @@ class Sequence:
 
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
-        *("_owner", "_history", "origin", "station", "asked", "line", "answer", "stale"),
-        *("placed", "waiting", "attempts"),
+        *("owner", "history", "origin", "station", "asked", "line", "answer", "stale"),
+        *("placed", "waiting", "attempts", "suspected"),
     )
 
     def __init__(
@@ -112,15 +112,19 @@ class Sequence:
         """The host was told last that there is no answer yet."""
         self.attempts = 0
         """How often it was rebuilt since it was ready last."""
+        self.suspected = 0
+        """How many workers ended while they ran its guest, for a reason that nobody knows."""
         self.placed: WorkerProcess | None = None
         """Where the pool counts it."""
-        self._owner = owner
-        self._history = history
+        self.owner = owner
+        """Whose it is."""
+        self.history = history
+        """What it was told; changed by `Controllers` alone."""
 
     @property
     def tokens(self) -> list[int]:
         """The text: prompt, what was appended, what the guest spliced in. A copy."""
-        return list(self._history.tokens)
+        return list(self.history.tokens)
 
     @property
     def awaited(self) -> bool:
@@ -128,19 +132,9 @@ class Sequence:
         return self.state in (OPENING, SUSPENDED)
 
     @property
-    def owner(self) -> Controllers:
-        """Whose it is."""
-        return self._owner
-
-    @property
-    def history(self) -> History:
-        """What it was told; changed by `Controllers` alone."""
-        return self._history
-
-    @property
     def logs(self) -> list[tuple[int, str]]:
-        """The last lines that its guest logged, up to 256 or 190 kB: levels and texts."""
-        return self._owner.logs_of(self)
+        """The last lines that its guest logged: levels as in `logging`, and texts."""
+        return self.owner.logs_of(self)
 
     def rollback(self, count: int) -> None:
         """Forget the last `count` tokens: the guest's memory is as it was before them.
@@ -153,7 +147,7 @@ class Sequence:
                 than the `keep` of `Controllers`.
         """
         self._check_open()
-        self._owner.roll_back(self, count)
+        self.owner.roll_back(self, count)
 
     def fork(self, branches: int = 2) -> list[Sequence]:
         """Go on as several; return them, this one first. They share all that was until now.
@@ -163,7 +157,7 @@ class Sequence:
             WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()
-        return self._owner.fork(self, branches)
+        return self.owner.fork(self, branches)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is opened, or rebuilt after its worker died.
@@ -172,11 +166,11 @@ class Sequence:
             WaitTimeout: it was not in `timeout` seconds.
             OnecopyError: what it failed with.
         """
-        self._owner.wait_for(self, timeout)
+        self.owner.wait_for(self, timeout)
 
     def close(self) -> None:
         """End it and free its row, which allows everything from then on; twice is fine."""
-        self._owner.close_sequence(self)
+        self.owner.close_sequence(self)
 
     def _check_open(self) -> None:
         if self.state == CLOSED:

@@ -22,7 +22,6 @@ from onecopy.store import wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onecopy.guests.decoding.controller_host import Line
     from onecopy.guests.workers.worker import Worker
 
 
@@ -118,8 +117,6 @@ class AskLines(Message, frozen=True, gc=False):
     number: int
 
 
-_LINES_NBYTES: Final = 190_000
-_LINE_NBYTES: Final = 10  # beside the text
 _TURN_SECONDS: Final = 0.0002
 
 MESSAGES: Final = Attach | Detach | Lend | Return | Open | CloseSequence | AskLines
@@ -193,21 +190,13 @@ class Service:
         wire.close_all(fds)
         bench, _ = self._find(message.key)
         seat = bench.seats.get(message.number)
-        return Lines(() if seat is None else _last(seat.controller.logs))
+        return Lines(() if seat is None else tuple(seat.controller.logs))
 
     def _find(self, key: int) -> tuple[Bench, Opener]:
         found = self._benches.get(key)
         if found is None:
             raise GuestError("these Controllers were closed")
         return found
-
-
-def _last(logs: list[Line]) -> tuple[Line, ...]:
-    """Return the last lines, as many as one message takes."""
-    room, start = _LINES_NBYTES, len(logs)
-    while start and (room := room - _LINE_NBYTES - len(logs[start - 1][1].encode())) >= 0:
-        start -= 1
-    return tuple(logs[start:])
 
 
 def prepare() -> None:
