@@ -204,6 +204,8 @@ def test_grammars_that_do_not_compile_say_why_in_the_log(guest):
     assert guest.grammar("regex", b"(a") == INVALID
     assert guest.controller.logs[-1][0] == logging.ERROR
     assert guest.grammar("regex", b"\xff") == INVALID
+    assert guest.grammar("regex", b"a" * 100_000 + b"(") == INVALID
+    assert len(guest.controller.logs[-1][1]) == 1000  # and not as long as what it quotes
     guest.host.compiling = 5.0
     assert guest("grammar_new", 3, b"a") == INVALID
     assert guest("grammar_new", 1, FAR, 20) == RANGE

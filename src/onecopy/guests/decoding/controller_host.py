@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from onecopy.errors import InvalidGrammar, LimitReached
 from onecopy.guests.decoding.grammar import KINDS
 from onecopy.guests.decoding.variables import MAX_KEY_NBYTES
-from onecopy.guests.instance.host import Host
+from onecopy.guests.instance.host import LINE_NBYTES, Host
 from onecopy.guests.wasm import abi
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class ControllerHost(Host):
         try:
             grammar = self.grammars.compile(kind, text.decode(), self.compiling)
         except (InvalidGrammar, UnicodeDecodeError) as error:
-            self.say(logging.ERROR, str(error))
+            # Engines quote the whole grammar, more than once.
+            self.say(logging.ERROR, str(error)[:LINE_NBYTES])
             return abi.INVALID
         handle = next(i for i in range(MAX_GRAMMARS) if i not in self.handles)
         self.handles[handle] = grammar
