@@ -59,6 +59,23 @@ def test_time_in_host_calls_is_the_guests(
     assert "host" in str(answer.error)
 
 
+def test_who_writes_to_all_of_its_memory_cannot_be_rolled_back_and_holds_up_nobody(
+    vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    with Controllers(None, vocabulary, pool, batch=4, keep=8) as controllers:
+        neighbour = controllers.open(build(SCRIPTED))
+        sequence = controllers.open(build(HOSTILE / "rewrites_memory.c"))
+        for tokens in ([], [1], [2]):
+            answers = controllers.step({neighbour: tokens, sequence: tokens}).outcomes
+            assert all(isinstance(each, Allowed) for each in answers.values())
+        for each in (neighbour, sequence):
+            each.rollback(1)
+        answers = controllers.step({neighbour: [], sequence: []}).outcomes
+        assert isinstance(answers[neighbour], Allowed)
+        assert isinstance(answers[sequence], Failed)
+        assert "writes too much" in str(sequence.error)
+
+
 def test_a_log_of_any_length_is_no_end_of_the_worker(
     controllers: Controllers, pool: Pool, build: Callable[..., bytes]
 ) -> None:

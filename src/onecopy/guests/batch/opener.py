@@ -138,6 +138,7 @@ class Opener:
             bench.board.answer_failure(line, replay.errors[told.number])
         else:
             number = culprit(told.digest)
+            bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
             bench.answer(line, replay.outcome)
         self._ordered.discard(told.number)
