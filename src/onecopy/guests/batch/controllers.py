@@ -15,7 +15,15 @@ from onecopy.guests.batch.ledger import Ledger
 from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
-from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
+from onecopy.guests.batch.sequence import (
+    CLOSED,
+    READY,
+    STOPPED,
+    SUSPENDED,
+    Origin,
+    Sequence,
+    kind_of,
+)
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
 from onecopy.guests.windows.sources import sources_of
@@ -59,6 +67,7 @@ class Controllers:
             such an entry; each guest sees its row as the window "logits", may write there, and may
             choose the token itself.
         keep: how many tokens a `Sequence.rollback` may take back; 0 saves the snapshots.
+        branches: how many sequences a guest may make of the one that was opened, by its forks.
         tenant: whose guests these are: workers are not shared with other tenants'.
 
     Raises:
@@ -76,6 +85,7 @@ class Controllers:
         biases: bool = False,
         logits: Any = None,
         keep: int = KEEP,
+        branches: int = MAX_BRANCHES,
         tenant: str = "",
     ) -> None:
         self.vocabulary = vocabulary
@@ -94,6 +104,7 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
+            branches=branches,
             logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
@@ -145,7 +156,7 @@ class Controllers:
             raise InvalidArgument(f"on_failure={on_failure!r}; there are stop, suspend and free")
         text = config.encode() if isinstance(config, str) else config
         compiled = self._pool.module(module)
-        self.batch.ledger.check(compiled, text)
+        self.batch.ledger.check(kind_of(compiled, text))
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
         history = History(self._tokens(prompt), self._crew.order())
         shown, owners = self._show(windows or {}, copy)
