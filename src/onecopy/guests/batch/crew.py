@@ -59,6 +59,7 @@ class Batch:
     keep: int
     branches: int
     """The most sequences that a guest may make of one."""
+    grammar_engine: str
     logits: tuple[Source, ...] = ()
     """By row, if guests see them."""
     key: int = field(default_factory=lambda: next(_keys))
@@ -277,6 +278,7 @@ class Crew:
         with self.lock:
             origin.users -= 1
             if not origin.users:
+                origin.owners = ()
                 self.give_back(each.segment for each in origin.windows)
 
     def give_back(self, segments: Iterable[int]) -> None:

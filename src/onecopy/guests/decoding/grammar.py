@@ -34,6 +34,8 @@ _AT_ONCE: Final = 8
 # some 300 MiB. What is not touched takes no memory.
 _STACK_NBYTES: Final = 512 << 20
 
+ENGINES: Final = ("llguidance", "xgrammar")
+
 Node = tuple[Any, int, int]
 """The node before, the token, and how many there are."""
 
@@ -276,13 +278,18 @@ def _keep_result(compile: Callable[[], Matcher], results: list[Matcher | BaseExc
         results.append(error)
 
 
-def _engine(name: str, vocabulary: Vocabulary) -> Engine:
-    if name == "llguidance":
-        from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+def check_engine(name: str) -> None:
+    """Raise `InvalidArgument` for an engine that there is not."""
+    if name not in ENGINES:
+        raise InvalidArgument(f"{name!r} is no engine of grammars; there are {ENGINES}")
 
-        return LlguidanceEngine(vocabulary)
+
+def _engine(name: str, vocabulary: Vocabulary) -> Engine:
+    check_engine(name)
     if name == "xgrammar":
         from onecopy.guests.decoding.xgrammar_engine import XgrammarEngine
 
         return XgrammarEngine(vocabulary)
-    raise InvalidArgument(f"engine={name!r}: there are 'llguidance' and 'xgrammar'")
+    from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+
+    return LlguidanceEngine(vocabulary)
