@@ -54,6 +54,8 @@ class _Round(ctypes.Structure):
         ("vocabulary", ctypes.c_uint64),
         ("error", _POINTER),
         ("step", ctypes.c_uint32),
+        ("most", ctypes.c_uint64),
+        ("last", ctypes.c_uint64),
     )
 
 
@@ -108,6 +110,7 @@ class Turns:
         slot: int,
         progress: Progress,
         epochs: int,
+        most: int,
     ) -> None:
         self._rows = rows
         self._board = ctypes.addressof(ctypes.c_char.from_buffer(board.words))
@@ -122,6 +125,7 @@ class Turns:
             slot=self._board + 4 * slot,
             spelled=self._spelled.ctypes.data,
             vocabulary=rows.vocab,
+            most=most,
         )
         self._order = (_POINTER * MAX_BATCH)()
         self._at = ctypes.addressof(self._order)
@@ -134,6 +138,11 @@ class Turns:
     def row_at(self, row: int) -> tuple[int, int]:
         """Return the addresses of a row's mask and of its biases, 0 without them."""
         return self._rows.mask_at(row), self._rows.biases_at(row) if self._rows.bias_stride else 0
+
+    @property
+    def last(self) -> int:
+        """Return the nanoseconds that the last call took."""
+        return int(self._round.last)
 
     def run(self, turns: list[int | ctypes.c_void_p | None], step: int) -> int:
         """Call guests until one wants Python's attention; return how many did not.
