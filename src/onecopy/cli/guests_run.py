@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import wasmtime
 
     from onecopy.guests.wasm.module import Module
-    from onecopy.guests.windows.sources import Access
+    from onecopy.guests.windows.source import Access
     from onecopy.store.ref import Ref
 
 _HIDDEN: Final = frozenset({"onecopy_abi", "_initialize"})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import wasmtime
 
-    from onecopy.guests.windows.sources import Access
+    from onecopy.guests.windows.source import Access
     from onecopy.guests.windows.window import Window
 
 FOREVER: Final = 1 << 62
