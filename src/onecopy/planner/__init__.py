@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.plan import Plan
     from onecopy.planner.analysis.planning import plan
     from onecopy.planner.packing.buffer import Buffer
+    from onecopy.planner.packing.csv_format import read_csv, write_csv
+    from onecopy.planner.packing.drawing import draw
     from onecopy.planner.packing.problem import Problem
     from onecopy.planner.packing.solution import Solution
     from onecopy.planner.packing.solve import solve
@@ -31,11 +33,13 @@ __all__ = [
     "bind_module",
     "Buffer",
     "Dim",
+    "draw",
     "Plan",
     "plan",
     "Planned",
     "pools",
     "Problem",
+    "read_csv",
     "record",
     "Recording",
     "Solution",
@@ -43,6 +47,7 @@ __all__ = [
     "Stats",
     "SymbolicBuffer",
     "validate",
+    "write_csv",
 ]
 
 # Where each public name lives; imported when first asked for.
@@ -52,10 +57,12 @@ _HOMES = {
     "bind_module": "running.bind",
     "Buffer": "packing.buffer",
     "Dim": "analysis.dims",
+    "draw": "packing.drawing",
     "Plan": "analysis.plan",
     "plan": "analysis.planning",
     "Planned": "running.planned",
     "Problem": "packing.problem",
+    "read_csv": "packing.csv_format",
     "record": "running.recording",
     "Recording": "running.recording",
     "Solution": "packing.solution",
@@ -63,6 +70,7 @@ _HOMES = {
     "Stats": "running.stats",
     "SymbolicBuffer": "analysis.buffer",
     "validate": "packing.validate",
+    "write_csv": "packing.csv_format",
 }
 
 
