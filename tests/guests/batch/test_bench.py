@@ -24,6 +24,7 @@ from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticker
 from onecopy.guests.workers.progress import Progress, new_page
+from onecopy.guests.workers.spill import Spill, new_spill
 from onecopy.guests.workers.worker import Worker
 from tests.guests.tokenizers_of import byte_level
 
@@ -103,7 +104,8 @@ class Place:
         self.rows = Rows.make(ROWS, vocabulary.size, biases=biases)
         self.board = Board.make(ROWS, 1)
         self._sockets = socket.socketpair()
-        self.worker = Worker(self._sockets[0], Progress(new_page()))
+        self._long = new_spill()
+        self.worker = Worker(self._sockets[0], Progress(new_page()), Spill(self._long))
         self._bell, self._done = os.eventfd(0), os.eventfd(0)
         self.bench = Bench(
             self.worker, self.rows, self.board, 0, 0.05, os.dup(self._bell), os.dup(self._done)
@@ -155,7 +157,7 @@ class Place:
         self.worker._stop_time()
         for each in self._sockets:
             each.close()
-        for fd in (self._bell, self._done):
+        for fd in (self._bell, self._done, self._long):
             os.close(fd)
 
 
