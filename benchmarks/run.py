@@ -35,6 +35,8 @@ from benchmarks.questions import (
     memory,
     model,
     module,
+    plan_fit,
+    plan_packing,
     plan_pools,
     pretrained,
     rate,
@@ -68,6 +70,8 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_pool": guest_pool,
     "guest_controller": guest_controller,
     "guest_step": guest_step,
+    "plan_fit": plan_fit,
+    "plan_packing": plan_packing,
     "plan_pools": plan_pools,
 }
 
