@@ -35,6 +35,7 @@ from benchmarks.questions import (
     memory,
     model,
     module,
+    plan_analysis,
     plan_packing,
     plan_pools,
     pretrained,
@@ -69,6 +70,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_pool": guest_pool,
     "guest_controller": guest_controller,
     "guest_step": guest_step,
+    "plan_analysis": plan_analysis,
     "plan_packing": plan_packing,
     "plan_pools": plan_pools,
 }
