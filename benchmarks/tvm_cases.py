@@ -1,6 +1,7 @@
 """The cases of TVM's tests of its memory planning pass, as modules.
 
-They are of apache/tvm, pull request 16111. TVM's bytes are what those tests expect it to allocate for intermediates.
+They are of apache/tvm, pull request 16111. TVM's bytes are what those tests expect it to allocate
+for intermediates.
 """
 
 from __future__ import annotations
