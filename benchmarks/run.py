@@ -36,6 +36,7 @@ from benchmarks.questions import (
     model,
     module,
     plan_analysis,
+    plan_fit,
     plan_packing,
     plan_pools,
     pretrained,
@@ -71,6 +72,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_controller": guest_controller,
     "guest_step": guest_step,
     "plan_analysis": plan_analysis,
+    "plan_fit": plan_fit,
     "plan_packing": plan_packing,
     "plan_pools": plan_pools,
 }

@@ -35,13 +35,15 @@ class Fit:
     exhaustive: bool
     along: str
     """The parameter that was made large first."""
-    plan: Any = field(repr=False, compare=False)
+    processes: int = 1
+    plan: Any = field(default=None, repr=False, compare=False)
 
     def certify(self, **options: Any) -> Certificate:
         """Run it at these values, and find the largest `along` that fits when it is measured."""
         from onecopy.planner.budget.certificate import certify
 
-        return certify(self.plan, self.values, self.budget, **{"along": self.along, **options})
+        own = {"along": self.along, "processes": self.processes}
+        return certify(self.plan, self.values, self.budget, **{**own, **options})
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as what JSON can carry."""
@@ -49,6 +51,7 @@ class Fit:
             "values": self.values,
             "nbytes": self.nbytes,
             "budget": self.budget,
+            "processes": self.processes,
             "exhaustive": self.exhaustive,
         }
 
@@ -101,9 +104,8 @@ def fit(
         found = Found(better.point, found.exhaustive and better.exhaustive)
         box = _fixed(box, weights, found.point)
     point = min(least(form, box, deadline)[1] or found.point, found.point, key=form)
-    return Fit(
-        domain.values(point), math.ceil(form(point)), room, found.exhaustive, _first(aims), plan
-    )
+    nbytes, along = math.ceil(form(point)), _first(aims)
+    return Fit(domain.values(point), nbytes, room, found.exhaustive, along, processes, plan)
 
 
 def _aims(maximize: Aim, dims: Mapping[str, Any]) -> list[Mapping[str, float]]:
