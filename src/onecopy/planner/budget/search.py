@@ -32,7 +32,10 @@ class Found:
 
 
 def least(form: Form, box: Box, deadline: float = math.inf) -> tuple[Any, Point]:
-    """Return the least bytes in a box, and where; after the deadline, the least that was seen."""
+    """Return the least bytes in a box, and where; after the deadline, the least that was seen.
+
+    Nowhere, and infinitely many, if the relations hold nowhere.
+    """
     tie = itertools.count()
     directions = form.directions(box)
     box = tuple(_lowest_end(*each) for each in zip(box, directions, form.names, strict=True))
@@ -42,12 +45,12 @@ def least(form: Form, box: Box, deadline: float = math.inf) -> tuple[Any, Point]
     while heap and heap[0][0] < best:
         _, _, box = heapq.heappop(heap)
         for point in _samples(box):
-            if (value := form(point)) < best:
+            if (value := form(point)) < best and form.allows(point):
                 best, place = value, point
         if time.monotonic() > deadline:
             break
         for half in _halves(box, [high - low for low, high in box]):
-            if (bound := form.lowest(half)) < best:
+            if (bound := form.lowest(half)) < best and form.may_allow(half):
                 heapq.heappush(heap, (bound, next(tie), half))
     return best, place
 
@@ -61,7 +64,7 @@ def capped(form: Form, box: Box, budget: int, wanted: Collection[str]) -> Box:
     """
     if all(high < math.inf for _, high in box):
         return box
-    directions = form.directions(box)
+    directions = form.slopes(box)
     corner = [_lowest_end(*each)[0] for each in zip(box, directions, form.names, strict=True)]
     result = list(box)
     for at, (low, high) in enumerate(box):
@@ -147,7 +150,8 @@ class Search:
     def _cut(self, box: Box) -> Box | None:
         """Return the part of a box in which something may fit; None if there is none."""
         if not self._monotone:
-            return box if self._form.lowest(box) <= self._budget else None
+            fits = self._form.lowest(box) <= self._budget and self._form.may_allow(box)
+            return box if fits else None
         corner = self._corner(box)
         if self._form(corner) > self._budget:
             return None
@@ -189,7 +193,7 @@ class Search:
         """Look for good points in a box."""
         if not self._monotone:
             for point in _samples(box):
-                if self._form(point) <= self._budget:
+                if self._form(point) <= self._budget and self._form.allows(point):
                     self._offer(point)
             return
         corner = self._corner(box)
