@@ -1,4 +1,4 @@
-"""Made-up lifetimes of a model's tensors, shaped like those of transformers."""
+"""Lifetimes of models' tensors: recorded ones, and made-up ones that are shaped like those."""
 
 from __future__ import annotations
 
@@ -8,6 +8,34 @@ from onecopy.planner import Buffer, Problem
 
 _OPERATORS = (1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 4.0, 4.0, 2.0, 1.0, 1.0)
 """Sizes of what the operators of a layer make, in hidden states."""
+
+
+def recorded(count: int) -> Problem:
+    """All allocations of a training step of a small Llama: about as many, by its depth."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from onecopy.planner import record
+
+    torch.manual_seed(0)
+    layers = max(count // 122, 1)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=1000,
+            hidden_size=128,
+            intermediate_size=344,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+        )
+    )
+
+    def step(tokens: torch.Tensor) -> torch.Tensor:
+        loss = model(tokens, labels=tokens).loss
+        loss.backward()
+        model.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    return record(step, torch.randint(0, 1000, (2, 64))).problem(alignment=64)
 
 
 def inference(count: int) -> Problem:

@@ -2,8 +2,8 @@
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save; `grid`, `first_fit` and `packing` make plans of arenas. A wheel contains it
-built; where there was no compiler, `library` says so.
+and of a small save; `first_fit` and `packing` (with `grid`, `witnesses` and `parts`) make plans of
+arenas. A wheel contains it built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations

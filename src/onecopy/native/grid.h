@@ -25,7 +25,7 @@ struct lists {
 /* List the buffers of each section. False if there is no memory, here and below. */
 bool grid_contents(const struct grid *grid, struct lists *contents);
 
-/* List the buffers that meet each buffer; one that meets it twice, because of gaps, is there twice. */
+/* List the buffers that meet each buffer; twice, if they do so before and after a gap. */
 bool grid_neighbours(const struct grid *grid, const struct lists *contents,
                      struct lists *neighbours);
 
