@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds
 from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.budget.boxes import capped, least
 from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.form import Box, Form, Point
-from onecopy.planner.budget.search import Found, Search, capped, least
+from onecopy.planner.budget.search import Found, Search
 from onecopy.units import format_size, parse_size
 
 if TYPE_CHECKING:
