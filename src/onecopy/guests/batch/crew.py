@@ -57,6 +57,7 @@ class Batch:
     ledger: Ledger
     guest_seconds: float
     keep: int
+    grammar_engine: str
     logits: tuple[Source, ...] = ()
     """By row, if guests see them."""
     key: int = field(default_factory=lambda: next(_keys))
@@ -265,6 +266,7 @@ class Crew:
         with self.lock:
             origin.users -= 1
             if not origin.users:
+                origin.owners = ()
                 self.give_back(each.segment for each in origin.windows)
 
     def give_back(self, segments: Iterable[int]) -> None:

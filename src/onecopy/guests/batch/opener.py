@@ -13,7 +13,6 @@ from onecopy.guests.batch.bench import Seat
 from onecopy.guests.batch.replay import Replay
 from onecopy.guests.batch.steps import OPENED, OPENING
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.wasm.engine import ticker, ticks
 from onecopy.guests.windows.source import Source
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.batch.bench import Bench
     from onecopy.guests.batch.sequences import Told
+    from onecopy.guests.decoding.grammar import Grammars
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.decoding.vocabulary import Vocabulary
 
@@ -38,14 +38,20 @@ class Opener:
     """The thread, and what the controllers that it makes have in common."""
 
     def __init__(
-        self, bench: Bench, vocabulary: Vocabulary, opened: int, keep: int, guest_seconds: float
+        self,
+        bench: Bench,
+        grammars: Grammars,
+        vocabulary: Vocabulary,
+        opened: int,
+        keep: int,
+        guest_seconds: float,
     ) -> None:
         self._bench = bench
         self._vocabulary = vocabulary
         self._opened = opened
         self._keep = keep
         self._epochs = REPLAY * ticks(guest_seconds)
-        self._grammars = Grammars(vocabulary)
+        self._grammars = grammars
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._ordered: set[int] = set()

@@ -28,6 +28,8 @@ COMPILE_SECONDS: Final = 5.0
 _CACHED: Final = 64
 _MAX_LATE: Final = 2
 
+ENGINES: Final = ("llguidance", "xgrammar")
+
 Node = tuple[Any, int, int]
 """The node before, the token, and how many there are."""
 
@@ -244,13 +246,18 @@ def _keep_result(compile: Callable[[], Matcher], results: list[Matcher | BaseExc
         results.append(error)
 
 
-def _engine(name: str, vocabulary: Vocabulary) -> Engine:
-    if name == "llguidance":
-        from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+def check_engine(name: str) -> None:
+    """Raise `InvalidArgument` for an engine that there is not."""
+    if name not in ENGINES:
+        raise InvalidArgument(f"{name!r} is no engine of grammars; there are {ENGINES}")
 
-        return LlguidanceEngine(vocabulary)
+
+def _engine(name: str, vocabulary: Vocabulary) -> Engine:
+    check_engine(name)
     if name == "xgrammar":
         from onecopy.guests.decoding.xgrammar_engine import XgrammarEngine
 
         return XgrammarEngine(vocabulary)
-    raise InvalidArgument(f"engine={name!r}: there are 'llguidance' and 'xgrammar'")
+    from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+
+    return LlguidanceEngine(vocabulary)
