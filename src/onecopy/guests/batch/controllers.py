@@ -15,7 +15,15 @@ from onecopy.guests.batch.ledger import Ledger
 from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked, row_sources
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
-from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
+from onecopy.guests.batch.sequence import (
+    CLOSED,
+    READY,
+    STOPPED,
+    SUSPENDED,
+    Origin,
+    Sequence,
+    kind_of,
+)
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding.grammar import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
@@ -58,6 +66,7 @@ class Controllers:
             such an entry; each guest sees its row as the window "logits", may write there, and may
             choose the token itself.
         keep: how many tokens a `Sequence.rollback` may take back; 0 saves the snapshots.
+        branches: how many sequences a guest may make of the one that was opened, by its forks.
         grammar_engine: what compiles grammars: one of the pool's `grammar_engines`.
         tenant: whose guests these are: workers are not shared with other tenants'.
 
@@ -77,6 +86,7 @@ class Controllers:
         biases: bool = False,
         logits: Any = None,
         keep: int = KEEP,
+        branches: int = MAX_BRANCHES,
         grammar_engine: str = "llguidance",
         tenant: str = "",
     ) -> None:
@@ -97,6 +107,7 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
+            branches=branches,
             grammar_engine=grammar_engine,
             logits=sources,
         )
@@ -149,7 +160,7 @@ class Controllers:
             raise InvalidArgument(f"on_failure={on_failure!r}; there are stop, suspend and free")
         text = config.encode() if isinstance(config, str) else config
         compiled = self._pool.module(module)
-        self.batch.ledger.check(compiled, text)
+        self.batch.ledger.check(kind_of(compiled, text))
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
         history = History(self._tokens(prompt), self._crew.order())
         shown, owners = self._show(windows or {}, copy)

@@ -57,6 +57,8 @@ class Batch:
     ledger: Ledger
     guest_seconds: float
     keep: int
+    branches: int
+    """The most sequences that a guest may make of one."""
     grammar_engine: str
     logits: tuple[Source, ...] = ()
     """By row, if guests see them."""
@@ -116,6 +118,16 @@ class Crew:
             self._live[sequence.number] = sequence
             origin.users += 1
             return sequence
+
+    def check_branches(self, sequence: Sequence, branches: int) -> None:
+        """Raise `LimitReached` if a guest wants more branches than it may have, all in all."""
+        root, most = sequence.history.root, self.batch.branches
+        count = sum([each.history.root == root for each in self._live.values()])
+        if count + branches - 1 > most:
+            raise LimitReached(
+                f"a fork into {branches} by a guest with {count} branches already, and it may have "
+                f"{most}; raise branches="
+            )
 
     def place(self, group: list[Sequence]) -> None:
         """Have sequences opened by one worker; it may take a while until there is one."""

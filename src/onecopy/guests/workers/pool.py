@@ -20,7 +20,7 @@ from onecopy.errors import (
     WorkerLost,
 )
 from onecopy.guests.decoding.grammar import check_engine
-from onecopy.guests.wasm.module import Module, compile_module
+from onecopy.guests.wasm.module import MAX_NATIVE_NBYTES, Module, compile_module
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
@@ -40,6 +40,10 @@ _XGRAMMAR: Final = "onecopy.guests.decoding.xgrammar_engine"
 _WAIT_SECONDS: Final = 30.0
 _SLOW_START: Final = 120.0
 _MODULES: Final = 128
+
+
+def _too_much(modules: list[Module]) -> bool:
+    return len(modules) > _MODULES or sum(len(e.native) for e in modules) > MAX_NATIVE_NBYTES
 
 
 class Pool:
@@ -135,7 +139,7 @@ class Pool:
         module = known or compile_module(source, self._cache)
         # The order is that of their last uses; native code is several times as long as Wasm.
         self._modules[module.digest] = module
-        while len(self._modules) > _MODULES:
+        while len(self._modules) > 1 and _too_much(list(self._modules.values())):
             self._modules.pop(next(iter(self._modules)), None)
         return module
 

@@ -8,6 +8,7 @@ does.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import select
@@ -216,6 +217,7 @@ def main() -> None:
     for path in config.services:
         worker.add(path)
     unfiltered = sandbox.enter()
+    gc.freeze()  # what was imported stays: no collection need look at it again
     messages.send(sock, messages.number(0), messages.encode(messages.Started(unfiltered)))
     worker.run()
 
