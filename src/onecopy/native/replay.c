@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arena.h"
 #include "output.h"
 #include "region.h"
 
@@ -21,7 +22,8 @@ struct plan {
     struct replay_slot *slots;
     size_t count, region_nbytes;
     struct region *regions;
-    struct outputs *outputs; /* NULL if kept blocks come from elsewhere */
+    struct outputs *outputs;
+    struct arena *pool; /* or NULL */
     struct replay_facts facts;
     bool released;
 };
@@ -68,31 +70,34 @@ static size_t region_size(const struct replay_slot *slots, size_t count) {
     return end;
 }
 
-static struct outputs *places_for(const struct replay_slot *slots, size_t count, size_t places,
-                                  bool shared) {
-    uint64_t *nbytes = calloc(places, sizeof *nbytes);
+static struct outputs *places_for(const struct replay_slot *slots, size_t count,
+                                  const struct replay_outputs *how) {
+    uint64_t *nbytes = calloc(how->places + 1, sizeof *nbytes);
     if (!nbytes) return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (slots[i].kept && slots[i].kept <= places) nbytes[slots[i].kept - 1] = slots[i].nbytes;
+        const uint64_t place = slots[i].kept;
+        if (place && place <= how->places) nbytes[place - 1] = slots[i].nbytes;
     }
-    struct outputs *outputs = outputs_new(nbytes, places, shared);
+    struct outputs *outputs = outputs_new(nbytes, how->places, how->shared);
     free(nbytes);
     return outputs;
 }
 
 static void dispose(struct plan *plan) {
     if (plan->outputs) outputs_release(plan->outputs);
+    if (plan->pool) arena_unpin(plan->pool);
     free(plan->slots);
     free(plan);
 }
 
-static struct plan *plan_new(const struct replay_slot *slots, size_t count, size_t places,
-                             bool shared) {
+static struct plan *plan_new(const struct replay_slot *slots, size_t count,
+                             const struct replay_outputs *how) {
     struct plan *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
     plan->slots = calloc(count + 1, sizeof *slots);
-    if (places) plan->outputs = places_for(slots, count, places, shared);
-    if (!plan->slots || (places && !plan->outputs)) {
+    plan->outputs = places_for(slots, count, how);
+    if (how->pool) plan->pool = arena_pin(how->pool);
+    if (!plan->slots || !plan->outputs || (how->pool && !plan->pool)) {
         dispose(plan);
         return NULL;
     }
@@ -102,11 +107,11 @@ static struct plan *plan_new(const struct replay_slot *slots, size_t count, size
     return plan;
 }
 
-int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t places, int shared,
-                       uint64_t peak, uint64_t *id) {
+int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t peak,
+                       const struct replay_outputs *how, uint64_t *id) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    struct plan *plan = plan_new(slots, count, places, shared);
+    struct plan *plan = plan_new(slots, count, how);
     if (!plan) return ENOMEM;
     plan->peak = peak;
     pthread_mutex_lock(&registry);
@@ -117,9 +122,10 @@ int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t pla
     return 0;
 }
 
-/* End a plan that was released, after its last run. */
-static void end_if_over(struct plan *plan) {
-    if (!plan->released || plan->facts.open) return;
+/* Take a plan that was released out of the list, after its last run; NULL if it has not ended. What
+ * is returned is to be disposed of without a lock held: its arena has locks of its own. */
+static struct plan *end_if_over(struct plan *plan) {
+    if (!plan->released || plan->facts.open) return NULL;
     struct plan **link = &plans;
     while (*link != plan) link = &(*link)->next;
     *link = plan->next;
@@ -127,17 +133,18 @@ static void end_if_over(struct plan *plan) {
         next = region_next(region);
         region_give_up(region);
     }
-    dispose(plan);
+    return plan;
 }
 
 int onecopy_replay_release(uint64_t id) {
     pthread_mutex_lock(&registry);
-    struct plan *plan = find(id);
+    struct plan *plan = find(id), *over = NULL;
     if (plan) {
         plan->released = true;
-        end_if_over(plan);
+        over = end_if_over(plan);
     }
     pthread_mutex_unlock(&registry);
+    if (over) dispose(over);
     return plan ? 0 : ENOENT;
 }
 
@@ -168,7 +175,7 @@ static void trim_idle(struct plan *plan) {
     for (struct region *each = plan->regions; each; each = region_next(each)) {
         if (!region_busy(each)) region_trim(each);
     }
-    if (plan->outputs) outputs_trim(plan->outputs);
+    outputs_trim(plan->outputs);
     pthread_mutex_unlock(&registry);
 }
 
@@ -224,8 +231,9 @@ void replay_end(struct run *run, bool whole) {
     if (run->most > plan->facts.most) plan->facts.most = run->most;
     plan->facts.runs++;
     plan->facts.open--;
-    end_if_over(plan);
+    plan = end_if_over(plan);
     pthread_mutex_unlock(&registry);
+    if (plan) dispose(plan);
 }
 
 int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
@@ -233,7 +241,7 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
     struct plan *plan = find(id);
     if (plan) {
         *facts = plan->facts;
-        if (plan->outputs) facts->committed = outputs_idle(plan->outputs);
+        facts->committed = outputs_idle(plan->outputs);
         for (struct region *each = plan->regions; each; each = region_next(each)) {
             facts->regions++;
             facts->committed += region_committed(each);
@@ -258,24 +266,25 @@ static void note_memory(struct run *run) {
         both = region_committed(run->region) + kept;
     }
     if (both > run->most) run->most = both;
-    const uint64_t aside = run->aside + (outputs ? outputs_idle(outputs) : 0);
+    const uint64_t aside = run->aside + outputs_idle(outputs);
     if (aside && both + aside > peak) {
         trim_idle(run->plan);
         run->aside = 0;
     }
 }
 
-static bool has_place(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
-    if (!plan->outputs || place == REPLAY_KEPT) return false;
-    return outputs_shared(plan->outputs) || (outermost && nbytes >= PLACED_FROM);
+static void *take_output(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
+    if (plan->pool) return outermost ? arena_take(plan->pool, nbytes) : NULL;
+    if (place == REPLAY_KEPT) return NULL;
+    if (!outputs_shared(plan->outputs) && (!outermost || nbytes < PLACED_FROM)) return NULL;
+    return outputs_take(plan->outputs, place - 1, nbytes);
 }
 
 static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
     const struct replay_slot *slots = plan->slots;
     const uint64_t place = __atomic_load_n(&slots[at].kept, __ATOMIC_RELAXED);
-    const bool placed = has_place(plan, place, nbytes, outermost);
-    void *block = placed ? outputs_take(plan->outputs, place - 1, nbytes) : NULL;
+    void *block = take_output(plan, place, nbytes, outermost);
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
