@@ -1,0 +1,118 @@
+"""The demo's plot: plan a model, run it in many shapes beside eager, then fit it to budgets."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from onecopy.demo.check import Check
+from onecopy.demo.plan.reader import output_seen_elsewhere
+from onecopy.planner import plan, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onecopy.demo.plan.subject import Subject
+    from onecopy.planner import Plan
+
+SHAPES: Final = 50
+
+
+@dataclass
+class Outcome:
+    """What was seen of one model; sizes in bytes, without weights and inputs."""
+
+    subject: Subject
+    plan: Plan
+    seconds: float
+    """From the module to its plan, and to the planned callable."""
+    eager: list[Run] = field(default_factory=list)
+    planned: list[Run] = field(default_factory=list)
+    lower_bound: int = 0
+    arena: int = 0
+    contexts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By budget: the longest text, and the bytes that it takes by the formula."""
+    checks: list[Check] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the memory at its peak, and how often the heap was asked for some."""
+
+    peak: int
+    allocations: int
+
+
+class Story:
+    """Plays it once; `say` is told what is going on."""
+
+    def __init__(
+        self, subjects: Sequence[Subject], shapes: int, say: Callable[[str], None]
+    ) -> None:
+        self._subjects = subjects
+        self._shapes = shapes
+        self._say = say
+
+    def play(self) -> list[Outcome]:
+        """Run everything; what does not hold is a failed check in the outcome."""
+        with torch.no_grad():
+            return [self._play(each) for each in self._subjects]
+
+    def _play(self, subject: Subject) -> Outcome:
+        self._say(f"{subject.title}: looking at what lives when …")
+        started = time.perf_counter()
+        made = plan(subject.module, subject.args, dynamic_shapes=subject.dynamic_shapes)
+        run = made.bind()
+        outcome = Outcome(subject, made, time.perf_counter() - started)
+        self._say(f"{subject.title}: {self._shapes} random shapes, eager and planned …")
+        with run:
+            self._run_shapes(outcome, run)
+        self._say(f"{subject.title}: another process reads the output from a store …")
+        outcome.checks.append(output_seen_elsewhere(made))
+        self._say(f"{subject.title}: how long a text fits into a budget …")
+        _fit(outcome)
+        return outcome
+
+    def _run_shapes(self, outcome: Outcome, run: Any) -> None:
+        subject, equal = outcome.subject, 0
+        for batch, length in shapes(subject, self._shapes):
+            args, kwargs = outcome.plan.inputs_at(batch=batch, length=length)
+            recording = record(subject.module, *args, **kwargs)
+            outcome.eager.append(Run(recording.peak, len(recording.allocations)))
+            before = run.stats()
+            equal += torch.equal(run(*args, **kwargs), recording.result)
+            outcome.planned.append(_heap_use(before, run.stats()))
+        stats = run.stats()
+        outcome.lower_bound, outcome.arena = stats.lower_bound, stats.peak_nbytes
+        wrong = self._shapes - equal
+        outcome.checks += [
+            Check("every output is the same, bit for bit", not wrong, f"{wrong} are not"),
+            Check("the arena served all that was planned", not stats.misses, f"{stats}"),
+        ]
+
+
+def shapes(subject: Subject, count: int) -> list[tuple[int, int]]:
+    """Return so many batch sizes and lengths, among them the bounds."""
+    chance = random.Random(0)
+    bounds = (subject.batch, subject.length)
+    return [bounds, *((chance.randint(1, bounds[0]), chance.randint(1, bounds[1]))
+                      for _ in range(count - 1))]
+
+
+def _heap_use(before: Any, after: Any) -> Run:
+    allocations = after.outputs + after.misses - before.outputs - before.misses
+    return Run(after.peak_nbytes, allocations)
+
+
+def _fit(outcome: Outcome) -> None:
+    """Find the longest text of one sequence for each budget."""
+    fitting = plan(
+        outcome.subject.module, outcome.subject.args, dynamic_shapes=_wide(outcome.subject)
+    )
+    for budget in outcome.subject.budgets:
+        fit = fitting.fit(budget, maximize=["length"], subject_to={"batch": 1})
+        outcome.contexts[budget] = (fit.values["length"], fit.nbytes)
