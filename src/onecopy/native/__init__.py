@@ -1,8 +1,9 @@
-"""The small C library: torch's CPU allocator redirected into arenas; loads and saves in one step.
+"""The small C library: torch's CPU allocator redirected into arenas; loads, small saves, packing.
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save. A wheel contains it built; where there was no compiler, `library` says so.
+and of a small save; `grid`, `first_fit` and `packing` make plans of arenas. A wheel contains it
+built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations

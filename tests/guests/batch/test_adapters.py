@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import InvalidArgument, UnsupportedValue
+from onecopy import InvalidArgument, UnsupportedValue, guests
 from onecopy.guests.batch.adapters import ControllerLogits, apply_bitmask, decode
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
@@ -183,6 +183,75 @@ def test_texts_and_configurations_must_match(
     processor = ControllerLogits(controllers, guide, [PLAIN, PLAIN])
     with processor, pytest.raises(InvalidArgument, match="2 configurations for 3"):
         processor(torch.zeros(3, 4, dtype=torch.long), torch.zeros(3, vocabulary.size))
+
+
+# Sees its row: forbids a token for itself, and wants another one. Its configuration says how: by
+# its logits, by choosing, or with a NaN.
+SEEING = """
+#include "onecopy.h"
+static char how[2];
+OC_EXPORT int init_prompt(void) { oc_config(how, sizeof how); return 0; }
+OC_EXPORT int mid_process(void) {
+    float *logits = oc_data(oc_need_window("logits"));
+    uint32_t best = 0, second = 0, size = oc_vocab_size();
+    for (uint32_t i = 1; i < size; i++) if (logits[i] > logits[best]) best = i;
+    for (uint32_t i = 1; i < size; i++)
+        if (i != best && (second == best || logits[i] > logits[second])) second = i;
+    if (how[0] == 'c') return oc_choose(second);
+    logits[best] = how[0] == 'n' ? __builtin_nanf("") : -__builtin_inff();
+    return oc_allow(0);
+}
+"""
+
+
+def planned(texts: list[list[int]], size: int) -> torch.Tensor:
+    """Logits whose best token is the length of the text, and the second 100 more."""
+    logits = torch.zeros(len(texts), size)
+    for row, text in zip(logits, texts, strict=True):
+        row[len(text)], row[100 + len(text)] = 5, 4
+    return logits
+
+
+@pytest.fixture
+def seeing(
+    direct: bool, vocabulary: Vocabulary, store, build: Callable[..., bytes]
+) -> Iterator[tuple[Controllers, bytes]]:
+    """Controllers whose guests see logits, and such a guest."""
+    logits = guests.buffer(4, vocabulary.size, store=store)
+    with (
+        Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool,
+        Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers,
+    ):
+        yield controllers, build(SEEING)
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_decode_goes_on_with_what_guests_leave_in_their_rows(
+    seeing: tuple[Controllers, bytes], vocabulary: Vocabulary
+) -> None:
+    controllers, guest = seeing
+    sequences = [controllers.open(guest, how, [9]) for how in ("l", "c", "n")]
+
+    def model(texts: list[list[int]]) -> torch.Tensor:
+        return planned(texts, vocabulary.size + 3)
+
+    found = decode(controllers, sequences, model, max_tokens=3)
+    assert list(found.values()) == [[101, 102, 103], [101, 102, 103], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+@pytest.mark.parametrize(("how", "offset"), [("l", 100), ("c", 100), ("n", 0)])
+def test_generate_goes_on_with_what_guests_leave_in_their_rows(
+    seeing: tuple[Controllers, bytes], vocabulary: Vocabulary, how: str, offset: int
+) -> None:
+    controllers, guest = seeing
+    text = [9, 8]
+    with ControllerLogits(controllers, guest, how) as processor:
+        for i in range(2, 5):
+            scores = processor(torch.tensor([text]), planned([text], vocabulary.size))
+            assert scores.argmax() == i + offset
+            assert bool(scores.isfinite().any())
+            text.append(int(scores.argmax()))
 
 
 def test_a_bitmask_forbids_what_it_does_not_allow() -> None:

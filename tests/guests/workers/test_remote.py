@@ -131,9 +131,7 @@ def test_old_answers_without_end_do_not_keep_anybody_waiting(worker: WorkerProce
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xc1", b"\xc1\1", b"\x93", b"\xff" * 100])
-def test_nonsense_from_a_worker_is_an_error_of_its_own(
-    worker: WorkerProcess, answer: bytes
-) -> None:
+def test_a_worker_that_sends_nonsense_is_ended(worker: WorkerProcess, answer: bytes) -> None:
     patch = f"""
         from onecopy.guests.workers import messages
         send, messages.send = messages.send, None
@@ -142,9 +140,10 @@ def test_nonsense_from_a_worker_is_an_error_of_its_own(
             sock.send(head + {answer!r})
         messages.send = lie
     """
-    with pytest.raises(ProtocolError):
+    with pytest.raises(WorkerLost, match="no answer") as caught:
         probe(worker, patch)
-    assert probe(worker, "found = 1") == "1"
+    assert isinstance(caught.value.__cause__, ProtocolError)
+    assert worker.reason
 
 
 def test_one_that_closes_its_end_and_lives_on_is_ended() -> None:

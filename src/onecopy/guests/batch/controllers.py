@@ -80,8 +80,11 @@ class Controllers:
     ) -> None:
         self.vocabulary = vocabulary
         self._pool = pool
-        value = store.load(logits, mode="shared") if isinstance(logits, str) else logits
-        sources = () if value is None else _row_sources(value, batch, vocabulary.size)
+        named = isinstance(logits, str)
+        self.logits = store.load(logits, mode="shared") if named else logits
+        """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
+        given = self.logits is not None
+        sources = _row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -224,14 +227,19 @@ class Controllers:
         return numbers
 
     def _tokens(self, tokens: Items[int]) -> list[int]:
+        size = self.vocabulary.size
+        if type(tokens) is list and len(tokens) == 1 and type(tokens[0]) is int:
+            if not 0 <= tokens[0] < size:
+                raise InvalidArgument(f"a token outside the vocabulary of {size}")
+            return tokens  # what nearly every sequence is told in a step
         try:
             numbers = list(map(index, tokens))
         except TypeError:
             raise UnsupportedValue(
                 f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
             ) from None
-        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary.size:
-            raise InvalidArgument(f"a token outside the vocabulary of {self.vocabulary.size}")
+        if numbers and not 0 <= min(numbers) <= max(numbers) < size:
+            raise InvalidArgument(f"a token outside the vocabulary of {size}")
         return numbers
 
     def _check_between_steps(self) -> None:

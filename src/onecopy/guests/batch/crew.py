@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -176,8 +177,11 @@ class Crew:
         Rows of sequences that were closed while a worker was late with them are free again.
         """
         found: dict[Station | None, list[Sequence]] = {}
+        now = time.monotonic()
         for station in self.stations.values():
-            if station.idle():
+            if not station.idle():
+                station.check(now)
+            else:
                 found[station] = []
                 while station.freed:
                     heapq.heappush(self.free, station.freed.pop())

@@ -61,7 +61,7 @@ class History:
     def told(self, order: int = 0) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
         pending, self.pending = self.pending, []
-        self.calls.append((*self.again, *pending))
+        self.calls.append((*self.again, *pending) if self.again else tuple(pending))
         self.orders.append(order)
         self.again.clear()
         self.take_back = 0

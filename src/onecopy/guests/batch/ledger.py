@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 QUARANTINE: Final = 3
 """How many sequences of one module and configuration may cost others their time."""
 
+_UNSOUND: Final = "its worker gave an impossible answer"
 _OFFENCES: Final = (GuestTimeout, GuestMemoryExceeded, WorkerLost)
 
 
@@ -78,7 +79,7 @@ class Ledger:
         elif not sequence.stale:
             sequence.answer = self._answer(line, kind)
             if not self._is_sound(sequence.answer):
-                self.fail(sequence, GuestMisbehaved("its worker gave an impossible answer"))
+                self.fail(sequence, GuestMisbehaved(_UNSOUND))
             elif isinstance(sequence.answer, Chosen):
                 sequence.history.chose(sequence.answer.token)
         sequence.stale = False
@@ -116,7 +117,9 @@ class Ledger:
         sequence.attempts = 0
         if first:
             answer = self._answer(line, words[line + steps.KIND])
-            if isinstance(answer, Splice):
+            if not self._is_sound(answer):
+                self.fail(sequence, GuestMisbehaved(_UNSOUND))
+            elif isinstance(answer, Splice):
                 self._splice(sequence, answer)
             elif answer is STOP:
                 sequence.answer = answer

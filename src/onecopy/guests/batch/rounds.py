@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
 from onecopy.guests.batch.ledger import Forking
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
-from onecopy.guests.batch.steps import ANSWERED, KIND, MAX_TOKENS
+from onecopy.guests.batch.station import hear
+from onecopy.guests.batch.steps import ANSWERED, KIND, MAX_TOKENS, TOOK
 from onecopy.guests.wasm.control import MASK
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.batch.answers import Answer
     from onecopy.guests.batch.crew import Crew
+    from onecopy.guests.batch.history import History
     from onecopy.guests.batch.sequence import Sequence
     from onecopy.guests.batch.station import Station
 
@@ -51,28 +52,29 @@ class Rounds:
             self._crew.bury()
             asked = self._crew.idle()
             for sequence, tokens in told.items():
+                history = sequence.history
                 if tokens:
-                    sequence.history.append(tokens)
-                if self._may_ask(sequence) and sequence.station in asked:
-                    self._ask(sequence)
-                    asked[sequence.station].append(sequence)
+                    history.append(tokens)
+                mine = asked.get(sequence.station)
+                if self._may_ask(sequence, len(history.pending)) and mine is not None:
+                    self._ask(sequence, history)
+                    mine.append(sequence)
             self._ring(asked)
 
-    def _may_ask(self, sequence: Sequence) -> bool:
-        if sequence.asked:
+    def _may_ask(self, sequence: Sequence, pending: int) -> bool:
+        if sequence.asked or sequence.answer is not None:
             self._ledger.settle(sequence)
-        pending = sequence.history.pending
-        if sequence.answer is not None and pending:
-            self._ledger.overtake(sequence)
-        if len(pending) > MAX_TOKENS:
+            if sequence.answer is not None and pending:
+                self._ledger.overtake(sequence)
+        if pending > MAX_TOKENS:
             error = GuestMisbehaved(f"more than {MAX_TOKENS} tokens at a time")
             self._ledger.fail(sequence, error)
         return sequence.state == READY and not sequence.asked and sequence.answer is None
 
-    def _ask(self, sequence: Sequence) -> None:
-        history = sequence.history
+    def _ask(self, sequence: Sequence, history: History) -> None:
         rollback = history.take_back
-        self._rows.show(sequence.row)
+        if self._rows.hidden:
+            self._rows.show(sequence.row)
         self._board.ask(sequence.line, sequence.number, history.told(self._crew.order()), rollback)
         sequence.asked = self._number
 
@@ -89,7 +91,7 @@ class Rounds:
         self._begun = time.monotonic()
         # Last: a worker that wakes up may take this thread's core.
         for station in self._rung:
-            os.eventfd_write(station.bell, 1)
+            station.ring(self._begun)
 
     # ---- awaiting ----
 
@@ -102,25 +104,35 @@ class Rounds:
         self._await()
         self.seconds = time.monotonic() - self._begun
         with self._crew.lock:
-            here = [each for each in stepped if each.state != CLOSED]
-            outcomes = {each: self._answer(each) for each in here}
-            forking = [each for each in outcomes if isinstance(each.answer, Forking)]
+            outcomes, others = self._masks(stepped)
+            outcomes.update({each: self._ledger.give(each) for each in others})
+            forking = [each for each in others if isinstance(each.answer, Forking)]
         return outcomes | self._fork_all(forking) if forking else outcomes
 
-    def _answer(self, sequence: Sequence) -> Answer:
-        line, words = sequence.line, self._board.words
-        if (
-            sequence.asked == self._number == words[line + ANSWERED]
-            and words[line + KIND] == MASK
-            and not sequence.stale
-        ):  # nearly always
-            sequence.asked = 0
-            sequence.waiting = False
-            sequence.steps += 1
-            sequence.seconds += self._board.nanoseconds_of(line) / 1e9
-            sequence.history.hearing = False
-            return ALLOWED
-        return self._ledger.give(sequence)
+    def _masks(
+        self, stepped: Collection[Sequence]
+    ) -> tuple[dict[Sequence, Answer], list[Sequence]]:
+        """Read the answers that are masks in time, as nearly all are; return who has another."""
+        words, wide, number = self._board.words, self._board.wide, self._number
+        outcomes: dict[Sequence, Answer] = {}
+        others = []
+        for each in stepped:
+            line = each.line
+            if (
+                each.asked == number == words[line + ANSWERED]
+                and words[line + KIND] == MASK
+                and each.state == READY
+                and not each.stale
+            ):
+                each.asked = 0
+                each.waiting = False
+                each.steps += 1
+                each.seconds += wide[(line + TOOK) >> 1] / 1e9
+                each.history.hearing = False
+                outcomes[each] = ALLOWED
+            elif each.state != CLOSED:
+                others.append(each)
+        return outcomes, others
 
     def _await(self) -> None:
         poll = select.poll()
@@ -136,7 +148,7 @@ class Rounds:
             if not waiting or left <= 0:
                 return
             for fd, _ in poll.poll(int(left * 1000)):
-                os.eventfd_read(fd)
+                hear(fd)
 
     # ---- forks ----
 

@@ -73,7 +73,7 @@ class Sequence:
 
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
-        *("_owner", "_history", "origin", "station", "asked", "line", "answer", "stale"),
+        *("owner", "history", "origin", "station", "asked", "line", "answer", "stale"),
         *("placed", "waiting", "attempts"),
     )
 
@@ -114,13 +114,15 @@ class Sequence:
         """How often it was rebuilt since it was ready last."""
         self.placed: WorkerProcess | None = None
         """Where the pool counts it."""
-        self._owner = owner
-        self._history = history
+        self.owner = owner
+        """Whose it is."""
+        self.history = history
+        """What it was told; changed by `Controllers` alone."""
 
     @property
     def tokens(self) -> list[int]:
         """The text: prompt, what was appended, what the guest spliced in. A copy."""
-        return list(self._history.tokens)
+        return list(self.history.tokens)
 
     @property
     def awaited(self) -> bool:
@@ -128,19 +130,9 @@ class Sequence:
         return self.state in (OPENING, SUSPENDED)
 
     @property
-    def owner(self) -> Controllers:
-        """Whose it is."""
-        return self._owner
-
-    @property
-    def history(self) -> History:
-        """What it was told; changed by `Controllers` alone."""
-        return self._history
-
-    @property
     def logs(self) -> list[tuple[int, str]]:
         """The last lines that its guest logged: levels as in `logging`, and texts."""
-        return self._owner.logs_of(self)
+        return self.owner.logs_of(self)
 
     def rollback(self, count: int) -> None:
         """Forget the last `count` tokens: the guest's memory is as it was before them.
@@ -153,7 +145,7 @@ class Sequence:
                 than the `keep` of `Controllers`.
         """
         self._check_open()
-        self._owner.roll_back(self, count)
+        self.owner.roll_back(self, count)
 
     def fork(self, branches: int = 2) -> list[Sequence]:
         """Go on as several; return them, this one first. They share all that was until now.
@@ -163,7 +155,7 @@ class Sequence:
             WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()
-        return self._owner.fork(self, branches)
+        return self.owner.fork(self, branches)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until it is opened, or rebuilt after its worker died.
@@ -172,11 +164,11 @@ class Sequence:
             WaitTimeout: it was not in `timeout` seconds.
             OnecopyError: what it failed with.
         """
-        self._owner.wait_for(self, timeout)
+        self.owner.wait_for(self, timeout)
 
     def close(self) -> None:
         """End it and free its row, which allows everything from then on; twice is fine."""
-        self._owner.close_sequence(self)
+        self.owner.close_sequence(self)
 
     def _check_open(self) -> None:
         if self.state == CLOSED:

@@ -33,6 +33,7 @@ log = logging.getLogger("onecopy.guests")
 
 _ATTACH_SECONDS: Final = 60.0
 _SLICE_MS: Final = 50
+_PATIENCE: Final = 5.0
 _FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
 
@@ -54,6 +55,7 @@ class Station:
         self._lent: set[int] = set()
         """Segments that the worker has; the lock of `Crew` is for them."""
         self._due = 0.0
+        self._late = 0.0
         self._ending = False
         self._buried = False
         self._descriptors = threading.Lock()
@@ -64,6 +66,23 @@ class Station:
         """Return whether it has finished what it was rung for."""
         words = self._batch.board.words
         return not self.lost and words[self.slot] == words[self.slot + steps.FINISHED]
+
+    def ring(self, now: float) -> None:
+        """Wake the worker for the step that its slot says."""
+        count = self._batch.board.words[self.slot + steps.COUNT]
+        self._late = now + _PATIENCE + REPLAY * count * self._batch.guest_seconds
+        try:
+            os.eventfd_write(self.bell, 1)
+        except BlockingIOError:
+            self.worker.kill("its bell is full: it is not what it was", fault=True)
+
+    def check(self, now: float) -> None:
+        """End a worker that has had its time several times over: it is stopped, or worse.
+
+        The watchdog sees only those that say what they do.
+        """
+        if not self.lost and now > self._late:
+            self.worker.kill("it did not finish a step")
 
     def blamed(self) -> set[int]:
         """Return the rows whose guests ran when the worker died."""
@@ -108,7 +127,8 @@ class Station:
     def _ring(self, fd: int) -> None:
         with self._descriptors:  # the number of a closed one may be somebody else's by now
             if not self._buried:
-                os.eventfd_write(fd, 1)
+                with contextlib.suppress(BlockingIOError):  # full: whoever waits will wake up
+                    os.eventfd_write(fd, 1)
 
     # ---- the thread ----
 
@@ -158,7 +178,7 @@ class Station:
         poll.register(self._opened, select.POLLIN)
         while not self._ending and not self.lost:
             for fd, _ in poll.poll(_SLICE_MS if self._opening else None):
-                os.eventfd_read(fd)
+                hear(fd)
             while self._orders and not self.lost:
                 self._orders.popleft()()
             self._look_at_opening()
@@ -209,6 +229,12 @@ class Station:
         call = REPLAY * self._batch.guest_seconds
         spans = [3 * each.origin.seconds + call * len(each.history.calls) for each in self._opening]
         self._due = time.monotonic() + sum(spans) + 1
+
+
+def hear(fd: int) -> None:
+    """Empty an eventfd; a worker that was taken over may have done so before."""
+    with contextlib.suppress(BlockingIOError):
+        os.eventfd_read(fd)
 
 
 def _told(sequence: Sequence) -> sequences.Told:

@@ -25,8 +25,7 @@ Per row one *line* of 16 KiB; its two halves are pages of their own:
 | 2 | engine | how many tokens were appended since |
 | 3 | engine | whether the guest is called (1), or only forked (0) |
 | 4 | engine | into how many branches it is forked first; 0 = it is not |
-| 16 … | engine | of each branch but the first: its row and its sequence |
-| 144 … | engine | the tokens |
+| 8 … | engine | the tokens; for a fork, of each branch but the first: its row and its sequence |
 | 2048 | worker | number of the step that was answered last |
 | 2049 | worker | kind of the answer, see below |
 | 2050 | worker | tokens to take back, branches, or the token chosen |
@@ -42,6 +41,8 @@ The kinds are those of `control`, and `FAILED`.
 from __future__ import annotations
 
 import os
+import struct
+from array import array
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +63,7 @@ MAX_TOKENS: Final = 1904
 STEP, COUNT, FINISHED, RUNNING, OPENING, DEADLINE, ROWS = 0, 1, 2, 3, 4, 6, 64
 """Words of a slot."""
 
-SEQUENCE, ROLLBACK, APPENDED, CALL, FORK, BRANCHES, TOKENS = 0, 1, 2, 3, 4, 16, 144
+SEQUENCE, ROLLBACK, APPENDED, CALL, FORK, BRANCHES, TOKENS = 0, 1, 2, 3, 4, 8, 8
 ANSWERED, KIND, NUMBER, LENGTH, FAILURE, TOOK = 2048, 2049, 2050, 2051, 2052, 2054
 OPENED, ANSWER = 2056, 2064
 """Words of a line."""
@@ -81,6 +82,7 @@ FAILURES: Final[tuple[type[errors.OnecopyError], ...]] = (
     errors.LimitReached,
 )
 
+_ASKED: Final = struct.Struct("<5I12xI")
 _SLOT: Final = 1024
 _LINE: Final = 4096
 _TEXT: Final = 2000
@@ -116,14 +118,15 @@ class Board:
 
     def ask(self, line: int, sequence: int, tokens: Sequence[int], rollback: int = 0) -> None:
         """Write what a row's guest is to be told; the caller has checked the tokens."""
-        words = self.words
-        words[line] = sequence
-        words[line + ROLLBACK] = rollback
-        words[line + APPENDED] = len(tokens)
-        words[line + CALL] = 1
-        words[line + FORK] = 0
-        for at, token in enumerate(tokens, line + TOKENS):
-            words[at] = token
+        count = len(tokens)
+        first = tokens[0] if count else 0
+        # One token in each step is what nearly all have: one store, into one line of the cache.
+        _ASKED.pack_into(self._bytes, line << 2, sequence, rollback, count, 1, 0, first)
+        if count > 1:
+            self._put(line + TOKENS, tokens)
+
+    def _put(self, start: int, values: Sequence[int]) -> None:
+        self.words[start : start + len(values)] = memoryview(array("I", values))
 
     def ask_fork(
         self, line: int, sequence: int, branches: Sequence[tuple[int, int]], rollback: int = 0
@@ -134,8 +137,7 @@ class Board:
         words[line + ROLLBACK] = rollback
         words[line + CALL] = 0
         words[line + FORK] = 1 + len(branches)
-        for at, word in enumerate(chain.from_iterable(branches), line + BRANCHES):
-            words[at] = word
+        self._put(line + BRANCHES, list(chain.from_iterable(branches)))
 
     def branches(self, line: int) -> list[tuple[int, int]]:
         """Return the rows and sequences of the branches but for the first."""
@@ -147,8 +149,7 @@ class Board:
         """Write which rows a worker is to run; the caller rings the bell."""
         words = self.words
         self.wide[(slot + DEADLINE) >> 1] = deadline
-        for at, row in enumerate(rows, slot + ROWS):
-            words[at] = row
+        self._put(slot + ROWS, rows)
         words[slot + COUNT] = len(rows)
         words[slot] = step
 
@@ -187,8 +188,8 @@ class Board:
         words[line + KIND] = kind
         words[line + NUMBER] = number
         words[line + LENGTH] = len(tokens)
-        for at, token in enumerate(tokens, line + ANSWER):
-            words[at] = token
+        if tokens:
+            self._put(line + ANSWER, tokens)
 
     def answer_failure(self, line: int, error: BaseException) -> None:
         """Write that and why a guest failed."""

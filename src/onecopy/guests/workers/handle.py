@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from onecopy.errors import GuestError, WorkerLost
+from onecopy.errors import GuestError, ProtocolError, WorkerLost
 from onecopy.guests.windows.sources import source_of, sources_of
 from onecopy.guests.workers import calls, messages
 from onecopy.guests.workers.function import Function
@@ -147,7 +147,10 @@ class Guest:
         answer = self._worker.exchange(request, (), seconds + self._pool.grace_seconds)
         if answer[:1] != _CALL:
             return self._finish(answer, calls.Returned).value
-        spent, value = calls.result(answer)
+        try:
+            spent, value = calls.result(answer)
+        except ProtocolError as error:
+            raise self._worker.garbled() from error
         self._seconds += spent
         return value
 

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, WorkerLost
+from onecopy.errors import InvalidArgument, ProtocolError, WorkerLost
 from onecopy.guests.workers import messages
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
@@ -85,7 +85,7 @@ class WorkerProcess:
         Raises:
             WorkerLost: it ended instead.
         """
-        self.unfiltered = messages.Decoder(Started)(self._line.welcome()).unfiltered
+        self.unfiltered = self.decode(self._line.welcome(), Started).unfiltered
         self.serves = True
 
     def request(
@@ -106,7 +106,15 @@ class WorkerProcess:
         decoder = self._decoders.get(kind)
         if decoder is None:
             decoder = self._decoders[kind] = messages.Decoder(kind, Failed)
-        return decoder(answer)
+        try:
+            return decoder(answer)
+        except ProtocolError as error:
+            raise self.garbled() from error
+
+    def garbled(self) -> WorkerLost:
+        """End it, since it sends what is no message; return the error for that."""
+        self.kill("it sent what is no answer", fault=True)
+        return self.lost()
 
     def exchange(
         self, data: bytes, fds: tuple[int, ...] = (), timeout: float | None = None

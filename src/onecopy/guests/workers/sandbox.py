@@ -74,15 +74,17 @@ _THREAD: Final = 0x00010100  # CLONE_VM and CLONE_THREAD
 _NAMESPACES: Final = 0x7E020080  # all of CLONE_NEW*
 _SHARED_ANONYMOUS: Final = 0x21
 _EMPTY_PATH: Final = 0x1000
-_FIONBIO, _FIOCLEX, _PAGEMAP_SCAN = 0x5421, 0x5451, 0xC0606610
-# Duplicates, flags and seals; not F_SETOWN and F_SETSIG, by which signals go to other processes.
-_FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
+_FIOCLEX, _PAGEMAP_SCAN = 0x5451, 0xC0606610
+# Duplicates, and reading flags and seals. Not F_SETOWN and F_SETSIG, by which signals go to other
+# processes. Not F_SETFL (nor FIONBIO): eventfds are shared with the engine, which would wait for
+# ever on one that blocks. Not F_ADD_SEALS: the engine maps rows anew, and would find them sealed.
+_FCNTL: Final = (0, 1, 2, 3, 1030, 1034)
 _SET_NAME, _GET_NAME, _SET_VMA = 15, 16, 0x53564D41
 
 RULES: Final[dict[str, Rule]] = {
     "clone": Rule(0, (_THREAD,), mask=_THREAD | _NAMESPACES),
     "fcntl": Rule(1, _FCNTL),
-    "ioctl": Rule(1, (_FIONBIO, _FIOCLEX, _PAGEMAP_SCAN)),
+    "ioctl": Rule(1, (_FIOCLEX, _PAGEMAP_SCAN)),
     # Memory that is shared with nobody, but that counts as if it were.
     "mmap": Rule(3, (_SHARED_ANONYMOUS,), mask=_SHARED_ANONYMOUS, allowed=False),
     # fstat, as newer C libraries do it.

@@ -40,7 +40,7 @@ def orders(grid: Grid) -> dict[str, list[int]]:
     Large before small leaves small holes; long before short keeps the bottom quiet; crowded first
     begins where room is scarce. None is best for all problems.
     """
-    loads = _loads(grid)
+    loads = grid.loads
     lengths = [sum(last - first for first, last in spans) for spans in grid.spans]
     crowds = [max(max(loads[first:last]) for first, last in spans) for spans in grid.spans]
     sizes = grid.sizes
@@ -52,17 +52,3 @@ def orders(grid: Grid) -> dict[str, list[int]]:
         "start": lambda i: (-grid.spans[i][0][0], sizes[i]),
     }
     return {name: sorted(range(len(grid)), key=key, reverse=True) for name, key in keys.items()}
-
-
-def _loads(grid: Grid) -> list[int]:
-    """Return the units that live in each section."""
-    changes = [0] * (grid.sections + 1)
-    for size, spans in zip(grid.sizes, grid.spans, strict=True):
-        for first, last in spans:
-            changes[first] += size
-            changes[last] -= size
-    total, loads = 0, []
-    for change in changes[:-1]:
-        total += change
-        loads.append(total)
-    return loads

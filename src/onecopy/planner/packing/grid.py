@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -71,6 +72,37 @@ class Grid:
         """Return the bytes of a plan that is given in units."""
         tops = (at * self.unit + size for at, size in zip(offsets, self.nbytes, strict=True))
         return max(tops, default=0)
+
+    def next_peak(self, nbytes: int) -> int:
+        """Return the least number of bytes, from `nbytes` on, that a plan may need."""
+        return min(
+            (size - (size - nbytes) // self.unit * self.unit for size in self.nbytes), default=0
+        )
+
+    @cached_property
+    def loads(self) -> list[int]:
+        """The units that live in each section."""
+        changes = [0] * (self.sections + 1)
+        for size, spans in zip(self.sizes, self.spans, strict=True):
+            for first, last in spans:
+                changes[first] += size
+                changes[last] -= size
+        return list(itertools.accumulate(changes[:-1]))
+
+    @cached_property
+    def pairs(self) -> int:
+        """How many pairs of buffers live together; those that meet twice count twice."""
+        begins, ends = [0] * (self.sections + 1), [0] * (self.sections + 1)
+        for spans in self.spans:
+            for first, last in spans:
+                begins[first] += 1
+                ends[last] += 1
+        live, total = 0, 0
+        for starting, ending in zip(begins, ends, strict=True):
+            live -= ending
+            total += live * starting + starting * (starting - 1) // 2
+            live += starting
+        return total
 
     @cached_property
     def neighbours(self) -> list[list[int]]:

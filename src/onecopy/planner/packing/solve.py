@@ -1,38 +1,110 @@
-"""The way to a plan: simple rules first, then a search until the plan is proven to be the best."""
+"""The way to a plan: simple rules first, then searches until it is proven that none is better."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import time
+from typing import TYPE_CHECKING, Literal
 
-from onecopy.planner.packing.greedy import first_fit, orders
+from onecopy.errors import InvalidArgument, InvalidProblem
+from onecopy.native import find
+from onecopy.planner.packing import greedy
 from onecopy.planner.packing.grid import grid_of
+from onecopy.planner.packing.portfolio import Portfolio
+from onecopy.planner.packing.search import Search
 from onecopy.planner.packing.solution import Solution
 
 if TYPE_CHECKING:
     from onecopy.planner.packing.grid import Grid
+    from onecopy.planner.packing.portfolio import Engine
     from onecopy.planner.packing.problem import Problem
 
+_logger = logging.getLogger(__name__)
 
-def solve(problem: Problem, capacity: int | None = None) -> Solution:
-    """Return offsets at which no two buffers overlap that live together, in as few bytes as found.
+PLANNABLE, SEARCHABLE = 50_000_000, 5_000_000
+"""Pairs of buffers that live together: each takes 8 bytes, in a search 6 times as many."""
 
-    solve(Problem([Buffer("a", 32, 0, 2), Buffer("b", 40, 1, 3)])).peak     # 72
+
+def solve(
+    problem: Problem,
+    capacity: int | None = None,
+    time_limit: float | None = 10.0,
+    engine: Literal["native", "python"] = "native",
+) -> Solution:
+    """Give every buffer an offset, so that those that live together do not overlap.
+
+        solve(Problem([Buffer("a", 32, 0, 2), Buffer("b", 40, 1, 3)])).peak     # 72
+
+    Simple rules make a first plan. Unless it needs no more than the lower bound, searches look for
+    a better one: the best of all, or with `capacity` any that needs no more bytes than that. When
+    `time_limit` (seconds; None for no limit) has passed, or on Ctrl-C, the best one so far is
+    returned. `solution.optimal` says whether it is the best of all, and `solution.lower_bound`
+    what is proven to be needed: when that is above the capacity, nothing fits.
+
+    Args:
+        engine: "native" is written in C, and falls back to "python" where the library was not
+            built. Both take the same steps; the time they need differs by a factor of 50.
+
+    Raises:
+        InvalidProblem: too many buffers live together.
     """
+    if engine not in ("native", "python"):
+        raise InvalidArgument(f"engine {engine!r} is neither 'native' nor 'python'")
+    begin = time.monotonic()
+    native = engine == "native" and find() is not None
     grid = grid_of(problem)
-    goal = max(problem.lower_bound, capacity or 0)
-    best: list[int] | None = None
-    for order in orders(grid).values():
-        offsets = first_fit(grid, order)
-        if best is None or grid.peak(offsets) < grid.peak(best):
-            best = offsets
-        if grid.peak(best) <= goal:
-            break
-    return _solution(problem, grid, best or [])
+    if grid.pairs > PLANNABLE:
+        raise InvalidProblem(
+            f"{grid.pairs:,} pairs of buffers live together, more than {PLANNABLE:,}; "
+            "join buffers that live at the same times"
+        )
+    offsets = _first_plan(grid, capacity or problem.lower_bound, native)
+    if capacity is not None and capacity < problem.lower_bound:
+        capacity = None  # Nothing fits; what is needed at least is still worth to know.
+    portfolio = Portfolio(problem, grid, _engine(native), offsets, capacity)
+    if grid.pairs <= SEARCHABLE:
+        _improve(portfolio, None if time_limit is None else begin + time_limit)
+    return _solution(problem, grid, portfolio)
 
 
-def _solution(problem: Problem, grid: Grid, offsets: list[int]) -> Solution:
+def _first_plan(grid: Grid, goal: int, native: bool) -> list[int]:
+    """Return the best plan of those that simple rules make."""
+    orders = list(greedy.orders(grid).values())
+    if native:
+        from onecopy.planner.packing.native_search import first_fit
+
+        plans = first_fit(grid, orders)
+    else:
+        plans = []
+        for order in orders:
+            plans.append(greedy.first_fit(grid, order))
+            if grid.peak(plans[-1]) <= goal:
+                break
+    return min(plans, key=grid.peak)
+
+
+def _engine(native: bool) -> type[Engine]:
+    if not native:
+        return Search
+    from onecopy.planner.packing.native_search import NativeSearch
+
+    return NativeSearch
+
+
+def _improve(portfolio: Portfolio, deadline: float | None) -> None:
+    try:
+        for _ in portfolio.turns():
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+    except KeyboardInterrupt:
+        _logger.info("interrupted; the best plan so far needs %d bytes", portfolio.peak)
+    except MemoryError:
+        _logger.warning("no memory to search on; the plan may not be the best")
+
+
+def _solution(problem: Problem, grid: Grid, portfolio: Portfolio) -> Solution:
     places = {each.name: each.offset or 0 for each in problem.buffers}
-    for index, offset in zip(grid.indices, offsets, strict=True):
+    for index, offset in zip(grid.indices, portfolio.offsets, strict=True):
         places[problem.buffers[index].name] = offset * grid.unit
-    peak = grid.peak(offsets)
-    return Solution(peak, problem.lower_bound, peak == problem.lower_bound, places)
+    peak, lower_bound = portfolio.peak, portfolio.lower_bound
+    return Solution(peak, min(lower_bound, peak), lower_bound >= peak, places)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from onecopy.errors import InvalidArgument, UnsupportedValue
 from onecopy.guests.batch.adapters.bitmask import apply_bitmask
 from onecopy.guests.batch.adapters.loop import await_guest
-from onecopy.guests.batch.answers import Fork, Splice, Suspended
+from onecopy.guests.batch.adapters.seen import SeenLogits
+from onecopy.guests.batch.answers import Chosen, Fork, Splice, Suspended
 
 if TYPE_CHECKING:
     import os
@@ -31,12 +32,19 @@ class Text:
     """Which configuration it has."""
     forced: list[int] = field(default_factory=list)
     """What its guest has spliced in, and `generate` has not decoded yet."""
+    chosen: int = -1
+    """The token that its guest chose to come next; -1 if it did not."""
     ended: bool = False
+
+    @property
+    def only(self) -> int:
+        """The one token that may come next; -1 if the guest's mask says which."""
+        return self.forced[0] if self.forced else self.chosen
 
     def grown(self, sequence: Sequence, token: int, eos: int) -> Text:
         """Return the text with one more token, under a sequence of the family."""
         ended = self.ended or token == eos
-        return Text(sequence, (*self.tokens, token), self.item, self.forced[1:], ended)
+        return Text(sequence, (*self.tokens, token), self.item, self.forced[1:], ended=ended)
 
 
 class ControllerLogits:
@@ -50,7 +58,8 @@ class ControllerLogits:
     cannot be served by `generate`: use `decode`.
 
     Args:
-        controllers: with a free row for each text, or for each beam.
+        controllers: with a free row for each text, or for each beam. If guests see logits, they
+            see the scores of `generate`, which goes on with what they leave there.
         module: Wasm, a path, or what `Pool.module` returned.
         config: for all texts, or a list with one for each.
         pad: the token that pads prompts on the left, of which guests are not told.
@@ -75,17 +84,18 @@ class ControllerLogits:
         self._configs = config if isinstance(config, list) else [config]
         self._pad = pad
         self._options = options
+        self._seen = None if controllers.logits is None else SeenLogits(controllers.logits)
         self._texts: list[Text] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores without what guests forbid; called by `generate` for each token."""
         rows = [tuple(each) for each in input_ids.tolist()]
         tokens = self._follow(rows) if self._texts else self._open(rows)
-        step = self._answered(tokens)
+        answers, step = self._answered(tokens, scores)
         scores = scores.clone()
         for row, text in enumerate(self._texts):
             if not text.ended:
-                self._apply(scores[row : row + 1], text, step)
+                self._apply(scores[row : row + 1], text, answers.get(text.sequence), step)
         return scores
 
     # ---- the first token ----
@@ -157,37 +167,55 @@ class ControllerLogits:
 
     # ---- what guests say ----
 
-    def _answered(self, tokens: dict[Sequence, list[int]]) -> Step | None:
+    def _answered(
+        self, tokens: dict[Sequence, list[int]], scores: torch.Tensor
+    ) -> tuple[dict[Sequence, Answer], Step | None]:
         """Step until there is an answer for each; rows stay as they are meanwhile."""
+        answers: dict[Sequence, Answer] = {}
         step = None
         while tokens:
+            self._show(tokens, scores)
             step = self._controllers.step(tokens)
+            answers |= step.outcomes
             tokens = {}
             for each, answer in step.outcomes.items():
                 if isinstance(answer, Suspended):
                     await_guest(each)
                     tokens[each] = []
                 self._note(each, answer)
-        return step
+        return answers, step
+
+    def _show(self, stepped: dict[Sequence, list[int]], scores: torch.Tensor) -> None:
+        if self._seen is not None:
+            for row, text in enumerate(self._texts):
+                if text.sequence in stepped:
+                    self._seen.show(text.sequence, scores[row])
 
     def _note(self, sequence: Sequence, answer: Answer) -> None:
         if isinstance(answer, Fork) or (isinstance(answer, Splice) and answer.backtrack):
             raise UnsupportedValue(
                 f"the guest asks for {answer!r}, which generate() cannot do; use decode()"
             )
-        if isinstance(answer, Splice):
-            for text in self._texts:
-                if text.sequence is sequence:
-                    text.forced = list(answer.tokens)
+        for text in self._texts:
+            if text.sequence is sequence and isinstance(answer, Splice):
+                text.forced = list(answer.tokens)
+            elif text.sequence is sequence and isinstance(answer, Chosen):
+                text.chosen = answer.token
 
-    def _apply(self, scores: torch.Tensor, text: Text, step: Step | None) -> None:
+    def _apply(
+        self, scores: torch.Tensor, text: Text, answer: Answer | None, step: Step | None
+    ) -> None:
+        """Set the scores `[1, vocab]` of what a guest forbids to -inf, in place."""
         row = text.sequence.row
-        if text.forced:
-            kept = float(scores[0, text.forced[0]])
+        if text.only >= 0:
+            kept = float(scores[0, text.only])
             scores.fill_(float("-inf"))
-            scores[0, text.forced[0]] = kept if kept > float("-inf") else 0.0
+            scores[0, text.only] = kept if kept > float("-inf") else 0.0
         elif step is not None:
-            apply_bitmask(scores, step.mask[row : row + 1])
+            mask = step.mask[row : row + 1]
+            if self._seen is not None and answer is not None:
+                scores.copy_(self._seen.taken({text.sequence: answer}, scores, mask))
+            apply_bitmask(scores, mask)
             if step.biases is not None:
                 biases = step.biases[row].to(scores.device)
                 scores[0, : len(biases)] += biases

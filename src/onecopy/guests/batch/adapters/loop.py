@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError, WaitTimeout
 from onecopy.guests.batch.adapters.bitmask import apply_bitmask
+from onecopy.guests.batch.adapters.seen import SeenLogits
 from onecopy.guests.batch.answers import Chosen, Fork, Splice, Suspended, samples
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def decode(
 ) -> dict[Sequence, list[int]]:
     """Decode sequences until their guests or the model end them; return the tokens of each.
 
-    Guests are at work while the model is. Branches that guests fork off are in the result too. A
-    sequence whose guest failed is in it as far as it came, and says so by its `error`.
+    Guests are at work while the model is, unless they see its logits (`Controllers(logits=…)`):
+    then they are called when these are there, and what they leave in their rows is sampled from.
+    Branches that guests fork off are in the result too. A sequence whose guest failed is in it as
+    far as it came, and says so by its `error`.
 
         texts = decode(controllers, [sequence], model, max_tokens=100)
 
@@ -52,9 +55,8 @@ def decode(
     tokens: dict[Sequence, list[int]] = {each: [] for each in sequences}
     seen = dict.fromkeys(tokens)
     while tokens:
-        controllers.begin(tokens)
-        logits = model([each.tokens for each in tokens])
-        tokens = loop.next(list(tokens), controllers.finish(), logits)
+        step, logits = loop.step(tokens, model)
+        tokens = loop.next(list(tokens), step, logits)
         seen.update(dict.fromkeys(tokens))
     return {each: loop.text(each) for each in seen}
 
@@ -83,9 +85,24 @@ class _Loop:
         max_tokens: int,
         sample: Callable[[torch.Tensor], list[int]],
     ) -> None:
+        self._controllers = controllers
+        self._seen = None if controllers.logits is None else SeenLogits(controllers.logits)
         self._eos = controllers.vocabulary.eos
         self._max_tokens = max_tokens
         self._sample = sample
+
+    def step(
+        self, tokens: dict[Sequence, list[int]], model: Callable[[list[list[int]]], torch.Tensor]
+    ) -> tuple[Step, torch.Tensor]:
+        """Make a step; return it, and the logits of what follows the texts."""
+        if self._seen is None:
+            self._controllers.begin(tokens)
+            logits = model([each.tokens for each in tokens])
+            return self._controllers.finish(), logits
+        logits = model([each.tokens + appended for each, appended in tokens.items()])
+        for each, row in zip(tokens, logits, strict=True):
+            self._seen.show(each, row)
+        return self._controllers.step(tokens), logits
 
     def text(self, sequence: Sequence) -> list[int]:
         """The tokens after the prompt."""
@@ -115,12 +132,19 @@ class _Loop:
         }
         if places:
             rows = [stepped[i].row for i in places]
-            wanted = apply_bitmask(logits[places], step.mask[rows])
+            wanted = self._masked([stepped[i] for i in places], logits[places], step)
             if step.biases is not None:
                 wanted = wanted + step.biases[rows].to(wanted.device)
             picked = self._sample(wanted)
             chosen.update(zip((stepped[i] for i in places), picked, strict=True))
         return chosen
+
+    def _masked(self, sequences: list[Sequence], logits: torch.Tensor, step: Step) -> torch.Tensor:
+        mask = step.mask[[each.row for each in sequences]]
+        if self._seen is None:
+            return apply_bitmask(logits, mask)
+        answers = {each: step.outcomes[each] for each in sequences}
+        return self._seen.taken(answers, logits, mask)
 
     def _grown(self, sequence: Sequence, token: int) -> dict[Sequence, list[int]]:
         if token == self._eos or len(self.text(sequence)) >= self._max_tokens:

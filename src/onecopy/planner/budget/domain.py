@@ -1,0 +1,87 @@
+"""Between which values each parameter may be: the plan's bounds, and what the caller asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onecopy.errors import InvalidArgument, InvalidBounds
+from onecopy.planner.budget.form import Box
+
+Wish = int | tuple[int | None, int | None]
+"""A value, or a lower and an upper bound; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The names of the parameters, and for each its lowest and highest value."""
+
+    names: tuple[str, ...]
+    box: Box
+
+    @classmethod
+    def of(cls, dims: Mapping[str, Any], subject_to: Mapping[str, Wish]) -> Domain:
+        """Return a plan's dimensions within what `subject_to` allows.
+
+        Raises:
+            InvalidArgument: a name that is no dimension, or a wish that is no bound.
+            InvalidBounds: bounds that contradict each other.
+        """
+        check_names(subject_to, dims)
+        names = tuple(dims)
+        return cls(names, tuple(_span(dims[name], subject_to.get(name)) for name in names))
+
+    def values(self, point: Iterable[int]) -> dict[str, int]:
+        """Return a point with the names of its parameters."""
+        return dict(zip(self.names, point, strict=True))
+
+
+def check_names(names: Iterable[str], dims: Mapping[str, Any]) -> None:
+    """Refuse what is no dimension of the plan."""
+    if unknown := [name for name in names if name not in dims]:
+        raise InvalidArgument(
+            f"{', '.join(map(repr, unknown))} is no dimension of this plan; "
+            f"it has {', '.join(dims) or 'none'}"
+        )
+
+
+def _span(dim: Any, wish: Wish | None) -> tuple[int, float]:
+    lower, upper = _bounds(dim.name, wish)
+    lowest = max(dim.lower, dim.lower if lower is None else lower)
+    highest = min(_or_infinite(dim.upper), _or_infinite(upper))
+    if lowest > highest:
+        raise InvalidBounds(
+            f"{dim.name} cannot be {_shown(lower, upper)}: the plan has it "
+            f"{_shown(dim.lower, dim.upper)}; ask for values within that, or make a plan with "
+            "other bounds"
+        )
+    return lowest, highest
+
+
+def _bounds(name: str, wish: Wish | None) -> tuple[int | None, int | None]:
+    if isinstance(wish, int):
+        return wish, wish
+    if wish is None:
+        return None, None
+    try:
+        lower, upper = wish
+        valid = all(each is None or isinstance(each, int) for each in (lower, upper))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise InvalidArgument(
+            f"{name} is subject to a whole number or (lower, upper), not {wish!r}"
+        )
+    return lower, upper
+
+
+def _or_infinite(bound: int | None) -> float:
+    return math.inf if bound is None else bound
+
+
+def _shown(lower: int | None, upper: int | None) -> str:
+    if lower == upper:
+        return str(lower)
+    return f"{'any' if lower is None else lower} to {'any' if upper is None else upper}"

@@ -1,0 +1,149 @@
+"""The best parameters under a budget of bytes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.planner.budget.domain import Domain, Wish, check_names
+from onecopy.planner.budget.form import Box, Form
+from onecopy.planner.budget.search import Found, Search, capped, least
+from onecopy.units import format_size, parse_size
+
+Aim = str | Sequence[str] | Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best values, and the bytes that the formula gives for them.
+
+    `exhaustive` says that no others are better; it is False only if `time_limit` was reached.
+    """
+
+    values: dict[str, int]
+    nbytes: int
+    budget: int
+    exhaustive: bool
+    along: str
+    """The parameter that was made large first."""
+    plan: Any = field(repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can carry."""
+        return {
+            "values": self.values,
+            "nbytes": self.nbytes,
+            "budget": self.budget,
+            "exhaustive": self.exhaustive,
+        }
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{name} = {value:,}" for name, value in self.values.items())
+        return f"{values}: {format_size(self.nbytes)} of {format_size(self.budget)}"
+
+
+def fit(
+    plan: Any,
+    budget: int | str,
+    maximize: Aim,
+    subject_to: Mapping[str, Wish] | None = None,
+    *,
+    processes: int = 1,
+    time_limit: float = 10.0,
+) -> Fit:
+    """Return the best values of a plan's dimensions whose bytes fit into a budget.
+
+        plan.fit("6GiB", maximize=["s"], subject_to={"c": (512, None), "b": 1})
+        plan.fit("6GiB", maximize={"s": 1.0, "b": 100.0})
+
+    Args:
+        plan: anything with `.bytes`, a sympy expression in `.dims`, a dict of names to bounds.
+        budget: bytes, or a size such as "6GiB".
+        maximize: one name, or several of which an earlier one counts before all later ones; or
+            weights, whose sum with the values is made large. All others take what needs least.
+        subject_to: for some names a value, or (lower, upper) with None where there is no bound.
+        processes: the budget is for so many on this host, whose weights are in a store and so
+            count once.
+        time_limit: seconds, after which the best so far is returned.
+
+    Raises:
+        BudgetExceeded: not even the least values fit.
+        InvalidBounds: `subject_to` contradicts the plan's bounds.
+        UnboundedDimension: nothing keeps a dimension from growing without end.
+    """
+    room, deadline = parse_size(budget), time.monotonic() + time_limit
+    domain = Domain.of(plan.dims, subject_to or {})
+    aims = _aims(maximize, plan.dims)
+    form = Form(_expression(plan, processes), domain.names)
+    needed, point = least(form, domain.box, deadline)
+    if needed > room:
+        raise BudgetExceeded(_too_small(needed, room, domain.values(point)))
+    found = Found(point, exhaustive=True)
+    box = capped(form, domain.box, room, [name for aim in aims for name in aim])
+    for aim in aims:
+        weights = _whole_weights(aim, domain.names)
+        better = Search(form, box, weights, room, found.point).run(deadline)
+        found = Found(better.point, found.exhaustive and better.exhaustive)
+        box = _fixed(box, weights, found.point)
+    point = min(least(form, box, deadline)[1] or found.point, found.point, key=form)
+    return Fit(
+        domain.values(point), math.ceil(form(point)), room, found.exhaustive, _first(aims), plan
+    )
+
+
+def _aims(maximize: Aim, dims: Mapping[str, Any]) -> list[Mapping[str, float]]:
+    """Return one set of weights after the other."""
+    aims = [maximize] if isinstance(maximize, Mapping) else _one_by_one(maximize)
+    names = [name for aim in aims for name in aim]
+    if not names:
+        raise InvalidArgument(f"say what to maximize: one or more of {', '.join(dims)}")
+    check_names(names, dims)
+    for name, weight in (each for aim in aims for each in aim.items()):
+        if not math.isfinite(weight):
+            raise InvalidArgument(f"the weight of {name} is a finite number, not {weight}")
+    return aims
+
+
+def _one_by_one(names: str | Sequence[str]) -> list[Mapping[str, float]]:
+    return [{name: 1} for name in ([names] if isinstance(names, str) else names)]
+
+
+def _first(aims: Sequence[Mapping[str, float]]) -> str:
+    return max(aims[0], key=lambda name: aims[0][name])
+
+
+def _whole_weights(aim: Mapping[str, float], names: Sequence[str]) -> list[int]:
+    """Return weights as whole numbers in the same proportion: sums of them are exact."""
+    exact = [Fraction(aim.get(name, 0)) for name in names]
+    unit = math.lcm(*(each.denominator for each in exact))
+    return [int(each * unit) for each in exact]
+
+
+def _fixed(box: Box, weights: Sequence[int], point: Sequence[int]) -> Box:
+    return tuple(
+        (value, value) if weight else span
+        for span, weight, value in zip(box, weights, point, strict=True)
+    )
+
+
+def _expression(plan: Any, processes: int) -> Any:
+    if processes < 1:
+        raise InvalidArgument(f"a budget is for one process or more, not {processes}")
+    if processes == 1:
+        return plan.bytes
+    return plan.weights_nbytes + processes * (plan.bytes - plan.weights_nbytes)
+
+
+def _too_small(needed: Any, room: int, values: Mapping[str, int]) -> str:
+    missing = math.ceil(needed) - room
+    where = ", ".join(f"{name} = {value}" for name, value in values.items())
+    return (
+        f"{format_size(math.ceil(needed))} ({math.ceil(needed)} bytes) are needed at least, at "
+        f"{where}: {missing} bytes more than the budget of {format_size(room)}; raise the budget, "
+        "or allow smaller values"
+    )
