@@ -49,23 +49,25 @@ class Model:
 def decode(
     controllers: Controllers, sequences: list[Sequence], model: Model, most: int
 ) -> list[str | None]:
-    """Write texts, in one batch, in up to so many steps; None for those that did not end."""
-    begins = [len(each.tokens) for each in sequences]
+    """Write texts of up to so many tokens, in one batch; None for those that did not end.
+
+    Steps are not counted: one that comes too early for a guest, on a busy machine, is made again.
+    """
+    begins = {each: len(each.tokens) for each in sequences}
     appended: dict[Sequence, list[int]] = {each: [] for each in sequences}
     ended: set[Sequence] = set()
-    while appended and most:
+    while appended:
         step = controllers.step(appended)
         appended = {}
         for sequence, answer in step.outcomes.items():
             tokens = next_tokens(answer, step.mask_array[sequence.row], model)
             if tokens is None:
                 ended.add(sequence)
-            else:
+            elif len(sequence.tokens) < begins[sequence] + most:
                 appended[sequence] = tokens
-        most -= 1
     return [
         text_of(each.tokens[begin:], controllers.vocabulary) if each in ended else None
-        for each, begin in zip(sequences, begins, strict=True)
+        for each, begin in begins.items()
     ]
 
 

@@ -14,7 +14,6 @@ import pytest
 
 import onecopy
 from onecopy.store import messages
-from onecopy.store.deadline import Deadline
 from tests.attacks.balance import Unchanged, assert_balanced, settled
 from tests.attacks.children import Child, forked
 from tests.attacks.patience import eventually, rounds
@@ -111,7 +110,7 @@ class TestWhileAnotherThread:
         self.play(store, work)
 
     def test_connects(self, store: onecopy.Store) -> None:
-        self.play(store, store._drop_session)
+        self.play(store, store._connection.drop)
 
 
 def test_a_child_that_was_forked_during_a_save_does_not_keep_the_entry(
@@ -234,7 +233,7 @@ class TestAConnectionThatOutlivesItsProcess:
         kept = []
 
         def reserve() -> None:
-            channel = store._live(Deadline(0)).new_channel()
+            channel = store._connection.live().new_channel()
             kept.append(channel)
             channel.request(messages.Reserve("entry", 100 << 20, False))
 

@@ -256,7 +256,7 @@ class TestReplays:
         self, store: onecopy.Store
     ) -> None:
         with RawClient() as raw:
-            found = store._session.index.find(b"good")
+            found = store._connection.session.index.find(b"good")
             raw.send(messages.Fetch([(0, found.generation, messages.READ)]))
             data, fds = wire.receive(raw.sock)
             assert wire.decode_reply(data) == messages.Fetched([True])
@@ -302,7 +302,7 @@ class TestSlowClients:
             store.remove("seen")
 
     def test_descriptors_for_one_that_never_reads_are_not_kept(self, store: onecopy.Store) -> None:
-        generation = store._session.index.find(b"good").generation
+        generation = store._connection.session.index.find(b"good").generation
         request = wire.encode(messages.Fetch([(0, generation, messages.READ)] * wire.FDS_LIMIT))
         with RawClient() as raw:
             raw.sock.setblocking(False)
@@ -397,7 +397,7 @@ class TestTouches:
     """Clients may write what they like into the touch segment; nothing may depend on it."""
 
     def lie(self, store: onecopy.Store, number: int) -> None:
-        touches = store._session.touches
+        touches = store._connection.session.touches
         for index in range(len(touches)):
             touches[index] = number
 

@@ -274,7 +274,7 @@ def test_fetching_what_is_not_there_finds_nothing(
 
 
 def test_an_immutable_entry_is_not_opened_for_writing(store: onecopy.Store) -> None:
-    found = store._session.index.find(b"good")
+    found = store._connection.session.index.find(b"good")
     with RawClient() as raw:
         reply = raw.ask(messages.Fetch([(found.slot, found.generation, messages.WRITE)]))
         assert reply == messages.Fetched([False])

@@ -34,7 +34,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[onecopy.S
 @pytest.fixture
 def load(shared_store: onecopy.Store, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Return a function that saves a skeleton by hand, and loads it as a victim does."""
-    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(shared_store._place.base))
+    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(shared_store._connection.place.base))
 
     def load(classes: Any, objects: Any, parts: Any = (), transformers: Any = None) -> Any:
         node = [6, "module", [1, transformers, classes, objects], *parts]

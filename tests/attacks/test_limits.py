@@ -248,7 +248,7 @@ class TestDescriptors:
             for connected in (True, False):
                 for spare in range(8):
                     if not connected:
-                        store._drop_session()
+                        store._connection.drop()
                     with soft_limit(resource.RLIMIT_NOFILE, free + spare):
                         for use in uses:
                             try:

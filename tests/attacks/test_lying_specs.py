@@ -34,7 +34,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[onecopy.S
 @pytest.fixture
 def publish(shared_store: onecopy.Store, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that saves a segment with any spec, and returns the store."""
-    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(shared_store._place.base))
+    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(shared_store._connection.place.base))
 
     def publish(lie: Any, data: bytes = bytes(range(NBYTES)), **changes: Any) -> onecopy.Store:
         packed = lie if isinstance(lie, bytes) else msgspec.msgpack.encode(lie)

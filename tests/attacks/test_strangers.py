@@ -56,7 +56,7 @@ def store(daemon: Daemon) -> Iterator[onecopy.Store]:
 
 class TestWithoutProc:
     def uses(self, store: onecopy.Store) -> type:
-        return type(store._session.opener)
+        return type(store._connection.session.opener)
 
     def test_the_daemons_proc_is_used_where_it_can_be_seen(self, store: onecopy.Store) -> None:
         assert self.uses(store) is DirectOpener
@@ -259,7 +259,7 @@ class TestReadersOfTheGroup:
     def test_no_descriptor_they_get_can_be_opened_to_write(
         self, as_reader: Callable[..., None], store: onecopy.Store
     ) -> None:
-        slots = [store._session.index.find(name) for name in (b"entry", b"mutable")]
+        slots = [store._connection.session.index.find(name) for name in (b"entry", b"mutable")]
 
         def check(fd: int) -> None:
             os.fstat(fd)

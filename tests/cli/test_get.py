@@ -86,14 +86,14 @@ def test_a_missing_entry_is_an_error(tmp_path: Path) -> None:
 def test_it_works_where_proc_cannot_be_seen(store: onecopy.Store) -> None:
     store.save("x", {"w": torch.ones(3)})
     with onecopy.connect("test", direct=False) as client:
-        fd, found = client._open_segment("x")
+        fd, found = client._entries.open("x")
     assert os.fstat(fd).st_size == found.size
     os.close(fd)
 
 
 def test_while_it_copies_the_entry_is_in_use(store: onecopy.Store) -> None:
     store.save("x", torch.ones(3))
-    fd, _ = store._open_segment("x")
+    fd, _ = store._entries.open("x")
     assert store.stat("x").in_use
     os.close(fd)
     assert not store.stat("x").in_use

@@ -105,7 +105,7 @@ def test_a_plain_reader_finds_every_sample(store: Store, tmp_path) -> None:
     from safetensors.torch import load_file
 
     store.save("b", {"x": gather(rows())})
-    fd, segment = store._open_segment("b")
+    fd, segment = store._entries.open("b")
     with open(fd, "rb") as source:
         (tmp_path / "b.safetensors").write_bytes(source.read(segment.size))
     found = load_file(tmp_path / "b.safetensors")

@@ -9,7 +9,7 @@ from tests.attacks.raw import RawClient, Segment
 
 
 def found(store: Store, name: str):
-    return store._read_index(lambda view: view.find(name.encode()))
+    return store._entries.find(name)
 
 
 @pytest.mark.parametrize("name", ["m", "n" * 170])

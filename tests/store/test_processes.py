@@ -24,7 +24,7 @@ def test_another_process_loads_what_was_saved(store: Store) -> None:
         with onecopy.connect("test", direct=sys.argv[1] == "True") as store:
             print(store.load("a")["w"].tolist())
     """
-    assert output_of(code, store._direct) == "[0.0, 1.0, 2.0, 3.0, 4.0]"
+    assert output_of(code, store._connection.direct) == "[0.0, 1.0, 2.0, 3.0, 4.0]"
 
 
 def test_a_writer_in_another_process_is_seen(store: Store) -> None:

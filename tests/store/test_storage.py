@@ -22,7 +22,7 @@ from tests.maps import mapped_bytes
 
 def inode(store: onecopy.Store, name: str) -> int:
     """The inode of an entry's segment."""
-    found = store._session.index.find(name.encode())
+    found = store._connection.session.index.find(name.encode())
     assert found is not None
     return found.ino
 

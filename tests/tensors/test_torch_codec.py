@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecopy.errors import UnsupportedValue
-from onecopy.tensors import torch_codec
+from onecopy.tensors import torch_codec, torch_dtypes
 from tests.tensors.roundtrip import file_bytes, roundtrip
 
-DTYPES = sorted(torch_codec._DTYPES)
+DTYPES = sorted(torch_dtypes.DTYPES)
 
 
 def raw(tensor: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,7 @@ def raw(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def sample(dtype: str, *shape: int) -> torch.Tensor:
-    kind, itemsize = torch_codec._DTYPES[dtype]
+    kind, itemsize = torch_dtypes.DTYPES[dtype]
     high = 2 if dtype == "bool" else 256
     return torch.randint(0, high, (*shape, itemsize), dtype=torch.uint8).view(kind).squeeze(-1)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
 
+import onecopy
 from onecopy.guests import Controllers, Vocabulary, build
 from onecopy.guests.decoding.grammar import Grammars
 
@@ -14,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from decoding import Model, decode, pool, text_of, vocabulary
 
 HERE = Path(__file__).parent
+PROMPT = b"What is known about the harbour? "
 QUOTATION = re.compile(r'"([^"]*)"')
 
 
@@ -48,13 +51,22 @@ def main() -> None:
     options = parser.parse_args()
     wasm = build(HERE / "controller.c")
     document = options.document.read_text()
-    with vocabulary(options.tokenizer) as words, pool() as workers:
+    with (
+        onecopy.start(f"quotes-{os.getpid()}", capacity="16MiB") as store,
+        vocabulary(options.tokenizer) as words,
+        pool() as workers,
+        Controllers(store, words, workers, batch=options.texts) as controllers,
+    ):
+        store.save("document", document.encode())
         tokenize = Grammars(words).tokenize
-        prompt = tokenize(document.encode())
-        model = Chatterer(words, prompt, tokenize(b'"')[0])
-        with Controllers(None, words, workers, batch=options.texts) as controllers:
-            sequences = [controllers.open(wasm, prompt=prompt) for _ in range(options.texts)]
-            texts = decode(controllers, sequences, model, most=2000)
+        model = Chatterer(words, tokenize(document.encode()), tokenize(b'"')[0])
+        # The workers map the store's own pages: the document is there once, for all sequences.
+        windows = {"document": store.ref("document")}
+        sequences = [
+            controllers.open(wasm, prompt=tokenize(PROMPT), windows=windows)
+            for _ in range(options.texts)
+        ]
+        texts = decode(controllers, sequences, model, most=2000)
         known = sorted(model.known)
         free = [text_of([model.choose(known) for _ in range(200)], words) for _ in texts]
     quotations = [quoted for text in texts for quoted in QUOTATION.findall(text or "")]

@@ -109,7 +109,7 @@ def _import(
     with open_store(store) as opened:
         _check_free(opened, name or default_name(path), options["overwrite"])
         key = opened.import_checkpoint(path, name, **options)
-        nbytes = sum(each.nbytes for each in opened.stat(opened._with_parts([key])) if each)
+        nbytes = sum(each.nbytes for each in opened.stat(opened._entries.with_parts([key])) if each)
     stdout().print(f"imported {printable(key)!r}: {format_size(nbytes)}, mapped where it is")
 
 

@@ -71,3 +71,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.onecopy_exchange.argtypes = [
         *(ctypes.c_int, ctypes.c_char_p, size, ctypes.c_int, pointer, size),
     ]
+    library.onecopy_turns.restype = ctypes.c_long
+    library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]
+    library.onecopy_end_turns.restype = ctypes.c_long
+    library.onecopy_end_turns.argtypes = [pointer]

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from onecopy.errors import (
-    EntryNotFound,
-    InvalidArgument,
-    StoreClosed,
-    StoreUnavailable,
-    WaitTimeout,
-)
-from onecopy.store import index, messages, shards, wire
-from onecopy.store.channel import Channel, Disconnected, stuck
+from onecopy.errors import EntryNotFound, InvalidArgument
+from onecopy.store import messages, shards
+from onecopy.store.connection import Connection
 from onecopy.store.deadline import Deadline
+from onecopy.store.entries import Entries
 from onecopy.store.index import Busy
-from onecopy.store.loader import ABSENT, Loader
+from onecopy.store.loader import ABSENT
 from onecopy.store.lock import Lock
 from onecopy.store.manifest import Manifest
-from onecopy.store.names import HIDDEN, check_name
+from onecopy.store.names import check_name
 from onecopy.store.ref import Ref
 from onecopy.store.runtime import Place
 from onecopy.store.saving import Options, prepare
-from onecopy.store.session import Session
 from onecopy.store.watch import Watch
 from onecopy.tensors import codec as codecs
 
@@ -36,16 +28,8 @@ if TYPE_CHECKING:
 
     from onecopy.models.pointing import Incompatible
     from onecopy.segments.mapping import Mode
-    from onecopy.store.index import Found
-    from onecopy.store.messages import EntryStat, Message, StoreStats
+    from onecopy.store.messages import EntryStat, StoreStats
     from onecopy.tensors.arena import Arena
-
-_T = TypeVar("_T")
-
-_FIRST_RETRY: Final = 0.002
-_LONGEST_RETRY: Final = 0.1
-
-_NOW: Final = Deadline(0)
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
@@ -86,111 +70,30 @@ class Store:
         base: Path | None = None,
         stop: Callable[[], None] | None = None,
     ) -> None:
-        self._place = Place(name, base)
-        self._direct = direct
         self._stop = stop
-        self._closed = False
-        self._connecting = threading.Lock()
-        self._session: Session | None = None
-        self._loader: Loader | None = None
-        self._connect(Deadline(timeout))
+        self._connection = Connection(Place(name, base), direct, Deadline(timeout))
+        self._entries = Entries(self._connection)
         codecs.prepare()
         _stores.add(self)
-
-    # ---- the connection ----
 
     @property
     def name(self) -> str:
         """The store's name."""
-        return self._place.name
+        return self._connection.place.name
 
     @property
     def pid(self) -> int:
         """The daemon's process id."""
-        return self._live(_NOW).pid
+        return self._connection.live().pid
 
     @property
     def _directory(self) -> str:
         """Where the daemon keeps entries as files; empty if they are memory."""
-        return self._live(_NOW).directory
+        return self._connection.live().directory
 
     def _after_fork(self) -> None:
-        self._connecting = threading.Lock()
-        self._session = self._loader = self._stop = None
-
-    def _live(self, deadline: Deadline) -> Session:
-        """Return a session with a living daemon, connecting anew if need be."""
-        session = self._session
-        if session is None or not session.usable:
-            session = self._connect(deadline)
-        return session
-
-    def _connect(self, deadline: Deadline) -> Session:
-        with self._connecting:
-            session = self._session
-            if session is not None and session.usable:
-                return session
-            if self._closed:
-                raise StoreClosed(f"this handle of store {self.name!r} was closed; connect again")
-            if session is not None:
-                session.close()
-            session = _retry(deadline, self._new_session)
-            self._loader = Loader(session)
-            self._session = session
-            return session
-
-    def _new_session(self) -> Session:
-        return Session(self._new_channel, self._direct)
-
-    def _new_channel(self) -> Channel:
-        try:
-            return Channel(self._place.connect())
-        except BlockingIOError as error:
-            raise stuck() from error
-
-    def _ask(self, message: Message, fds: tuple[int, ...] = ()) -> Any:
-        """Carry out one request. A daemon that died before it answered took its state along,
-        so asking its successor once more repeats nothing."""
-        return self._with_channel(lambda channel: channel.request(message, fds))
-
-    def _with_channel(self, use: Callable[[Channel], _T], deadline: Deadline = _NOW) -> _T:
-        for attempt in range(2):
-            try:
-                return self._live(deadline).use(use)
-            except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
-                if isinstance(error, OSError) and not _is_plain(error):
-                    raise
-                self._drop_session()
-                if attempt:
-                    raise self._unavailable() from error
-        raise AssertionError("not reached")
-
-    def _drop_session(self) -> None:
-        session = self._session
-        if session is not None:
-            session.close()
-
-    def _unavailable(self) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"the store {self.name!r} died; restart it (`onecopy serve {self.name}`), and this "
-            "handle will find it"
-        )
-
-    def _await(
-        self, message: Message, deadline: Deadline, reconnect: Deadline = _NOW
-    ) -> tuple[Any, bytes]:
-        """Carry out a request that waits; the reply is None if its time passed.
-
-        If the daemon dies, a next one is waited for until `reconnect`.
-        """
-        return self._with_channel(
-            lambda channel: (channel.await_or_withdraw(message, deadline), self._incarnation()),
-            reconnect,
-        )
-
-    def _incarnation(self) -> bytes:
-        session = self._session
-        return b"" if session is None else session.incarnation
+        self._connection.after_fork()
+        self._stop = None
 
     # ---- saving and loading ----
 
@@ -236,10 +139,10 @@ class Store:
             shards.save(self, name, value, shard, overwrite=overwrite, **how)
             return
         options = Options(name, ttl, mutable, overwrite, pin, align)
-        session = self._session
-        saving = prepare(value, options, self._live(_NOW) if session is None else session, progress)
+        connection = self._connection
+        saving = prepare(value, options, connection.session or connection.live(), progress)
         replaces_shards = overwrite and shards.find(self, name) is not None
-        self._with_channel(saving)
+        connection.use(saving)
         if replaces_shards and type(value) is not Manifest:
             shards.sweep(self, name)
 
@@ -322,7 +225,7 @@ class Store:
         if isinstance(name, str):
             if shard is not None:
                 return shards.load_shard(self, name, shard, timeout, mode)
-            loader = self._loader
+            loader = self._connection.loader
             if loader is not None:
                 try:
                     value = loader.load(name, mode)
@@ -336,66 +239,11 @@ class Store:
         return self._load_all(list(name), timeout, mode)
 
     def _load_all(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
-        values = self._load_entries(names, timeout, mode)
+        values = self._entries.load(names, timeout, mode)
         return [
             shards.load_all(self, name, value, mode) if type(value) is Manifest else value
             for name, value in zip(names, values, strict=True)
         ]
-
-    def _load_entries(self, names: list[str], timeout: float, mode: Mode | None) -> list[Any]:
-        """Load entries as they are: of a value that was saved in shards, the manifest."""
-        deadline = _NOW if timeout == 0 else Deadline(timeout)
-        values: dict[str, Any] = dict.fromkeys(names, ABSENT)
-        missing = names
-        while True:
-            session = self._live(deadline)
-            loader = self._loader or Loader(session)
-            for name in missing:
-                values[name] = self._load_one(loader, name, mode)
-            missing = [name for name in missing if values[name] is ABSENT]
-            if not missing:
-                return [values[name] for name in names]
-            if session.usable:
-                self._await_names(missing, deadline, timeout)
-
-    def _load_one(self, loader: Loader, name: str, mode: Mode | None) -> Any:
-        try:
-            return loader.load(name, mode)
-        except Busy:
-            # The daemon is in the middle of writing this slot. When it answers, it is through.
-            self._ask(messages.Stat([name]))
-            return ABSENT
-
-    def _await_names(self, names: list[str], deadline: Deadline, timeout: float) -> None:
-        if timeout == 0:
-            raise EntryNotFound(
-                f"no entry {names[0]!r} in store {self.name!r}; names() lists what there is, and "
-                "timeout= waits for what is to come"
-            )
-        for start in range(0, len(names), wire.BATCH):
-            wait = messages.Wait(names[start : start + wire.BATCH])
-            if self._await(wait, deadline, deadline)[0] is None:
-                raise WaitTimeout(
-                    f"{names[0]!r} did not appear in store {self.name!r} within {timeout:g} s"
-                )
-
-    def _open_segment(self, name: str) -> tuple[int, Found]:
-        """Open an entry's segment, to copy it elsewhere.
-
-        Returns a descriptor, which the caller closes, and what the index says. Until it is
-        closed the entry is in use.
-        """
-        while True:
-            session = self._live(_NOW)
-            try:
-                opened = (self._loader or Loader(session)).open(name)
-            except Busy:
-                self._ask(messages.Stat([name]))
-                continue
-            if opened is not None:
-                return opened
-            if session.usable:
-                raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
 
     def storage(self) -> Arena:
         """Allocate in the store: what torch makes on the CPU in this block, in this thread.
@@ -454,31 +302,14 @@ class Store:
 
     def contains(self, name: str) -> bool:
         """Say whether an entry of that name exists."""
-        key = check_name(name)
-        return self._read_index(lambda view: view.find(key) is not None)
+        return self._entries.find(name) is not None
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.contains(name)
 
     def names(self, prefix: str = "") -> list[str]:
         """Return the names of all entries that start with `prefix`, sorted."""
-        wanted = prefix.encode()
-        keys = self._read_index(lambda view: [record.key for record in view.records()])
-        hidden = HIDDEN.encode()
-        if not wanted.startswith(hidden):
-            keys = [key for key in keys if not key.startswith(hidden)]
-        return sorted(key.decode() for key in keys if key.startswith(wanted))
-
-    def _read_index(self, read: Callable[[index.IndexReader], _T]) -> _T:
-        while True:
-            session = self._live(_NOW)
-            try:
-                result = read(session.index)
-            except Busy:
-                self._ask(messages.GetStats())
-                continue
-            if session.usable:
-                return result
+        return self._entries.names(prefix)
 
     def remove(self, name: str | Iterable[str]) -> None:
         """Remove an entry, or several: all or none. Those who hold one keep it.
@@ -490,19 +321,7 @@ class Store:
         for each in names:
             check_name(each)
         with shards.with_parts(self, names) as entries:
-            self._ask(messages.Remove(self._with_parts(entries)))
-
-    def _with_parts(self, names: Iterable[str]) -> list[str]:
-        """Return these names, and after each that of its parts, if it has any."""
-        result: list[str] = []
-        for name in names:
-            key = check_name(name)
-            found = self._read_index(lambda view, key=key: view.find(key))  # type: ignore[misc]
-            result.append(name)
-            if found is not None and found.parts:
-                value = (self._loader or Loader(self._live(_NOW))).parts(name)
-                result += [each for each in value if each in self]
-        return result
+            self._connection.ask(messages.Remove(self._entries.with_parts(entries)))
 
     @overload
     def stat(self, name: str) -> EntryStat: ...  # type: ignore[overload-overlap]  # str is one
@@ -524,20 +343,11 @@ class Store:
         return entry
 
     def _stat_all(self, names: list[str]) -> list[EntryStat | None]:
-        return shards.with_totals(self, self._stat_entries(names))
-
-    def _stat_entries(self, names: list[str]) -> list[EntryStat | None]:
-        """Return facts about entries as they are: of a value in shards, about its manifest."""
-        for each in names:
-            check_name(each)
-        entries: list[EntryStat | None] = []
-        for start in range(0, len(names), wire.BATCH):
-            entries += self._ask(messages.Stat(names[start : start + wire.BATCH])).entries
-        return entries
+        return shards.with_totals(self, self._entries.stat(names))
 
     def stats(self) -> StoreStats:
         """Return facts about the store."""
-        stats: StoreStats = self._ask(messages.GetStats()).stats
+        stats: StoreStats = self._connection.ask(messages.GetStats()).stats
         return stats
 
     # ---- modules ----
@@ -624,12 +434,7 @@ class Store:
         for event in store.watch("models/", timeout=60):
             print(event.kind, event.name)
         """
-
-        def begin() -> Watch:
-            channel = self._live(_NOW).new_channel()
-            return Watch(channel, prefix, timeout)
-
-        return _retry(_NOW, begin)
+        return self._connection.own_channel(lambda channel: Watch(channel, prefix, timeout))
 
     def lock(self, name: str | None = None, *, shared: bool = False, timeout: float = -1) -> Lock:
         """Return an advisory lock on a name (which need not exist) or on the whole store.
@@ -645,7 +450,7 @@ class Store:
         if name is not None:
             check_name(name)
         Deadline(timeout)
-        return Lock(self, name, shared=shared, timeout=timeout)
+        return Lock(self._connection, name, shared=shared, timeout=timeout)
 
     def ref(self, name: str) -> Ref:
         """Return a small picklable reference to an entry, which need not exist yet."""
@@ -659,11 +464,7 @@ class Store:
 
         Loaded tensors stay valid.
         """
-        with self._connecting:
-            self._closed = True
-            session, self._session, self._loader = self._session, None, None
-        if session is not None:
-            session.close()
+        self._connection.close()
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
@@ -675,43 +476,15 @@ class Store:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reconnect, (self.name, self._place.base, self._direct)
+        return _reconnect, (self.name, self._connection.place.base, self._connection.direct)
 
     def __repr__(self) -> str:
-        return f"<onecopy store {self.name!r}{' (closed)' if self._closed else ''}>"
+        return f"<onecopy store {self.name!r}{' (closed)' if self._connection.closed else ''}>"
 
 
 def _reconnect(name: str, base: Path, direct: bool | None) -> Store:
     """Unpickle a store: connect to it, in this process."""
     return Store(name, direct=direct, base=base)
-
-
-def _is_plain(error: OSError) -> bool:
-    """Say whether the system raised it; our own errors have OSErrors among their parents."""
-    return type(error).__module__ == "builtins"
-
-
-def _retry(deadline: Deadline, connect: Callable[[], _T]) -> _T:
-    """Call `connect` until it finds a daemon, or the deadline passes."""
-    pause = _FIRST_RETRY
-    while True:
-        try:
-            return connect()
-        except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
-            if isinstance(error, OSError) and not _is_plain(error):
-                raise
-            if deadline.passed:
-                raise _no_store(error) from error
-        remaining = deadline.remaining
-        time.sleep(pause if remaining is None else min(pause, remaining))
-        pause = min(2 * pause, _LONGEST_RETRY)
-
-
-def _no_store(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"no store answers ({error}); start one with `onecopy serve NAME` or onecopy.start(), and "
-        "check that ONECOPY_RUNTIME_DIR is the same for both sides"
-    )
 
 
 def _check_align(align: int) -> None:

@@ -57,7 +57,7 @@ def import_checkpoint(store: Store, path: Path, name: str | None, options: Optio
     check_name(name)
     if not options.overwrite and name in store:
         raise EntryExists(f"{name!r} exists already; import with overwrite=True, or another name")
-    old = store._with_parts([name])[1:] if name in store else []
+    old = store._entries.with_parts([name])[1:] if name in store else []
     if len(found) == 1:
         with _open(found[0]) as file:
             _import_file(store, file, name, options)
@@ -207,7 +207,7 @@ def _save_names(store: Store, parts: list[str], name: str, options: Options) -> 
         **options._asdict(),
     )
     hand_over = save_file if filed else save_segment
-    store._with_channel(lambda channel: hand_over(channel, message, packed, None))
+    store._connection.use(lambda channel: hand_over(channel, message, packed, None))
 
 
 def _import_file(store: Store, file: _File, name: str, options: Options) -> None:
@@ -216,7 +216,7 @@ def _import_file(store: Store, file: _File, name: str, options: Options) -> None
         store.save(name, open_value(file.path), **options._asdict())
         file.check_unchanged()
         return
-    store._with_channel(lambda channel: _hand_over(store, channel, file, name, options))
+    store._connection.use(lambda channel: _hand_over(store, channel, file, name, options))
     try:
         file.check_unchanged()
     except CorruptEntry:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from onecopy.store.channel import Channel
-    from onecopy.store.client import Store
+    from onecopy.store.connection import Connection
 
 
 class Lock:
@@ -24,8 +24,10 @@ class Lock:
     store when a holder dies, and the next in line gets the lock.
     """
 
-    def __init__(self, store: Store, name: str | None, *, shared: bool, timeout: float) -> None:
-        self._store = store
+    def __init__(
+        self, connection: Connection, name: str | None, *, shared: bool, timeout: float
+    ) -> None:
+        self._connection = connection
         self._name = name
         self._shared = shared
         self._timeout = timeout
@@ -46,7 +48,7 @@ class Lock:
         """
         thread = threading.get_ident()
         request = messages.Acquire(self._name, self._shared, thread)
-        reply, self._incarnation = self._store._await(request, Deadline(self._timeout))
+        reply, self._incarnation = self._connection.wait(request, Deadline(self._timeout))
         if reply is None:
             what = "the store's lock" if self._name is None else f"the lock {self._name!r}"
             raise WaitTimeout(
@@ -65,7 +67,7 @@ class Lock:
         if grant is None:
             raise InvalidArgument("the lock is not held, so it cannot be released")
         try:
-            current = self._store._with_channel(lambda channel: self._give_back(channel, grant))
+            current = self._connection.use(lambda channel: self._give_back(channel, grant))
         except StoreUnavailable as error:
             raise _lost() from error
         if not current:
@@ -73,7 +75,7 @@ class Lock:
 
     def _give_back(self, channel: Channel, grant: int) -> bool:
         # With a channel at hand we know whether the daemon that lives is the one that granted it.
-        current = self._store._incarnation() == self._incarnation
+        current = self._connection.incarnation() == self._incarnation
         if current:
             channel.request(messages.Release(grant))
         return current

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import StoreClosed, StoreUnavailable
 from onecopy.store import client, messages
-from onecopy.store.deadline import Deadline
 from onecopy.store.index import Busy
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from onecopy.store.session import Session
 
 _LABEL: Final = "onecopy:"
-_NOW: Final = Deadline(0)
 
 
 def reopen(dev: int, ino: int, label: str, *, write: bool = False) -> int | None:
@@ -38,7 +36,7 @@ def reopen(dev: int, ino: int, label: str, *, write: bool = False) -> int | None
 def _sessions() -> Iterator[Session]:
     for store in client.all_stores():
         try:
-            yield store._live(_NOW)
+            yield store._connection.live()
         except (StoreClosed, StoreUnavailable):
             continue
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from onecopy.segments.mapping import Mode
     from onecopy.store.client import Store
-    from onecopy.store.index import Found
     from onecopy.store.lock import Lock
     from onecopy.store.messages import EntryStat
 
@@ -167,13 +166,8 @@ def _all_parts(store: Store, name: str) -> list[str]:
 
 def find(store: Store, name: str) -> Manifest | None:
     """Return the manifest of `name`, or None if it is not a sharded value, or does not exist."""
-    found = _look_up(store, name)
+    found = store._entries.find(name)
     return None if found is None else parse(found)
-
-
-def _look_up(store: Store, name: str) -> Found | None:
-    key = check_name(name)
-    return store._read_index(lambda view: view.find(key))
 
 
 def lock(store: Store, name: str) -> Lock:
@@ -191,7 +185,7 @@ def load_shard(store: Store, name: str, shard: Shard, timeout: float, mode: Mode
     """Load one part of a value that as many ranks saved; wait for the whole if need be."""
     rank, size = check_shard(shard)
     while True:
-        (manifest,) = store._load_entries([name], timeout, None)
+        (manifest,) = store._entries.load([name], timeout, None)
         if type(manifest) is not Manifest:
             raise InvalidArgument(f"{name!r} was not saved in shards; load it without shard=")
         if manifest.world_size != size:
@@ -253,7 +247,7 @@ def with_parts(store: Store, names: list[str]) -> Iterator[list[str]]:
 
 
 def _has_parts(store: Store, name: str) -> bool:
-    found = _look_up(store, name)
+    found = store._entries.find(name)
     # Only for a name that does not exist are parts searched for: that looks at every entry.
     return bool(_all_parts(store, name)) if found is None else parse(found) is not None
 

@@ -116,8 +116,8 @@ class Writer:
             wanted = store.names() + store.names(HIDDEN)
         else:
             with shards.with_parts(store, list(names)) as composed:
-                wanted = list(dict.fromkeys(store._with_parts(composed)))
-        for name, entry in zip(wanted, store._stat_entries(wanted), strict=True):
+                wanted = list(dict.fromkeys(store._entries.with_parts(composed)))
+        for name, entry in zip(wanted, store._entries.stat(wanted), strict=True):
             try:
                 if entry is None:
                     raise EntryNotFound(f"no entry {name!r} in store {store.name!r}")
@@ -132,7 +132,7 @@ class Writer:
 
     def _write(self, entry: EntryStat, path: Path, *, single: bool = False) -> int:
         """Write one entry to a new file, and return its size."""
-        segment, found = self._store._open_segment(entry.name)
+        segment, found = self._store._entries.open(entry.name)
         target = -1
         try:
             target = os.open(path, _CREATE, 0o666)

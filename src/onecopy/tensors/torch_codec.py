@@ -16,6 +16,7 @@ import torch
 
 from onecopy.errors import CorruptEntry, UnsupportedValue
 from onecopy.tensors.codec import Compact, Leaf, Memory, Meta, Segment
+from onecopy.tensors.torch_dtypes import DTYPES, NAMES, seen_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,40 +25,6 @@ if TYPE_CHECKING:
 
 _PARAMETER: Final = 1
 _REQUIRES_GRAD: Final = 2
-
-# torch's name of a dtype, and how safetensors calls it: a name, and what a foreign reader finds
-# in an extra last dimension (complex numbers as pairs). float4 packs two elements a byte.
-_LABELS: Final[dict[str, tuple[str, int]]] = {
-    "bool": ("BOOL", 1),
-    "uint8": ("U8", 1),
-    "int8": ("I8", 1),
-    "uint16": ("U16", 1),
-    "int16": ("I16", 1),
-    "uint32": ("U32", 1),
-    "int32": ("I32", 1),
-    "uint64": ("U64", 1),
-    "int64": ("I64", 1),
-    "float16": ("F16", 1),
-    "bfloat16": ("BF16", 1),
-    "float32": ("F32", 1),
-    "float64": ("F64", 1),
-    "complex32": ("F16", 2),
-    "complex64": ("C64", 1),
-    "complex128": ("F64", 2),
-    "float8_e4m3fn": ("F8_E4M3", 1),
-    "float8_e5m2": ("F8_E5M2", 1),
-    "float8_e8m0fnu": ("F8_E8M0", 1),
-    "float8_e4m3fnuz": ("F8_E4M3FNUZ", 1),
-    "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1),
-    "float4_e2m1fn_x2": ("F4", 2),
-}
-# The dtypes that this torch has, and the bytes of an element.
-_DTYPES: Final[dict[str, tuple[Any, int]]] = {
-    name: (getattr(torch, name), getattr(torch, name).itemsize)
-    for name in _LABELS
-    if hasattr(torch, name)
-}
-_NAMES: Final = {dtype: name for name, (dtype, _) in _DTYPES.items()}
 
 # Layouts of sparse tensors, and the methods that give their components.
 _COMPONENTS: Final[dict[Any, tuple[str, ...]]] = {
@@ -129,27 +96,16 @@ class TorchCodec:
         `blocks` has offsets in the mapping. For whatever is odd about the arguments, None
         leaves it to `decode` to say so.
         """
-        simple = type(meta) is list and len(meta) == 2 and meta[0] in _DTYPES
+        simple = type(meta) is list and len(meta) == 2 and meta[0] in DTYPES
         if not simple or places != [0, 0] or len(blocks) != 1:
             return None
-        (dtype, itemsize), shape = _DTYPES[meta[0]], meta[1]
+        (dtype, itemsize), shape = DTYPES[meta[0]], meta[1]
         start, nbytes = blocks[0]
         if not _fills(shape, nbytes, itemsize):
             return None
         count = nbytes // itemsize
         flat = partial(torch.frombuffer, dtype=dtype, count=count, offset=start)
         return flat if len(shape) == 1 else lambda mapping: flat(mapping).resize_(shape)
-
-
-def itemsize(name: str) -> int | None:
-    """Return the bytes of an element of the dtype that torch calls `name`; None if it has none."""
-    return _DTYPES[name][1] if name in _DTYPES else None
-
-
-def label(dtype: Any) -> str | None:
-    """Return what safetensors calls a dtype; None if it has no name for single elements of it."""
-    name, pairs = _LABELS.get(_NAMES.get(dtype, ""), ("", 0))
-    return name if pairs == 1 else None
 
 
 def _fills(shape: Any, nbytes: int, itemsize: int) -> bool:
@@ -169,7 +125,7 @@ def _refuse_unstorable(value: Any, kind: type) -> None:
         raise UnsupportedValue(
             "quantized, nested and mkldnn tensors cannot be stored; save their parts instead"
         )
-    if value.dtype not in _NAMES:
+    if value.dtype not in NAMES:
         raise UnsupportedValue(f"tensors of {value.dtype} cannot be stored; view them as uint8")
 
 
@@ -178,17 +134,17 @@ _REMEDIES: Final = {"meta": "a tensor on the {} device has no data; materialize 
 
 
 def _encode_dense(value: Any, flags: int) -> Leaf:
-    name, shape, nbytes = _NAMES[value.dtype], list(value.shape), value.nbytes
-    itemsize = _DTYPES[name][1]
+    name, shape, nbytes = NAMES[value.dtype], list(value.shape), value.nbytes
+    itemsize = DTYPES[name][1]
     plain = _meta(name, shape, None, flags)
     if value.is_contiguous() or nbytes == 0:
-        label, seen = _label(name, shape)
+        label, seen = seen_by_others(name, shape)
         return Leaf(plain, (Memory(value.data_ptr(), nbytes, value, itemsize, label, seen),))
     strides = list(value.stride())
     extent = _span(shape, strides) * itemsize
     memory = Memory(value.data_ptr(), extent, value, itemsize)
     if extent > nbytes:
-        label, seen = _label(name, shape)
+        label, seen = seen_by_others(name, shape)
         compact = Compact(plain, nbytes, lambda buffer: _gather(value, buffer))
         memory = memory._replace(dtype=label, shape=seen, compact=compact)
     return Leaf(_meta(name, shape, strides, flags), [memory])
@@ -196,8 +152,8 @@ def _encode_dense(value: Any, flags: int) -> Leaf:
 
 def _encode_padded(value: Padded) -> Leaf:
     tensor, width = value
-    name, itemsize = _NAMES[tensor.dtype], tensor.element_size()
-    label, seen = _label(name, list(tensor.shape))
+    name, itemsize = NAMES[tensor.dtype], tensor.element_size()
+    label, seen = seen_by_others(name, list(tensor.shape))
     memory = Memory(tensor.data_ptr(), tensor.nbytes, tensor, itemsize, label, seen)
     shape = [*tensor.shape[:-1], width]
     return Leaf(_meta(name, shape, list(tensor.stride()), 0), [memory])
@@ -213,16 +169,6 @@ def _span(shape: list[int], strides: Any) -> int:
     return 1 + sum(spans)
 
 
-def _label(name: str, shape: list[int]) -> tuple[str, tuple[int, ...] | None]:
-    """Return dtype and shape as a plain safetensors reader sees them."""
-    label, pairs = _LABELS[name]
-    if pairs == 1:
-        return label, tuple(shape)
-    if label == "F4":
-        return label, (*shape[:-1], shape[-1] * 2) if shape else (2,)
-    return label, (*shape, pairs)
-
-
 def _gather(value: Any, buffer: memoryview) -> None:
     flat = torch.frombuffer(buffer, dtype=torch.uint8)
     flat.view(value.dtype).view(value.shape).copy_(value)
@@ -230,9 +176,9 @@ def _gather(value: Any, buffer: memoryview) -> None:
 
 def _decode_dense(meta: Meta, places: Sequence[int], segment: Segment) -> Any:
     name, shape = meta[0], meta[1]
-    if name not in _DTYPES:
+    if name not in DTYPES:
         raise CorruptEntry(f"torch {torch.__version__} has no dtype {name!r}; upgrade torch")
-    dtype, itemsize = _DTYPES[name]
+    dtype, itemsize = DTYPES[name]
     if not places:
         return _empty(shape, dtype)
     block, offset = places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -260,3 +261,20 @@ OC_EXPORT int mid_process(void) { return oc_stop(); }
     # There is no sequence whose log could be read.
     with pytest.raises(GuestError, match=r"after logging .*gone"):
         controllers.open(build(source))
+
+
+def test_a_guest_that_logs_all_that_is_kept_is_heard(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    # Bytes that are no text take three times as many in an answer.
+    guest = build(
+        '#include "onecopy.h"\nstatic char line[1000];\nOC_EXPORT int mid_process(void) {'
+        "    for (int i = 0; i < 1000; i++) line[i] = -1;"
+        "    for (int i = 0; i < 300; i++) oc_log(1, line, 1000);"
+        "    return oc_allow(0); }"
+    )
+    sequence = controllers.open(guest)
+    assert isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed)
+    logs = sequence.logs
+    assert len(logs) == 256
+    assert set(logs) == {(logging.INFO, "\N{REPLACEMENT CHARACTER}" * 1000)}

@@ -196,10 +196,10 @@ def test_known_offenders_run_last_and_end_in_quarantine(
         controllers.open(scripted, "trap=7")
 
 
-def replace_worker(pool: Pool) -> None:
+def replace_worker(pool: Pool, number: int = signal.SIGKILL) -> None:
     """Kill the worker, and return when another one has taken its place."""
     old = list(pool.workers)
-    os.kill(old[0].pid, signal.SIGKILL)
+    os.kill(old[0].pid, number)
     eventually(lambda: pool.workers != old)
 
 
@@ -221,7 +221,7 @@ def test_a_worker_that_dies_between_steps_costs_nobody_anything(
     assert [each.state for each in sequences] == ["ready"] * 3
 
 
-def test_the_sequence_that_ran_when_its_worker_died_fails_and_the_others_are_rebuilt(
+def test_the_sequence_that_ran_when_its_worker_crashed_fails_and_the_others_are_rebuilt(
     controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
 ) -> None:
     expected = reference(vocabulary, scripted, "", 2)
@@ -230,10 +230,27 @@ def test_the_sequence_that_ran_when_its_worker_died_fails_and_the_others_are_reb
     controllers.begin({looping: [], other: []})
     slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
     eventually(lambda: words[slot + 3] == looping.row + 1)
-    os.kill(pool.workers[0].pid, signal.SIGKILL)
+    os.kill(pool.workers[0].pid, signal.SIGABRT)
     step = controllers.finish()
     assert isinstance(step.outcomes[other], Suspended)
     assert allowed(settled(controllers, other), other) == expected[0]
+    answer = controllers.step({looping: []}).outcomes[looping]
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, WorkerLost)
+
+
+def test_what_runs_when_somebody_else_ends_its_worker_is_called_again(
+    controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
+) -> None:
+    looping = controllers.open(scripted, "loop=1")
+    slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
+    for ended in range(3):
+        assert looping.suspected == ended
+        while words[slot + 3] != looping.row + 1:
+            controllers.step({looping: []})
+        replace_worker(pool)
+        eventually(lambda: not looping.awaited)
+    # But not for ever: the kernel ends what takes all memory in the same way.
     answer = controllers.step({looping: []}).outcomes[looping]
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, WorkerLost)
@@ -322,7 +339,7 @@ def test_what_waits_to_be_opened_when_its_worker_dies_is_opened_as_for_the_first
     slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
     eventually(lambda: words[slot + 4] == slow.row + 1)
     spliced = controllers.open(scripted, "init_splice=0", [1, 2], wait=False)
-    replace_worker(pool)
+    replace_worker(pool, signal.SIGABRT)
     eventually(lambda: spliced.state != "opening")
     assert spliced.state == "ready"
     assert spliced.tokens == [1, 2, 7, 7]

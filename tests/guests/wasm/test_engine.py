@@ -6,9 +6,20 @@ import threading
 
 import pytest
 import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecopy.guests.instance.guest import Instance
-from onecopy.guests.wasm.engine import SETTINGS, Sleeper, Ticker, engine, ticks
+from onecopy.guests.wasm.engine import (
+    SETTINGS,
+    SLOWEST,
+    TICK_SECONDS,
+    Meter,
+    Sleeper,
+    Ticker,
+    engine,
+    ticks,
+)
 from tests.processes import output_of
 
 
@@ -43,6 +54,41 @@ def test_no_time_is_too_short_and_none_is_rounded_down():
     assert ticks(0) == 1
     assert ticks(0.0005) == 2
     assert ticks(0.0104) == 21
+
+
+def test_epochs_follow_the_time_that_the_process_had_a_processor():
+    used = 0.0
+    meter = Meter(lambda: used)
+    meter.start()
+
+    def epochs(*share: float) -> list[bool]:
+        """What it says in some ticks, in which the process had these shares of a processor."""
+        nonlocal used
+        found = []
+        for each in share:
+            used += each * TICK_SECONDS
+            found.append(meter.passed())
+        return found
+
+    assert epochs(1, 1, 1) == [True] * 3
+    assert epochs(0.5, 0.5, 0.5, 0.5) == [False, True] * 2
+    # One that has nothing, as if it waited for a file, does not hold up others for ever.
+    assert epochs(*[0] * 2 * SLOWEST) == ([False] * (SLOWEST - 1) + [True]) * 2
+    # What others used long ago is not held against a guest that is called now.
+    assert epochs(100, 0.1, 0.1, 0.1) == [True, True, False, False]
+
+
+@given(st.lists(st.floats(0.6, 3), min_size=1, max_size=60))
+def test_no_guest_is_cut_off_early(shares: list[float]):
+    used = 0.0
+    meter = Meter(lambda: used)
+    meter.start()
+    meter.passed()
+    passed = 0
+    for each in shares:
+        used += each * TICK_SECONDS
+        passed += meter.passed()
+    assert ticks(used) >= passed
 
 
 def test_time_passes_only_while_somebody_has_a_deadline(wat):

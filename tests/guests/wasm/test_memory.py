@@ -105,7 +105,7 @@ class Regions(RuleBasedStateMachine):
         self.guest = Instance(Regions.module)
         self.memory = self.guest.memory
         self.first = self.memory.nbytes - self.memory.reserved
-        self.used: dict[int, int] = {self.guest._control_at: 4096}
+        self.used: dict[int, int] = {self.guest.control_at: 4096}
 
     @rule(nbytes=st.integers(1, 5 * WASM_PAGE))
     def reserve(self, nbytes: int) -> None:

@@ -61,7 +61,7 @@ class TestLoaded:
         store.save("x", torch.ones(10), pin=True)
         value = store.load("x")
         store.save("x", torch.zeros(10), overwrite=True)
-        if store._direct:
+        if store._connection.direct:
             assert bytes_of(source_of(value)) == raw(torch.ones(10))
         else:  # The daemon hands out entries only, and this is none any more.
             with pytest.raises(WindowRefused, match="save it in a store"):

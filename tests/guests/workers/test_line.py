@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from onecopy import WorkerLost
 from onecopy.guests.workers import messages
 from onecopy.guests.workers.line import Line
 from onecopy.guests.workers.spawn import set_waits
+from onecopy.guests.workers.spill import Spill, new_spill
 
 
 class Far:
@@ -20,7 +22,8 @@ class Far:
         set_waits(near)
         self.near = near
         self.killed: list[str] = []
-        self.line = Line(near, self.kill, lambda: WorkerLost("gone"))
+        self.long = Spill(new_spill())
+        self.line = Line(near, self.long, self.kill, lambda: WorkerLost("gone"))
 
     def kill(self, reason: str) -> None:
         self.killed.append(reason)
@@ -37,6 +40,7 @@ def far() -> Iterator[Far]:
     yield far
     far.near.close()
     far.sock.close()
+    os.close(far.long._fd)
 
 
 def test_requests_wait_until_it_is_welcomed(far: Far) -> None:
@@ -54,6 +58,12 @@ def test_answers_to_others_are_passed_over(far: Far) -> None:
     far.answer((0, b""), (7, b"old"), (0, b"older"), (1, b"mine"))
     far.line.welcome()
     assert far.line.exchange(b"", (), 60) == b"mine"
+
+
+def test_a_long_answer_is_fetched_from_where_it_lies(far: Far) -> None:
+    far.answer((0, b""), (1, far.long.put(b"x" * 900_000)))
+    far.line.welcome()
+    assert far.line.exchange(b"", (), 60) == b"x" * 900_000
 
 
 def test_what_does_not_answer_in_time_is_killed(far: Far) -> None:

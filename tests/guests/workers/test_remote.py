@@ -130,15 +130,16 @@ def test_old_answers_without_end_do_not_keep_anybody_waiting(worker: WorkerProce
         worker.request(Run(flood), timeout=0.1)
 
 
-@pytest.mark.parametrize("answer", [b"", b"\xc1", b"\xc1\1", b"\x93", b"\xff" * 100])
+@pytest.mark.parametrize(
+    "answer", [b"", b"\xc0\xff\xff\xff\xff", b"\xc1", b"\xc1\1", b"\x93", b"\xff" * 100]
+)
 def test_a_worker_that_sends_nonsense_is_ended(worker: WorkerProcess, answer: bytes) -> None:
     patch = f"""
-        from onecopy.guests.workers import messages
-        send, messages.send = messages.send, None
-        def lie(sock, head, data, fds=()):
-            messages.send = send
-            sock.send(head + {answer!r})
-        messages.send = lie
+        fitting = worker._fitting
+        def lie(answer):
+            worker._fitting = fitting
+            return {answer!r}
+        worker._fitting = lie
     """
     with pytest.raises(WorkerLost, match="no answer") as caught:
         probe(worker, patch)

@@ -14,7 +14,7 @@ from tests.conftest import open_files
 def test_the_command_runs_where_this_package_and_its_needs_are_found() -> None:
     environment = spawn.environment()
     assert str(Path(spawn.__file__).parents[3]) in environment["PYTHONPATH"]
-    command = spawn.command(Config(9, 9, 9, 1, ()))
+    command = spawn.command(Config(9, 9, 9, 9, 1, ()))
     interpreter = command[: command.index("-m")]
     subprocess.run([*interpreter, "-c", "import msgspec, wasmtime"], env=environment, check=True)
 

@@ -58,7 +58,7 @@ def test_fixed_buffers_that_overlap_are_refused() -> None:
 
 def test_sizes_beyond_what_can_be_added_are_refused() -> None:
     with pytest.raises(InvalidProblem, match="add up"):
-        Problem([Buffer(str(number), 2**60, 0, 1) for number in range(5)])
+        Problem([Buffer(str(number), 2**58, 0, 1) for number in range(5)])
 
 
 @given(problems())

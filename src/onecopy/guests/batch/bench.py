@@ -1,7 +1,7 @@
 """The sequences of one `Controllers` that live in this worker: run when its bell is rung.
 
 What is written for whom is in steps.py. This loop has some 10 µs for a sequence beside what its
-guest takes, so it keeps to plain words, and makes nothing anew for a row.
+guest takes, and runs cold: it keeps to plain words, and makes nothing anew for a row.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from onecopy.guests.batch.steps import (
     TOOK,
     Board,
 )
+from onecopy.guests.batch.turns import Turn, Turns
 from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticks
+from onecopy.native import find
 from onecopy.store import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from onecopy.guests.decoding.controller import Controller
     from onecopy.guests.decoding.outcome import Outcome
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
 class Seat:
     """One sequence here: its controller, and where its row is."""
 
-    __slots__ = ("controller", "culprit", "line", "number", "pointer", "request", "row", "step")
+    __slots__ = (
+        *("controller", "culprit", "line", "number", "pointer", "request", "row", "told", "turn"),
+    )
 
     def __init__(
         self,
@@ -56,17 +60,23 @@ class Seat:
         request: str,
     ) -> None:
         self.controller = controller
-        self.step = controller.step
         self.number = number
         self.row = row
         self.culprit = culprit
         self.request = request
         self.line = bench.board.line(row)
         self.pointer = bench.rows.mask_at(row)
+        self.told: Sequence[int] = ()
+        """What it is told in the call that is prepared."""
+        self.turn = Turn(controller, row, culprit, bench.turns) if bench.turns else None
 
 
 class Bench:
-    """Runs guests, and writes rows and answers."""
+    """Runs guests, and writes rows and answers.
+
+    First all calls are prepared, then guests are called one after another: in C, where the library
+    is there, which leaves to Python what is not a mask.
+    """
 
     def __init__(
         self,
@@ -92,8 +102,24 @@ class Bench:
         self._logits = logits
         self._offenders: set[int] = set()
         """Modules whose guests ran out of time here: they run last."""
-        self._deferred: list[int] = []
+        self._masked: list[Seat] = []
+        """Those whose masks were dealt with in C: their controllers do not know yet."""
+        self.turns = self._in_c()
         worker.watch(bell, self.run)
+
+    def _in_c(self) -> Turns | None:
+        library = find()
+        if library is None:
+            return None
+        return Turns(
+            library,
+            rows=self.rows,
+            board=self.board,
+            slot=self.slot,
+            progress=self._progress,
+            epochs=self._epochs,
+            done=self._done,
+        )
 
     def run(self) -> None:
         """Do what the slot says."""
@@ -102,71 +128,120 @@ class Bench:
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
         self._worker.keep_time()
+        self._call(self._prepare(rows, number), number)
+        self._tidy(rows)
+
+    # ---- before calls ----
+
+    def _prepare(self, rows: list[int], number: int) -> list[Seat]:
+        """Return those whose guests are to be called; the others are answered."""
+        ready = []
+        words, wide, line_of = self.board.words, self.board.wide, self.board.line
+        running = self.slot + RUNNING
+        self._progress.begin(0, self._seconds)
+        started = perf_counter_ns()
         for row in rows:
-            self._run_row(row, number)
-        if self._deferred:
-            self._run_deferred(number)
+            line = line_of(row)
+            seat = self.seats.get(words[line])
+            if seat is not None:
+                words[running] = row + 1
+                self._progress.go_on(seat.culprit, started)
+                if self._is_prepared(seat, words, line, number):
+                    ready.append(seat)
+                else:
+                    seat = None
+            else:
+                self.board.answer_failure(line, GuestError("its guest is not here; open it again"))
+            now = perf_counter_ns()
+            wide[(line + TOOK) >> 1] = now - started
+            started = now
+            if seat is None:
+                words[line + ANSWERED] = number
+        return ready
+
+    def _is_prepared(self, seat: Seat, words: memoryview, line: int, number: int) -> bool:
+        controller, turn = seat.controller, seat.turn
+        try:
+            if words[line + ROLLBACK]:
+                controller.rollback(words[line + ROLLBACK])
+            if not words[line + CALL]:
+                self._fork(seat, line, number)
+                return False
+            count = words[line + APPENDED]
+            tokens = (words[line + TOKENS],) if count == 1 else self.board.appended(line)
+            seat.told = told = controller.prepare(tokens, ahead=turn is not None)
+            if turn is not None:
+                turn.tell(controller.steps, controller.branch, told, count)
+        except Exception as error:
+            self.board.answer_failure(line, error)
+            return False
+        return True
+
+    # ---- calls ----
+
+    def _call(self, ready: list[Seat], number: int) -> None:
+        late: list[Seat] = []
+        while True:
+            if self._offenders:
+                late += [each for each in ready if each.culprit in self._offenders]
+                ready = [each for each in ready if each.culprit not in self._offenders]
+            if not ready:
+                break
+            ready = ready[self._call_some(ready, number) :]
+        end = self.board.wide[(self.slot + DEADLINE) >> 1]
+        for seat in late:
+            # Their kind has cost others their time: they run as long as the step lasts.
+            if perf_counter_ns() < end:
+                self._call_some([seat], number)
+            else:
+                error = GuestTimeout("guests of its module have used up the step")
+                self.board.answer_failure(seat.line, error)
+                self.board.words[seat.line + ANSWERED] = number
+        self._end(number)
+
+    def _call_some(self, ready: list[Seat], number: int) -> int:
+        """Call guests, the first at least; return how many."""
+        if self.turns is None:
+            seat = ready[0]
+            self.board.words[self.slot + RUNNING] = seat.row + 1
+            self._progress.begin(seat.culprit, self._seconds)
+            self._finish(seat, number, lambda: seat.controller.call(seat.told, self._epochs))
+            return 1
+        plain = self.turns.run([each.turn for each in ready if each.turn is not None], number)
+        self._masked += ready[:plain]
+        if plain == len(ready):
+            return plain
+        seat, error = ready[plain], self.turns.error
+        self._finish(seat, number, lambda: seat.controller.ended(error))
+        if seat.turn is not None:
+            seat.turn.grow(seat.controller)
+        return plain + 1
+
+    def _finish(self, seat: Seat, number: int, result: Callable[[], Outcome]) -> None:
+        started = perf_counter_ns()
+        words, line = self.board.words, seat.line
+        try:
+            outcome = result()
+            if type(outcome) is Mask:
+                outcome.write(seat.pointer, self.rows.words)
+                if self.rows.bias_stride:
+                    self.rows.write_biases(seat.row, *outcome.biases())
+                words[line + KIND] = control.MASK
+            else:
+                self.answer(line, outcome)
+        except Exception as error:
+            if isinstance(error, GuestTimeout):
+                self._offenders.add(seat.culprit)
+            self.board.answer_failure(line, error)
+        self.board.wide[(line + TOOK) >> 1] += perf_counter_ns() - started
+        words[line + ANSWERED] = number
+
+    def _end(self, number: int) -> None:
+        words, slot = self.board.words, self.slot
         words[slot + RUNNING] = 0
         self._progress.end()
         words[slot + FINISHED] = number
         os.eventfd_write(self._done, 1)
-        self._tidy(rows)
-
-    def _run_row(self, row: int, number: int) -> None:
-        started = perf_counter_ns()
-        words, line = self.board.words, self.board.line(row)
-        seat = self.seats.get(words[line])
-        if seat is None:
-            self.board.answer_failure(line, GuestError("its guest is not here; open it again"))
-        elif self._offenders and seat.culprit in self._offenders:
-            self._deferred.append(row)
-            return
-        else:
-            words[self.slot + RUNNING] = row + 1
-            self._progress.begin(seat.culprit, self._seconds)
-            try:
-                self._ask(seat, words, line, number)
-            except Exception as error:
-                self._note(seat, error)
-                self.board.answer_failure(line, error)
-        self.board.wide[(line + TOOK) >> 1] = perf_counter_ns() - started
-        words[line + ANSWERED] = number
-
-    def _run_deferred(self, number: int) -> None:
-        """Run those whose kind has cost others their time, as long as the step lasts."""
-        deferred, self._deferred = self._deferred, []
-        self._offenders, offenders = set(), self._offenders
-        end = self.board.wide[(self.slot + DEADLINE) >> 1]
-        for row in deferred:
-            if perf_counter_ns() < end:
-                self._run_row(row, number)
-            else:
-                line = self.board.line(row)
-                error = GuestTimeout("guests of its module have used up the step")
-                self.board.answer_failure(line, error)
-                self.board.words[line + ANSWERED] = number
-        self._offenders |= offenders
-
-    def _note(self, seat: Seat, error: Exception) -> None:
-        if isinstance(error, GuestTimeout):
-            self._offenders.add(seat.culprit)
-
-    def _ask(self, seat: Seat, words: memoryview, line: int, number: int) -> None:
-        if words[line + ROLLBACK]:
-            seat.controller.rollback(words[line + ROLLBACK])
-        if not words[line + CALL]:
-            self._fork(seat, line, number)
-            return
-        count = words[line + APPENDED]
-        tokens = (words[line + TOKENS],) if count == 1 else self.board.appended(line)
-        outcome = seat.step(tokens, self._epochs)
-        if type(outcome) is Mask:
-            outcome.write(seat.pointer, self.rows.words)
-            if self.rows.bias_stride:
-                self.rows.write_biases(seat.row, *outcome.biases())
-            words[line + KIND] = control.MASK
-        else:
-            self.answer(line, outcome)
 
     def answer(self, line: int, outcome: Outcome | None) -> None:
         """Write what a guest wants, if that is no mask."""
@@ -199,6 +274,9 @@ class Bench:
     def _tidy(self, rows: list[int]) -> None:
         """Do what steps need not wait for, while the model is at work."""
         words = self.board.words
+        masked, self._masked = self._masked, []
+        for each in masked:
+            each.controller.called(self.board.nanoseconds_of(each.line) / 1e9)
         for row in rows:
             seat = self.seats.get(words[self.board.line(row)])
             if seat is not None and not seat.controller.failed:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from onecopy.guests.workers.remote import WorkerProcess
 
 _ATTEMPTS: Final = 3
+_SUSPICIONS: Final = 3
+"""How many workers that somebody else ended may have run the same guest at that moment."""
 
 _keys: Final = itertools.count(1)
 
@@ -197,7 +199,8 @@ class Crew:
     def recover(self, station: Station) -> None:
         """Have the sequences of a lost worker rebuilt elsewhere; called by its station.
 
-        What ran when it died is to blame; if it died of something else, that is bad luck.
+        What ran when it crashed, hung or grew is to blame. If somebody else ended it, nobody is;
+        but that is also how a machine that runs out of memory ends it, so not time and again.
         """
         with self.lock:
             if self.stations.pop(station.worker, None) is not None:
@@ -205,7 +208,7 @@ class Crew:
             blamed = station.blamed()
             mine = [each for each in self._live.values() if each.station is station]
             for each in mine:
-                self._let_go(each, blamed)
+                self._let_go(each, blamed, at_fault=station.worker.blamed)
             for row in station.freed:
                 heapq.heappush(self.free, row)
             self._changed.notify_all()
@@ -216,12 +219,14 @@ class Crew:
         for group in groups.values():
             self.rebuild(group)
 
-    def _let_go(self, sequence: Sequence, blamed: set[int]) -> None:
+    def _let_go(self, sequence: Sequence, blamed: set[int], *, at_fault: bool) -> None:
         ledger = self.batch.ledger
         ledger.settle(sequence)
         sequence.station = None
         ran = sequence.row in blamed and (sequence.asked or sequence.awaited)
-        if ran and sequence.state != FAILED:
+        sequence.suspected += bool(ran)
+        guilty = ran and (at_fault or sequence.suspected == _SUSPICIONS)
+        if guilty and sequence.state != FAILED:
             sequence.asked = 0
             ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
         elif not sequence.origin.rebuild and sequence.state in (READY, SUSPENDED):

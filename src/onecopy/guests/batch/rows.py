@@ -139,7 +139,7 @@ class Rows:
         import numpy as np
 
         # By bytes of the mask: 8 floats each, from a table of 8 KiB that stays in the cache.
-        np.take(_spelled(), self._mask_bytes[row], axis=0, out=self._dense[row], mode="clip")
+        np.take(spelled(), self._mask_bytes[row], axis=0, out=self._dense[row], mode="clip")
         if len(tokens):
             self.bias_array[row, tokens] += values  # type: ignore[index]
 
@@ -177,7 +177,7 @@ class Rows:
 
 
 @functools.cache
-def _spelled() -> np.ndarray[Any, Any]:
+def spelled() -> np.ndarray[Any, Any]:
     """Return 8 floats for each byte: 0 for a set bit, -inf for one that is not."""
     import numpy as np
 

@@ -74,7 +74,7 @@ class Sequence:
     __slots__ = (
         *("row", "number", "on_failure", "state", "error", "seconds", "steps"),
         *("owner", "history", "origin", "station", "asked", "line", "answer", "stale"),
-        *("placed", "waiting", "attempts"),
+        *("placed", "waiting", "attempts", "suspected"),
     )
 
     def __init__(
@@ -112,6 +112,8 @@ class Sequence:
         """The host was told last that there is no answer yet."""
         self.attempts = 0
         """How often it was rebuilt since it was ready last."""
+        self.suspected = 0
+        """How many workers ended while they ran its guest, for a reason that nobody knows."""
         self.placed: WorkerProcess | None = None
         """Where the pool counts it."""
         self.owner = owner

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
+from onecopy import native
 from onecopy.errors import GuestError
 from onecopy.guests.batch.bench import Bench
 from onecopy.guests.batch.lender import Shown
@@ -205,3 +206,4 @@ def prepare() -> None:
     sys.setswitchinterval(_TURN_SECONDS)
     for name in ("numpy", "llguidance", "onecopy.guests.decoding.llguidance_engine"):
         importlib.import_module(name)
+    native.find()

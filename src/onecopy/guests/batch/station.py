@@ -222,7 +222,7 @@ class Station:
             self._crew.opened(sequence, None)
             self._restart_clock()
         if self._opening and time.monotonic() > self._due:
-            self.worker.kill("it did not open a sequence in time")
+            self.worker.kill("it did not open a sequence in time", fault=True)
 
     def _restart_clock(self) -> None:
         """They are opened one after another, and those of a request together."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.decoding.controller_host import Line
     from onecopy.guests.decoding.vocabulary import Vocabulary
+    from onecopy.guests.wasm.raw import Export
     from onecopy.guests.windows.source import Source
 
 
@@ -106,14 +107,15 @@ class Controller:
         Returns:
             None, a `Splice` that appends to the prompt, or `Stop`.
         """
-        self._check_tokens(tokens)
+        self._check(tokens)
         self.instance.start(seconds)
         self.tokens = self._prompt = len(tokens)
         self._saved = None
         if "init_prompt" not in self.instance.functions():
             return None
         export = self._member.life_cycle("init_prompt")
-        self._begin(tokens)
+        self._host.tokens = tokens
+        self.instance.control.begin(self.steps, self.branch, tokens)
         self._host.compiling = seconds
         started = time.perf_counter()
         try:
@@ -139,17 +141,60 @@ class Controller:
         Raises:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded, GuestMisbehaved: it failed.
         """
-        self._check_tokens(tokens)
-        if self._past.reach or self.pending:
-            tokens = self._remember(tokens)
-        self.tokens += len(tokens)
-        self._begin(tokens)
+        return self.call(self.prepare(tokens), epochs)
+
+    def call(self, told: Sequence[int], epochs: int) -> Outcome:
+        """Make the call that `prepare` was for; see `step`."""
+        self.instance.control.begin(self.steps, self.branch, told)
         started = time.perf_counter()
         try:
             code = self.instance.run(self._member.step, epochs)
         finally:
             self.seconds += time.perf_counter() - started
-        self.steps += 1
+        return self._conclude(code)
+
+    def prepare(self, tokens: Sequence[int], *, ahead: bool = False) -> Sequence[int]:
+        """Do what comes before a call of `step`; return all that the guest is to be told in it.
+
+        For those who `call` later, or make the call themselves, as native/turns.c does; in that
+        case `called` or `ended` comes after it. With `ahead`, grammars are asked now what this
+        guest will ask them if it does as last time.
+        """
+        self._check(tokens)
+        if self.pending:
+            tokens = (*self.pending, *tokens)
+            self.tokens -= len(self.pending)
+            self.pending = ()
+        if self._saved is None and self._past.reach:
+            self._saved = self._save()
+        self.tokens += len(tokens)
+        self._host.tokens = tokens
+        if ahead:
+            self._host.foresee()
+        return tokens
+
+    def called(self, seconds: float) -> None:
+        """Note a call that `prepare` was for, whose result was a mask and is dealt with."""
+        self._host.settle()
+        self.seconds += seconds
+        self._remember()
+
+    def ended(self, error: int | None) -> Outcome:
+        """Return the outcome of a call that `prepare` was for, as `step` does.
+
+        Args:
+            error: what wasmtime's function returned.
+        """
+        self._host.settle()
+        return self._conclude(self.instance.ended(self.mid_process, error))
+
+    @property
+    def mid_process(self) -> Export:
+        """What is called in a step."""
+        return self._member.step
+
+    def _conclude(self, code: Any) -> Outcome:
+        self._remember()
         outcome = self._finish(code, "mid_process")
         if outcome is None:
             raise self._misbehaved("mid_process returned without a result; oc_allow sets one")
@@ -252,16 +297,13 @@ class Controller:
         other._prompt = self._prompt
         return other
 
-    def _remember(self, tokens: Sequence[int]) -> Sequence[int]:
-        """Note the state before a call; return what it tells, what is pending included."""
-        told = (*self.pending, *tokens)
-        self.tokens -= len(self.pending)
-        self.pending = ()
-        if self._past.reach:
-            saved = self._saved or self._save()
-            self._past.add(Call(self.tokens, told, self.steps, saved))
-            self._saved = None
-        return told
+    def _remember(self) -> None:
+        """Count a call that returned, and note what there was before it."""
+        saved, self._saved = self._saved, None
+        if saved is not None and self._past.reach:
+            told = tuple(self._host.tokens)
+            self._past.add(Call(self.tokens - len(told), told, self.steps, saved))
+        self.steps += 1
 
     def _save(self) -> Saved:
         return self._member.save(self._past.last())
@@ -274,9 +316,11 @@ class Controller:
         if self.failed:
             raise GuestError("this controller failed, and is not called again; open a new one")
 
-    def _check_tokens(self, tokens: Sequence[int]) -> None:
+    def _check(self, tokens: Sequence[int]) -> None:
         if self._failed:
             self._check_alive()
+        if self.instance.dead is not None:
+            self.instance.check_alive()
         size = self._size
         if len(tokens) == 1:
             fits = 0 <= tokens[0] < size
@@ -284,10 +328,6 @@ class Controller:
             fits = not tokens or 0 <= min(tokens) <= max(tokens) < size
         if not fits:
             raise InvalidArgument(f"a token outside the vocabulary of {size}")
-
-    def _begin(self, tokens: Sequence[int]) -> None:
-        self._host.tokens = tokens
-        self.instance.control.begin(self.steps, self.branch, tokens)
 
     def _finish(self, code: Any, name: str) -> Outcome | None:
         if code:

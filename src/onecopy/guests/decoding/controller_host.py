@@ -13,16 +13,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidGrammar, LimitReached
+from onecopy.guests.decoding.foresight import Foresight
 from onecopy.guests.decoding.grammar import KINDS
 from onecopy.guests.decoding.variables import MAX_KEY_NBYTES
 from onecopy.guests.instance.host import Host
 from onecopy.guests.wasm import abi
+from onecopy.native import find
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
     from onecopy.guests.decoding.grammar import Grammar, Grammars, Node
     from onecopy.guests.wasm.memory import LinearMemory
+    from onecopy.guests.wasm.raw import Shortcut
 
 MAX_GRAMMARS: Final = 16
 MAX_TEXT_NBYTES: Final = 1 << 20
@@ -60,12 +63,35 @@ class ControllerHost(Host):
         self._mask_nbytes = (size + 31) // 32 * 4
         self._base = 0
         self._known = 0
+        library = find()
+        self._foresight = Foresight(library, self._mask_nbytes) if library else None
 
     def attach(self, memory: LinearMemory, control_address: int) -> None:
         """Learn where the guest's memory is."""
         super().attach(memory, control_address)
         self._base = memory.base
-        self._known = memory.nbytes
+        self._know(memory.nbytes)
+
+    def _know(self, nbytes: int) -> None:
+        self._known = nbytes
+        if self._foresight is not None:
+            self._foresight.attach(self._base, nbytes)
+
+    def shortcut(self, name: str) -> Shortcut | None:
+        """Return what is called in the place of an import, if there is something faster."""
+        if name != "grammar_step" or self._foresight is None:
+            return None
+        return self._foresight.shortcut()
+
+    def foresee(self) -> None:
+        """Ask the grammar what this guest will ask it in the call that is about to begin."""
+        if self._foresight is not None:
+            self._foresight.look(self.handles, self.tokens)
+
+    def settle(self) -> None:
+        """After a call: what the guest did not ask its grammar in it, was not asked."""
+        if self._foresight is not None:
+            self._foresight.settle()
 
     def _keep_line(self, level: int, text: str) -> None:
         self.logs.append((level, text))
@@ -98,7 +124,7 @@ class ControllerHost(Host):
         """Return whether bytes lie in the guest's memory, which only grows."""
         if address + nbytes <= self._known:
             return True
-        self._known = self.memory.nbytes
+        self._know(self.memory.nbytes)
         return address + nbytes <= self._known
 
     def _words(self, address: int, count: int) -> bool:
@@ -179,13 +205,18 @@ class ControllerHost(Host):
         self.handles[handle] = grammar
         return handle
 
+    def _grammar(self, handle: int) -> Grammar | None:
+        self.settle()
+        return self.handles.get(handle)
+
     def grammar_free(self, handle: int) -> int:
         """Forget a grammar."""
+        self.settle()
         return abi.HANDLE if self.handles.pop(handle, None) is None else abi.OK
 
     def grammar_mask(self, handle: int, address: int) -> int:
         """Write which tokens may come next."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
         if address & 3 or not self.inside(address, self._mask_nbytes):
@@ -194,9 +225,11 @@ class ControllerHost(Host):
 
     def grammar_step(self, handle: int, address: int) -> int:
         """Advance by the tokens of this call, and write which may come next: one call for both."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
+        if self._foresight is not None:
+            self._foresight.learn(handle)
         nbytes = self._mask_nbytes
         if address & 3 or (address + nbytes > self._known and not self.inside(address, nbytes)):
             return abi.RANGE
@@ -204,7 +237,7 @@ class ControllerHost(Host):
 
     def grammar_consume(self, handle: int, address: int, count: int) -> int:
         """Advance by tokens; return how many fitted."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
         if count > MAX_TOKENS:
@@ -218,19 +251,19 @@ class ControllerHost(Host):
 
     def grammar_rollback(self, handle: int, count: int) -> int:
         """Take back tokens."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
         return abi.OK if grammar.rollback(count) else abi.INVALID
 
     def grammar_accepts(self, handle: int) -> int:
         """Say whether the text may end here."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         return abi.HANDLE if grammar is None else int(grammar.accepts())
 
     def grammar_forced(self, handle: int, to: int, room: int) -> int:
         """Write tokens that must come next; return how many there are."""
-        grammar = self.handles.get(handle)
+        grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
         return self._hand_over_tokens(grammar.forced(), to, room)

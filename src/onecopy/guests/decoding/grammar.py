@@ -86,9 +86,14 @@ class Grammar:
 
     def step(self, tokens: Sequence[int], pointer: int, nbytes: int) -> bool:
         """Advance by tokens, then write a mask; false if not all fitted, or the engine gave up."""
-        if self.consume(tokens) != len(tokens):
+        matcher = self._matcher
+        if len(tokens) != 1:
+            return self.consume(tokens) == len(tokens) and matcher.mask(pointer, nbytes)
+        if not matcher.consume(tokens):
             return False
-        return self._matcher.mask(pointer, nbytes)
+        node = self.node
+        self.node = (node, tokens[0], node[2] + 1)
+        return matcher.mask(pointer, nbytes)
 
     def mask(self, pointer: int, nbytes: int) -> bool:
         """Write a packed mask to an address of this process; false if the engine gave up.

@@ -54,7 +54,8 @@ class Instance:
         self.host = host or Host()
         self.memory_limit = memory_limit
         self._failure: BaseException | None = None
-        self._dead: str | None = None
+        self.dead: str | None = None
+        """Why it is not called again, if it is not."""
         self._closed = False
         self._exports: dict[str, Export] = {}
         self._store = wasmtime.Store(engine())
@@ -74,9 +75,10 @@ class Instance:
         self.memory = LinearMemory(self._store, memory, self.memory_limit)
         self.memory.allow(0)
         self.windows = Windows(self.memory)
-        self._control_at = self.memory.reserve(NBYTES)
-        self.control = ControlPage(self.memory.view(self._control_at, NBYTES))
-        self.host.attach(self.memory, self._control_at)
+        self.control_at = self.memory.reserve(NBYTES)
+        """Where the control page is, in the guest's memory."""
+        self.control = ControlPage(self.memory.view(self.control_at, NBYTES))
+        self.host.attach(self.memory, self.control_at)
         self.control.describe([])
 
     def start(self, seconds: float | None = None) -> None:
@@ -98,7 +100,8 @@ class Instance:
             name = each.name or ""
             functions.append(
                 HostFunction(
-                    self._store, abi.SIGNATURES[name], self.host.function(name), self._failed
+                    *(self._store, abi.SIGNATURES[name], self.host.function(name), self._failed),
+                    self.host.shortcut(name),
                 )
             )
         self._functions = functions
@@ -142,7 +145,7 @@ class Instance:
 
         found = self._exports.get(name)
         if found is None:
-            self._check_alive()
+            self.check_alive()
             function = self._instance.exports(self._store).get(name)
             if not isinstance(function, wasmtime.Func):
                 raise InvalidArgument(
@@ -162,8 +165,8 @@ class Instance:
             GuestTimeout, GuestTrapped, GuestMemoryExceeded: the guest failed.
             onecopy.OnecopyError: what a host function raised on its behalf.
         """
-        if self._dead is not None:
-            self._check_alive()
+        if self.dead is not None:
+            self.check_alive()
         self.charge()
         try:
             if seconds is None:
@@ -180,11 +183,22 @@ class Instance:
         For those who call many guests in a row: nothing is charged or dropped here; do that with
         `charge()` when there is time.
         """
-        if self._dead is not None:
-            self._check_alive()
+        if self.dead is not None:
+            self.check_alive()
         self._set_deadline(epochs)
         try:
             return export.bare()
+        except Trapped as trapped:
+            raise self._error(trapped, None) from None
+
+    def ended(self, export: Export, error: int | None) -> Any:
+        """Return the result of a call as `run` makes it, which somebody else has made.
+
+        Args:
+            error: what wasmtime's function returned.
+        """
+        try:
+            return export.ended(error)
         except Trapped as trapped:
             raise self._error(trapped, None) from None
 
@@ -203,7 +217,7 @@ class Instance:
         """
         dropped = self.windows.drop_written()
         if dropped and dropped + self.memory.own_nbytes > self.memory_limit:
-            self._dead = "it wrote too much to read-only windows"
+            self.dead = "it wrote too much to read-only windows"
             raise GuestMemoryExceeded(
                 f"the guest wrote {dropped} bytes to read-only windows and has "
                 f"{self.memory.own_nbytes} of its own, with a limit of {self.memory_limit}"
@@ -219,7 +233,7 @@ class Instance:
         Raises:
             WindowRefused: it cannot be a window; one of that name is still there.
         """
-        self._check_alive()
+        self.check_alive()
         if isinstance(value, Source):
             return self._map(name, value)
         with source_of(value, access, copy=copy) as source:
@@ -232,7 +246,7 @@ class Instance:
 
     def close_window(self, name: str) -> None:
         """Take a window away."""
-        self._check_alive()
+        self.check_alive()
         self.windows.close(name)
         self.control.describe(self.windows.described())
 
@@ -244,7 +258,7 @@ class Instance:
     def host_regions(self) -> list[tuple[int, int]]:
         """Return addresses and lengths of what is not the guest's own."""
         mapped = [(each.address, region(each.extent)) for each in self.windows]
-        return [(self._control_at, region(NBYTES)), *mapped, *self.memory.released()]
+        return [(self.control_at, region(NBYTES)), *mapped, *self.memory.released()]
 
     def take_layout(self, other: Instance, sources: Mapping[str, Source]) -> None:
         """Become as large as another instance of the module, with windows at the same addresses.
@@ -262,7 +276,7 @@ class Instance:
     def _error(self, trapped: Trapped, seconds: float | None) -> BaseException:
         import wasmtime
 
-        self._dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
+        self.dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
         failure, self._failure = self._failure, None
         if failure is not None:
             return failure
@@ -273,14 +287,15 @@ class Instance:
             return GuestTimeout(f"the guest did not return within {limit}")
         return GuestTrapped(f"the guest trapped: {trapped}")
 
-    def _check_alive(self) -> None:
-        if self._dead is not None:
-            raise GuestError(f"this guest is not called again: {self._dead}; make a new one")
+    def check_alive(self) -> None:
+        """Raise `GuestError` if it is good for nothing but `close()`."""
+        if self.dead is not None:
+            raise GuestError(f"this guest is not called again: {self.dead}; make a new one")
 
     @property
     def failed(self) -> bool:
         """Whether it is good for nothing but `close()`."""
-        return self._dead is not None
+        return self.dead is not None
 
     def close(self) -> None:
         """Unmap the windows, then drop the instance; twice is fine."""
@@ -288,7 +303,7 @@ class Instance:
             return
         self._closed = True
         self.windows.close_all()
-        self._dead = "it was closed"
+        self.dead = "it was closed"
         self._exports.clear()
         self._store.close()
         # They lead back here: without them the guest's memory does not wait for the collector.

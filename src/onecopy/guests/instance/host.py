@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from onecopy.guests.wasm.memory import LinearMemory
+    from onecopy.guests.wasm.raw import Shortcut
     from onecopy.guests.windows.source import Source
 
 log = logging.getLogger("onecopy.guests")
@@ -63,6 +64,10 @@ class Host:
         if name in STREAM_FUNCTIONS and not self._streams.count:
             return _denied
         return getattr(self, name, _denied)
+
+    def shortcut(self, name: str) -> Shortcut | None:  # noqa: ARG002
+        """Return what is called in the place of an import, if there is something faster."""
+        return None
 
     def control(self) -> int:
         """Where the control page is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy.errors import InvalidModule
 
@@ -40,14 +40,18 @@ class Trapped(Exception):
         self.cause = cause
 
 
-@functools.cache
-def _unchecked() -> Callable[..., int | None]:
+def entry(name: str) -> int:
+    """Return the address of a function of wasmtime's C API."""
     from wasmtime import _ffi
 
+    return ctypes.cast(getattr(_ffi.dll, name), ctypes.c_void_p).value or 0
+
+
+@functools.cache
+def _unchecked() -> Callable[..., int | None]:
     pointer = ctypes.c_void_p
     prototype = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, ctypes.c_size_t, pointer)
-    address = ctypes.cast(_ffi.dll.wasmtime_func_call_unchecked, pointer).value
-    return prototype(address or 0)
+    return prototype(entry("wasmtime_func_call_unchecked"))
 
 
 def deadline_setter(store: wasmtime.Store) -> Callable[[int], None]:
@@ -58,12 +62,9 @@ def deadline_setter(store: wasmtime.Store) -> Callable[[int], None]:
 
 @functools.cache
 def _set_deadline() -> Callable[..., None]:
-    from wasmtime import _ffi
-
     # With the interpreter's lock kept: it stores one number.
     prototype = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64)
-    function = _ffi.dll.wasmtime_context_set_epoch_deadline
-    return prototype(ctypes.cast(function, ctypes.c_void_p).value or 0)
+    return prototype(entry("wasmtime_context_set_epoch_deadline"))
 
 
 class Export:
@@ -91,13 +92,14 @@ class Export:
         ]
         self._result = _C_TYPES[results[0]].from_address(base) if results else None
         self._trap = ctypes.c_void_p()
-        self._pointers = (
+        self.pointers = (
             ctypes.cast(store._context(), ctypes.c_void_p).value,
             ctypes.addressof(function._func),
             base,
             max(len(params), len(results)),
             ctypes.addressof(self._trap),
         )
+        """What `wasmtime_func_call_unchecked` is called with."""
 
     def __call__(self, *arguments: float) -> Any:
         """Call it; integers wrap around, as C's do.
@@ -115,7 +117,17 @@ class Export:
 
     def bare(self) -> Any:
         """Call it without arguments, which it must not have."""
-        error = self._call(*self._pointers)
+        return self.ended(self._call(*self.pointers))
+
+    def ended(self, error: int | None) -> Any:
+        """Return the result of a call with `pointers` that somebody else has made.
+
+        Args:
+            error: what wasmtime's function returned.
+
+        Raises:
+            Trapped: the guest did not return.
+        """
         if error or self._trap:
             raise Trapped(self._cause(error))
         return None if self._result is None else self._result.value
@@ -141,6 +153,17 @@ def check_signature(name: str, params: Sequence[str], results: Sequence[str]) ->
         )
 
 
+class Shortcut(NamedTuple):
+    """A C function that is called in the place of one in Python, and calls that if it must."""
+
+    code: int
+    """Its address; a `host_function` of native/guests.h."""
+    environment: int
+    """What it is called with first."""
+    otherwise: Callable[[int], None]
+    """Gets the address of the function in Python."""
+
+
 class HostFunction:
     """A Python function that a guest may call with numbers; its exceptions trap the guest.
 
@@ -154,18 +177,23 @@ class HostFunction:
         signature: tuple[Sequence[str], Sequence[str]],
         function: Callable[..., int | None],
         failed: Callable[[BaseException], None],
+        shortcut: Shortcut | None = None,
     ) -> None:
         import wasmtime
         from wasmtime import _ffi
 
         params, results = signature
         self._callback = _CALLBACK(_answer(params, results, function, failed))
+        code, environment = ctypes.cast(self._callback, ctypes.c_void_p).value or 0, None
+        if shortcut is not None:
+            shortcut.otherwise(code)
+            code, environment = shortcut.code, ctypes.c_void_p(shortcut.environment)
         raw = _ffi.wasmtime_func_t()
         _ffi.wasmtime_func_new_unchecked(
             store._context(),
             _function_type(tuple(params), tuple(results)),
-            ctypes.cast(self._callback, _ffi.wasmtime_func_unchecked_callback_t),
-            None,
+            ctypes.cast(code, _ffi.wasmtime_func_unchecked_callback_t),
+            environment,
             ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
             ctypes.byref(raw),
         )

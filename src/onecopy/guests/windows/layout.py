@@ -120,7 +120,7 @@ def _leaf_pieces(codec: str, meta: Any, start: int) -> list[Interval] | None:
     """Return where a leaf's bytes are, if its meta says that there are gaps between them."""
     if codec != "torch" or len(meta) != 4 or meta[2] is None:
         return None
-    from onecopy.tensors.torch_codec import itemsize
+    from onecopy.tensors.torch_dtypes import itemsize
 
     name, shape, strides, _ = meta
     size = itemsize(name)

@@ -69,7 +69,7 @@ def _facts(value: Any) -> tuple[int, str | None, Sequence[int], Sequence[int], i
 
 
 def _of_torch(value: Any, torch: Any) -> tuple[int, str | None, Sequence[int], Sequence[int], int]:
-    from onecopy.tensors.torch_codec import label
+    from onecopy.tensors.torch_dtypes import label
 
     if value.layout is not torch.strided or value.is_quantized or value.is_nested:
         raise WindowRefused("a window shows dense tensors; give one for each component of it")

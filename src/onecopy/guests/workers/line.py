@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onecopy.errors import WorkerLost
+    from onecopy.guests.workers.spill import Spill
 
 PATIENCE: Final = 60.0
 """Seconds that a request may take for which nothing else was said."""
@@ -30,9 +31,14 @@ class Line:
     """
 
     def __init__(
-        self, sock: socket.socket, kill: Callable[[str], object], lost: Callable[[], WorkerLost]
+        self,
+        sock: socket.socket,
+        long: Spill,
+        kill: Callable[[str], object],
+        lost: Callable[[], WorkerLost],
     ) -> None:
         self._sock = sock
+        self._long = long
         self._kill, self._lost = kill, lost
         self._turn = threading.Lock()
         self._turn.acquire()
@@ -85,7 +91,7 @@ class Line:
         while True:
             head, answer = self._receive()
             if head == number:
-                return answer
+                return self._long.take(answer)
             # Nothing yet; or the answer to a request whose caller was interrupted and has left.
             now = time.monotonic()
             end = end or now + seconds - SLICE

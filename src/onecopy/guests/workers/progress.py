@@ -7,6 +7,7 @@ it was working.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import os
@@ -32,6 +33,8 @@ class Progress:
         self._map = mmap.mmap(fd, _NBYTES)
         # Items of a cast view are written whole, which `struct.pack_into` does not do.
         self._cells = memoryview(self._map).cast("Q")
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._cells))
+        """Where the page is, for code in C; until `close()`."""
 
     def begin(self, culprit: int, seconds: float) -> None:
         """Say that work for a module begins, and how long it may take."""
@@ -39,6 +42,12 @@ class Progress:
         cells[_CULPRIT] = culprit
         cells[_BUDGET] = int(seconds * 1e9)
         cells[_SINCE] = time.monotonic_ns()
+
+    def go_on(self, culprit: int, since: int) -> None:
+        """Say that work for the next module begins, at `since` in ns, with as much time."""
+        cells = self._cells
+        cells[_CULPRIT] = culprit
+        cells[_SINCE] = since
 
     def end(self) -> None:
         """Say that it is done."""

@@ -16,6 +16,7 @@ from onecopy.guests.workers import messages
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
 from onecopy.guests.workers.spawn import spawn
+from onecopy.guests.workers.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class WorkerProcess:
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
         self.serves = False
         self._spawned = spawned = spawn(services)
-        self._line = Line(spawned.sock, self._kill_late, self.lost)
+        self._line = Line(spawned.sock, Spill(spawned.long), self._kill_late, self.lost)
         self.progress = spawned.progress
         self.pid = spawned.process.pid
         self.pidfd = spawned.pidfd

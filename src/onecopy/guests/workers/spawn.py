@@ -16,6 +16,7 @@ import msgspec
 
 from onecopy.guests.workers import progress
 from onecopy.guests.workers.progress import Progress
+from onecopy.guests.workers.spill import new_spill
 from onecopy.guests.workers.worker import Config
 
 SLICE: Final = 0.05
@@ -42,11 +43,13 @@ class Spawned(NamedTuple):
     """The end of a pipe, not blocking: what it writes to its standard error."""
     statm: int
     """Open since before it closed itself off: how much memory it has."""
+    long: int
+    """The segment of long answers."""
 
     def close(self) -> None:
         """Close what is open; `progress` can still be read."""
         self.sock.close()
-        for fd in (self.pidfd, self.errors, self.statm):
+        for fd in (self.pidfd, self.errors, self.statm, self.long):
             os.close(fd)
 
 
@@ -65,14 +68,15 @@ def spawn(services: tuple[str, ...]) -> Spawned:
         _closing(ours, reader)
         _closing(theirs, writer)
         engine = _closing(theirs, os.pidfd_open(os.getpid()))
-        config = Config(other.fileno(), page, engine, os.getpid(), services)
+        long = _closing(ours, new_spill())
+        config = Config(other.fileno(), page, engine, long, os.getpid(), services)
         process = _start(config, writer)
         ours.callback(_end, process)
         pidfd = _closing(ours, os.pidfd_open(process.pid))
         statm = _closing(ours, os.open(f"/proc/{process.pid}/statm", os.O_RDONLY | os.O_CLOEXEC))
         set_waits(sock)
         os.set_blocking(reader, False)
-        spawned = Spawned(process, sock, Progress(page), pidfd, reader, statm)
+        spawned = Spawned(process, sock, Progress(page), pidfd, reader, statm, long)
         ours.pop_all()
         return spawned
 
@@ -88,7 +92,7 @@ def _start(config: Config, errors: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,
-        pass_fds=(config.socket, config.progress, config.engine),
+        pass_fds=(config.socket, config.progress, config.engine, config.long),
         start_new_session=True,
         cwd="/",
         env=environment(),

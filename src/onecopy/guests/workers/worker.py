@@ -26,6 +26,7 @@ from onecopy.guests.windows import window
 from onecopy.guests.workers import messages, sandbox
 from onecopy.guests.workers.messages import CALL_KIND, Failed, Forget, Load, Message, Ping
 from onecopy.guests.workers.progress import Progress
+from onecopy.guests.workers.spill import Spill
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Config(msgspec.Struct):
     progress: int
     engine: int
     """A pidfd."""
+    long: int
+    """The segment of answers that fill no datagram."""
     parent: int
     services: tuple[str, ...]
     """Modules with `MESSAGES`, a union, and `Service`, a class; they may have `prepare()`."""
@@ -61,11 +64,12 @@ class Service(Protocol):
 class Worker:
     """The process's state: modules, services, and what is watched."""
 
-    def __init__(self, sock: socket.socket, progress: Progress) -> None:
+    def __init__(self, sock: socket.socket, progress: Progress, long: Spill) -> None:
         self.progress = progress
         self.modules: dict[str, wasmtime.Module] = {}
         """By digest; the engine sends those that it needs, and says when to forget one."""
         self._sock = sock
+        self._long = long
         self._poll = select.poll()
         self._watched: dict[int, Callable[[], object]] = {}
         self._services: dict[str, Any] = {}
@@ -153,7 +157,13 @@ class Worker:
             return
         answer = self._answer(data, fds)
         if answer is not None:
-            messages.send(self._sock, head, messages.encode(answer))
+            self._sock.send(head + self._fitting(answer))
+
+    def _fitting(self, answer: Message) -> bytes:
+        try:
+            return self._long.put(messages.encode(answer))
+        except LimitReached as error:
+            return messages.encode(Failed.of(error))
 
     def _answer(self, data: bytes, fds: list[int]) -> Message | None:
         try:
@@ -194,7 +204,7 @@ def main() -> None:
     sandbox.go_first_when_memory_runs_out()
     logging.basicConfig(format="%(message)s")
     sock = socket.socket(fileno=config.socket)
-    worker = Worker(sock, Progress(config.progress))
+    worker = Worker(sock, Progress(config.progress), Spill(config.long))
     worker.watch(config.engine, _end)
     engine()
     alarm.keep_time_here()

@@ -21,7 +21,11 @@ def buffers_of(
     returned = set(trace.outputs)
     last = max(trace.steps, 1)
     buffers = []
+    seen: set[int] = set()
     for key, storage in trace.storages.items():
+        if id(storage) in seen:  # Tied weights: on the meta device the export tells them apart.
+            continue
+        seen.add(id(storage))
         kind = kinds.get(key) or _kind(storage, key in returned)
         start, end = _lifetime(storage, kind, last)
         buffers.append(

@@ -51,6 +51,8 @@ def plan(
     """
     inner = _module_of(module)
     args, kwargs, dynamic = tuple(args), dict(kwargs or {}), tuple(dynamic)
+    if hasattr(dynamic_shapes, "dynamic_shapes"):  # a torch.export.ShapesCollection
+        dynamic_shapes = dynamic_shapes.dynamic_shapes(inner, args, kwargs)
     leaves = leaves_of(inner, args, kwargs, dynamic_shapes)
     dims = declared(leaves)
     refuse_unbounded(dims, dynamic)

@@ -33,6 +33,18 @@ FORMAT: Final = "onecopy.plan"
 VERSION: Final = 1
 
 
+# What it looks like when a file says what no plan says; torch raises RuntimeError.
+_DAMAGE: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    zlib.error,
+)
+
+
 class SavedDim(msgspec.Struct, frozen=True):
     """A dimension of the file."""
 
@@ -110,9 +122,9 @@ def decoded(data: bytes, module: Any) -> Plan:
     saved = _parsed(data)
     try:
         return _plan(saved, module)
-    except (ValueError, TypeError, KeyError, IndexError, zlib.error, RuntimeError) as error:
-        if isinstance(error, WeightsMismatch):
-            raise
+    except WeightsMismatch:
+        raise
+    except _DAMAGE as error:
         raise CorruptEntry(f"the plan's file is damaged ({error}); plan again") from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds
+from onecopy.planner.analysis.dims import check_names
 from onecopy.planner.budget.form import Box
 
 Wish = int | tuple[int | None, int | None]
@@ -29,22 +30,13 @@ class Domain:
             InvalidArgument: a name that is no dimension, or a wish that is no bound.
             InvalidBounds: bounds that contradict each other.
         """
-        check_names(subject_to, dims)
+        check_names(dims, subject_to, "`subject_to`")
         names = tuple(dims)
         return cls(names, tuple(_span(dims[name], subject_to.get(name)) for name in names))
 
     def values(self, point: Iterable[int]) -> dict[str, int]:
         """Return a point with the names of its parameters."""
         return dict(zip(self.names, point, strict=True))
-
-
-def check_names(names: Iterable[str], dims: Mapping[str, Any]) -> None:
-    """Refuse what is no dimension of the plan."""
-    if unknown := [name for name in names if name not in dims]:
-        raise InvalidArgument(
-            f"{', '.join(map(repr, unknown))} is no dimension of this plan; "
-            f"it has {', '.join(dims) or 'none'}"
-        )
 
 
 def _span(dim: Any, wish: Wish | None) -> tuple[int, float]:

@@ -10,8 +10,8 @@ from onecopy.errors import InvalidProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LARGEST = 2**62
-"""No number may be larger; so that sums of them still fit what the search computes with."""
+LARGEST = 2**60
+"""No number may be larger, nor all sizes together: the search computes with 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Buffer:
         if self.alignment < 1:
             raise self._refusal(f"has alignment {self.alignment}; it must be at least 1")
         if max(self.size, self.end, self.alignment) > LARGEST:
-            raise self._refusal("has a number above 2**62; use a larger unit")
+            raise self._refusal("has a number above 2**60; use a larger unit")
         if self.offset is not None:
             self._check_offset(self.offset)
         if self.gaps:
@@ -84,7 +84,7 @@ class Buffer:
 
     def _check_offset(self, offset: int) -> None:
         if not 0 <= offset <= LARGEST:
-            raise self._refusal(f"is fixed at offset {offset}; it must be from 0 to 2**62")
+            raise self._refusal(f"is fixed at offset {offset}; it must be from 0 to 2**60")
         if offset % self.alignment:
             raise self._refusal(
                 f"is fixed at offset {offset}, which is no multiple of its alignment "

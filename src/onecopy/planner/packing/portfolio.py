@@ -22,6 +22,8 @@ NODES = 1_000
 """In one turn, fewer where there are many buffers: a turn should not take long."""
 _STEPS = 300_000
 """Buffers looked at in one turn."""
+_EVERY = 4
+"""Rounds, of which one aims half way too."""
 
 
 class Engine(Protocol):
@@ -68,8 +70,9 @@ def styles(problem: Problem, grid: Grid) -> list[Style]:
 class Portfolio:
     """Improves a plan until it fits, or is proven to be the best.
 
-    With a `capacity` it looks for any plan within that, and is done when there is one, or proven
-    to be none. Without, it aims at the lower bound, and half way between that and the best plan.
+    Its goal is the lower bound, or with a `capacity` any plan within that: it is done when there is
+    one, or proven to be none. Some of the time it aims half way between the goal and the best plan,
+    so that there is a better one even if the goal is too hard.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Portfolio:
         self._styles = styles(problem, grid)
         self._grids = [grid.arranged(style.order) for style in self._styles]
         self._searches: dict[int, list[Engine]] = {}
+        self._rounds = 0
         self._nodes = min(max(_STEPS // max(len(grid), 1), 10), NODES)
 
     @property
@@ -100,8 +104,12 @@ class Portfolio:
     @property
     def done(self) -> bool:
         """Whether nothing is left to be found out."""
-        goal = self.lower_bound if self._capacity is None else self._capacity
-        return self.peak <= goal or self.lower_bound > goal
+        return self.peak <= self.goal or self.lower_bound > self.goal
+
+    @property
+    def goal(self) -> int:
+        """The bytes that are aimed at."""
+        return self.lower_bound if self._capacity is None else self._capacity
 
     def turns(self) -> Iterator[None]:
         """Let every search have its turn, until all is done; yield after each."""
@@ -110,7 +118,6 @@ class Portfolio:
 
     def _round(self) -> Iterator[None]:
         targets = self._targets()
-        self._searches = {each: self._searches.get(each, []) for each in targets}
         for target in targets:
             for index, style in enumerate(self._styles):
                 status = self._search(target, index).run(style.share * self._nodes)
@@ -121,13 +128,13 @@ class Portfolio:
                 yield
 
     def _targets(self) -> list[int]:
-        if self._capacity is not None:
-            return [self._capacity]
-        half = (self.lower_bound + self.peak) // 2
-        return sorted({self.lower_bound, half})
+        goal = self.goal
+        self._rounds += 1
+        half = (goal + self.peak) // 2
+        return [goal, half] if self._rounds % _EVERY == 0 and half > goal else [goal]
 
     def _search(self, target: int, index: int) -> Engine:
-        searches = self._searches[target]
+        searches = self._searches.setdefault(target, [])
         if index == len(searches):
             crowded = self._styles[index].crowded
             searches.append(self._engine(self._grids[index], target, crowded))
@@ -136,9 +143,11 @@ class Portfolio:
     def _settle(self, target: int, index: int, status: Status) -> None:
         if status == Status.EXHAUSTED:
             self.lower_bound = self._grid.next_peak(target + 1)
-            return
-        offsets = [0] * len(self._grid)
-        order = self._styles[index].order
-        for buffer, offset in zip(order, self._searches[target][index].offsets(), strict=True):
-            offsets[buffer] = offset
-        self.offsets = offsets
+        else:
+            offsets = [0] * len(self._grid)
+            found = self._searches[target][index].offsets()
+            for buffer, offset in zip(self._styles[index].order, found, strict=True):
+                offsets[buffer] = offset
+            self.offsets = offsets
+        # Of the others only those go on that still have the same aim.
+        self._searches = {at: each for at, each in self._searches.items() if at == self.goal}

@@ -12,7 +12,7 @@ from onecopy.planner.packing.buffer import LARGEST
 from onecopy.planner.packing.sections import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.sections import Sections
@@ -26,7 +26,7 @@ class Problem:
 
     Raises:
         InvalidProblem: two buffers have one name, two that are fixed overlap, or the sizes add up
-            to more than 2**62.
+            to more than 2**60.
     """
 
     def __init__(self, buffers: Iterable[Buffer]) -> None:
@@ -82,48 +82,59 @@ class Problem:
         ]
 
     def _check_names(self) -> None:
-        if len({each.name for each in self.buffers}) == len(self.buffers):
-            return
-        seen: set[str] = set()
-        for each in self.buffers:
-            if each.name in seen:
-                raise InvalidProblem(f"two buffers are named {each.name!r}; give each its own name")
-            seen.add(each.name)
+        if pair := find_same_names(self.buffers):
+            name = self.buffers[pair[0]].name
+            raise InvalidProblem(f"two buffers are named {name!r}; give each its own name")
 
     def _check_sum(self) -> None:
         # As an arena would be with all of them side by side.
         most = sum(each.size + each.alignment for each in self.buffers)
         if most + max((each.offset or 0 for each in self.buffers), default=0) > LARGEST:
-            raise InvalidProblem("the sizes add up to more than 2**62; use a larger unit")
+            raise InvalidProblem("the sizes add up to more than 2**60; use a larger unit")
 
     def _check_fixed(self) -> None:
-        """Sweep over time with the fixed buffers that live, by offset: neighbours must not touch.
-
-        Each one is compared with the next lower and the next higher one when it starts. That is
-        enough, since those that live already are apart.
-        """
-        fixed = [each for each in self.buffers if each.offset is not None and each.size]
-        events = sorted(
-            (time, kind, each.offset or 0, index)
-            for index, each in enumerate(fixed)
-            for interval in each.intervals
-            for kind, time in ((1, interval[0]), (0, interval[1]))
-        )
-        live: list[tuple[int, int]] = []
-        for _, kind, offset, index in events:
-            at = bisect.bisect_left(live, (offset, index))
-            if not kind:
-                del live[at]
-                continue
-            for _, other in live[max(at - 1, 0) : at + 1]:
-                _check_apart(fixed[index], fixed[other])
-            live.insert(at, (offset, index))
+        if pair := find_overlap(self.buffers):
+            one, other = (self.buffers[index].name for index in pair)
+            raise InvalidProblem(
+                f"buffers {one!r} and {other!r} are fixed where they overlap; "
+                "move one, or leave its offset open"
+            )
 
 
-def _check_apart(one: Buffer, other: Buffer) -> None:
-    low, high = sorted((one, other), key=lambda each: each.offset or 0)
-    if (low.offset or 0) + low.size > (high.offset or 0):
-        raise InvalidProblem(
-            f"buffers {low.name!r} and {high.name!r} are fixed where they overlap; "
-            "move one, or leave its offset open"
-        )
+def find_same_names(buffers: Sequence[Buffer]) -> tuple[int, int] | None:
+    """Return the indices of two buffers that have one name, if there are such."""
+    if len({each.name for each in buffers}) == len(buffers):
+        return None
+    seen: dict[str, int] = {}
+    for index, each in enumerate(buffers):
+        if each.name in seen:
+            return seen[each.name], index
+        seen[each.name] = index
+    return None
+
+
+def find_overlap(buffers: Sequence[Buffer]) -> tuple[int, int] | None:
+    """Return the indices of two buffers that are fixed where they overlap, if there are such.
+
+    A sweep over time, with the fixed buffers that live, by offset. Those are apart, so that a
+    buffer that begins to live has to be compared with its two neighbours only.
+    """
+    events = sorted(
+        (time, kind, each.offset, index)
+        for index, each in enumerate(buffers)
+        if each.offset is not None and each.size
+        for interval in each.intervals
+        for kind, time in ((1, interval[0]), (0, interval[1]))
+    )
+    live: list[tuple[int, int]] = []
+    for _, begins, offset, index in events:
+        at = bisect.bisect_left(live, (offset, index))
+        if not begins:
+            del live[at]
+            continue
+        if at and live[at - 1][0] + buffers[live[at - 1][1]].size > offset:
+            return live[at - 1][1], index
+        if at < len(live) and offset + buffers[index].size > live[at][0]:
+            return live[at][1], index
+        live.insert(at, (offset, index))
+    return None

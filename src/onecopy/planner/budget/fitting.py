@@ -7,13 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument
-from onecopy.planner.budget.domain import Domain, Wish, check_names
+from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.form import Box, Form
 from onecopy.planner.budget.search import Found, Search, capped, least
 from onecopy.units import format_size, parse_size
+
+if TYPE_CHECKING:
+    from onecopy.planner.budget.certificate import Certificate
 
 Aim = str | Sequence[str] | Mapping[str, float]
 
@@ -32,6 +36,12 @@ class Fit:
     along: str
     """The parameter that was made large first."""
     plan: Any = field(repr=False, compare=False)
+
+    def certify(self, **options: Any) -> Certificate:
+        """Run it at these values, and find the largest `along` that fits when it is measured."""
+        from onecopy.planner.budget.certificate import certify
+
+        return certify(self.plan, self.values, self.budget, **{"along": self.along, **options})
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as what JSON can carry."""
@@ -102,7 +112,7 @@ def _aims(maximize: Aim, dims: Mapping[str, Any]) -> list[Mapping[str, float]]:
     names = [name for aim in aims for name in aim]
     if not names:
         raise InvalidArgument(f"say what to maximize: one or more of {', '.join(dims)}")
-    check_names(names, dims)
+    check_names(dims, names, "`maximize`")
     for name, weight in (each for aim in aims for each in aim.items()):
         if not math.isfinite(weight):
             raise InvalidArgument(f"the weight of {name} is a finite number, not {weight}")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds, UnboundedDimension
-from onecopy.planner.budget.fit import fit
+from onecopy.planner.budget.fitting import fit
 from tests.planner.budget.forms import (
     LLAMA,
     WEIGHTS,
@@ -176,8 +176,8 @@ def test_bounds_that_contradict_each_other_are_refused(wish) -> None:
 @pytest.mark.parametrize(
     ("maximize", "subject_to", "text"),
     [
-        (["x"], {}, "'x' is no dimension"),
-        ("s", {"x": 1}, "'x' is no dimension"),
+        (["x"], {}, "names x, but the dimensions are"),
+        ("s", {"x": 1}, "names x, but the dimensions are"),
         ([], {}, "say what to maximize"),
         ("s", {"b": "1..2"}, "whole number or"),
         ("s", {"b": (1, 2, 3)}, "whole number or"),

@@ -1,0 +1,118 @@
+"""`plan`: plans of memory, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onecopy.cli import arguments
+from onecopy.cli.output import complain, hint, show_json, stdout
+from onecopy.units import format_size
+
+if TYPE_CHECKING:
+    from onecopy.planner import Problem, Solution
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _plan() -> None:
+    """Plan memory before anything runs (docs/planner.md)."""
+
+
+@app.command()
+def solve(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.csv",
+            help="Buffers: columns id, lower, upper, size; alignment, gaps, offset if needed.",
+            show_default=False,
+        ),
+    ],
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            "--capacity",
+            "-c",
+            parser=arguments.size,
+            metavar="SIZE",
+            help="Any plan that fits will do. Without, the best one is looked for.",
+            show_default=False,
+        ),
+    ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Draw the plan: time across, address up."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write the buffers with their offsets."),
+    ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            "--time-limit",
+            "-t",
+            parser=arguments.duration,
+            metavar="TIME",
+            help="Then the best plan so far is taken; on Ctrl-C too.",
+        ),
+    ] = "10s",  # type: ignore[assignment]  # parsed as if it were typed
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Pack buffers whose lifetimes are known into as little memory as possible.
+
+    FILE.csv has the format of MiniMalloc. The exit status is 1 if the plan exceeds the capacity.
+    """
+    from onecopy import planner
+
+    problem = planner.read_csv(file)
+    solution = planner.solve(problem, capacity, time_limit)
+    if svg is not None:
+        svg.write_text(planner.draw(problem, solution, capacity), encoding="utf-8")
+    if out is not None:
+        planner.write_csv(out, problem, solution)
+    if json:
+        show_json(_facts(problem, solution, capacity))
+    else:
+        _show(problem, solution, svg, out)
+    if capacity is not None and solution.peak > capacity:
+        complain(_excess(solution, capacity))
+        raise typer.Exit(1)
+
+
+def _facts(problem: Problem, solution: Solution, capacity: int | None) -> dict[str, object]:
+    return {
+        "buffers": len(problem),
+        "peak": solution.peak,
+        "lower_bound": solution.lower_bound,
+        "optimal": solution.optimal,
+        "fits": None if capacity is None else solution.peak <= capacity,
+        "offsets": solution.offsets,
+    }
+
+
+def _show(problem: Problem, solution: Solution, *files: Path | None) -> None:
+    proof = "proven to be the best" if solution.optimal else "not proven to be the best"
+    stdout().print(
+        f"{len(problem)} buffers: peak {_bytes(solution.peak)}, "
+        f"lower bound {_bytes(solution.lower_bound)}, {proof}"
+    )
+    for each in files:
+        if each is not None:
+            hint(f"wrote {each}")
+
+
+def _excess(solution: Solution, capacity: int) -> str:
+    """Say by how much a plan does not fit, and whether another one could."""
+    more = f"the plan needs {format_size(solution.peak - capacity)} more than the capacity"
+    if solution.lower_bound > capacity:
+        return f"{more}, and every plan needs {format_size(solution.lower_bound - capacity)} more"
+    return f"{more}; another one may fit: give it a longer --time-limit"
+
+
+def _bytes(nbytes: int) -> str:
+    return f"{nbytes} bytes ({format_size(nbytes)})"

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.export import Dim
+from torch.utils._pytree import register_pytree_node, tree_flatten
+
+from onecopy.errors import CorruptEntry, OnecopyError, UnsupportedValue, WeightsMismatch
+from onecopy.planner import Plan, plan
+from onecopy.planner.analysis.examples import Example
+from onecopy.planner.analysis.saved_inputs import saved_input, tree_text
+from tests.planner.analysis.modules import Cached, Doubled, Pair
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    n = Dim("n", max=32)
+    shapes = {"x": {0: n}, "cache": {0: Dim("s", min=32, max=64)}}
+    return plan(Cached(), (torch.rand(4, 8), torch.rand(40, 8)), dynamic_shapes=shapes)
+
+
+def test_a_loaded_plan_is_the_same_plan(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "p.plan")
+    loaded = Plan.load(tmp_path / "p.plan", Cached())
+    assert loaded.dims == made.dims
+    assert loaded.buffers == made.buffers
+    assert loaded.bytes == made.bytes
+    assert loaded.problem(n=3).buffers == made.problem(n=3).buffers
+    for one, other in zip(loaded.inputs_at(n=9)[0], made.inputs_at(n=9)[0], strict=True):
+        assert torch.equal(one, other)
+        assert one.stride() == other.stride()
+
+
+def test_loading_does_not_export(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "p.plan")
+    code = (
+        "import sys; from onecopy.planner import Plan; p = Plan.load(sys.argv[1]); "
+        "print(p.nbytes(n=3, s=40), 'torch.export' in sys.modules and hasattr(p, 'exported'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "p.plan")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(made.nbytes(n=3, s=40)), "False"]
+
+
+def test_all_kinds_of_arguments_come_back(tmp_path: Path) -> None:
+    class Many(torch.nn.Module):
+        def forward(self, x: Any, y: Any, flag: Any, more: Any, *, name: str) -> Any:
+            return x.float().sum() + y.sum() + more["z"][0]
+
+    args = (
+        torch.rand(2, 3).bfloat16().t(),
+        torch.zeros(0, 4),
+        True,
+        {"z": [torch.tensor(3), None]},
+    )
+    plan(Many(), args, {"name": "a"}).save(tmp_path / "p.plan")
+    got, kwargs = Plan.load(tmp_path / "p.plan", Many()).inputs_at()
+    assert torch.equal(got[0], args[0])
+    assert got[0].stride() == args[0].stride()
+    assert got[1].shape == (0, 4)
+    assert got[2] is True
+    assert got[3]["z"][0] == 3
+    assert got[3]["z"][1] is None
+    assert kwargs == {"name": "a"}
+
+
+def test_tensors_on_the_meta_device_stay_there(tmp_path: Path) -> None:
+    plan(Doubled(), (torch.ones(2, 3, device="meta"),)).save(tmp_path / "p.plan")
+    (x,), _ = Plan.load(tmp_path / "p.plan").inputs_at()
+    assert (x.device.type, x.shape) == ("meta", (2, 3))
+
+
+def test_a_module_with_other_weights_is_refused(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "p.plan")
+    with pytest.raises(WeightsMismatch, match="Cached with other weights than this Pair"):
+        Plan.load(tmp_path / "p.plan", Pair())
+
+
+def test_an_argument_that_no_file_can_carry_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedValue, match="kind is a dtype"):
+        saved_input(Example("kind", torch.float64, {}))
+    with pytest.raises(UnsupportedValue, match="x is sparse"):
+        saved_input(Example("x", torch.ones(2, 2).to_sparse(), {}))
+
+
+def test_a_container_that_no_file_can_carry_is_refused() -> None:
+    class Box:
+        pass
+
+    register_pytree_node(Box, lambda box: ([], None), lambda children, context: Box())
+    with pytest.raises(UnsupportedValue, match="lists, tuples and dicts"):
+        tree_text(tree_flatten(Box())[1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b'{"format": "other", "version": 1}',
+        b'{"format": "onecopy.plan", "version": 99}',
+        b'{"format": "onecopy.plan", "version": 1}',
+    ],
+)
+def test_a_foreign_file_is_refused(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "p.plan").write_bytes(data)
+    with pytest.raises(CorruptEntry):
+        Plan.load(tmp_path / "p.plan")
+
+
+def test_a_damaged_file_is_refused_or_read_but_nothing_else(made: Any, tmp_path: Path) -> None:
+    path = tmp_path / "p.plan"
+    made.save(path)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), max(len(whole) // 150, 1)):
+        path.write_bytes(whole[:at])
+        with pytest.raises(CorruptEntry):
+            Plan.load(path)
+        path.write_bytes(whole[:at] + b"7" + whole[at + 1 :])
+        try:
+            Plan.load(path)
+        except OnecopyError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("expressions", [["exec", "n"]]),
+        ("expressions", []),
+        ("tree", "{}"),
+        ("tree", "not json"),
+        ("relations", [["==", "n", 3]]),
+        ("steps", -1),
+        ("dims", []),
+        ("dims", [{"name": "n", "lower": 5, "upper": 2}]),
+    ],
+)
+def test_a_file_that_contradicts_itself_is_refused(
+    key: str, value: Any, made: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.plan"
+    made.save(path)
+    document = json.loads(path.read_bytes())
+    path.write_text(json.dumps(document | {key: value}))
+    with pytest.raises(OnecopyError):
+        Plan.load(path)
+
+
+def test_a_tensor_of_impossible_size_is_refused(made: Any, tmp_path: Path) -> None:
+    path = tmp_path / "p.plan"
+    made.save(path)
+    document = json.loads(path.read_bytes())
+    for change in ({"shape": [2**40, 8]}, {"shape": [-4, 8]}, {"dtype": "nn"}, {"data": "eA=="}):
+        document["inputs"][0]["tensor"] |= change
+        path.write_text(json.dumps(document))
+        with pytest.raises(CorruptEntry):
+            Plan.load(path)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from onecopy.planner.budget import probe
+from tests.planner.budget import modules
+
+
+def test_memory_that_is_shared_counts_once() -> None:
+    module = modules.Wide()
+    module.down.weight = module.up.weight
+    weights = 4 * (64 * 512 + 512 + 64)
+    assert probe._nbytes([*module.parameters(), module.up.weight[1:]]) == weights
+
+
+def test_a_run_is_measured_in_this_process_too() -> None:
+    plan = modules.planned(modules.Wide())
+    found = probe.measure(plan, {"s": 10}, 1 << 20)
+    assert found["fits"]
+    assert found["allocated"] >= 10 * 512 * 4
+    assert not probe.measure(plan, {"s": 10}, found["weights"] + found["inputs"])["fits"]
