@@ -34,9 +34,18 @@ class Outcome:
     planned: list[Run] = field(default_factory=list)
     lower_bound: int = 0
     arena: int = 0
-    contexts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By budget: the longest text, and the bytes that it takes by the formula."""
+    contexts: list[Context] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The longest text of one sequence under a budget; weights and inputs are in the bytes."""
+
+    budget: str
+    length: int
+    predicted: int
+    measured: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Story:
     def _play(self, subject: Subject) -> Outcome:
         self._say(f"{subject.title}: looking at what lives when …")
         started = time.perf_counter()
-        made = plan(subject.module, subject.args, dynamic_shapes=subject.dynamic_shapes)
+        made = _plan(subject, subject.batch, subject.length)
         run = made.bind()
         outcome = Outcome(subject, made, time.perf_counter() - started)
         self._say(f"{subject.title}: {self._shapes} random shapes, eager and planned …")
@@ -99,8 +108,8 @@ def shapes(subject: Subject, count: int) -> list[tuple[int, int]]:
     """Return so many batch sizes and lengths, among them the bounds."""
     chance = random.Random(0)
     bounds = (subject.batch, subject.length)
-    return [bounds, *((chance.randint(1, bounds[0]), chance.randint(1, bounds[1]))
-                      for _ in range(count - 1))]
+    drawn = ((chance.randint(1, bounds[0]), chance.randint(1, bounds[1])) for _ in range(count - 1))
+    return [bounds, *drawn]
 
 
 def _heap_use(before: Any, after: Any) -> Run:
@@ -108,11 +117,17 @@ def _heap_use(before: Any, after: Any) -> Run:
     return Run(after.peak_nbytes, allocations)
 
 
+def _plan(subject: Subject, batch: int, length: int) -> Plan:
+    return plan(subject.module, subject.args, dynamic_shapes=subject.dynamic_shapes(batch, length))
+
+
 def _fit(outcome: Outcome) -> None:
-    """Find the longest text of one sequence for each budget."""
-    fitting = plan(
-        outcome.subject.module, outcome.subject.args, dynamic_shapes=_wide(outcome.subject)
-    )
+    """Find the longest text for each budget by the formula, and measure what it takes."""
+    wide = _plan(outcome.subject, outcome.subject.batch, outcome.subject.longest)
     for budget in outcome.subject.budgets:
-        fit = fitting.fit(budget, maximize=["length"], subject_to={"batch": 1})
-        outcome.contexts[budget] = (fit.values["length"], fit.nbytes)
+        fit = wide.fit(budget, maximize=["length"], subject_to={"batch": 1})
+        args, _ = wide.inputs_at(**fit.values)
+        measured = record(outcome.subject.module, *args).peak
+        standing = wide.weights_nbytes + sum(each.nbytes for each in args)
+        context = Context(budget, fit.values["length"], fit.nbytes, standing + measured)
+        outcome.contexts.append(context)

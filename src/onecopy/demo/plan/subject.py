@@ -75,7 +75,7 @@ def _additive(mask: torch.Tensor) -> torch.Tensor:
 
 
 def decoder() -> Subject:
-    """Return a Llama of 6 layers, with random weights."""
+    """Return a Llama of 4 layers, with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -83,15 +83,15 @@ def decoder() -> Subject:
         vocab_size=_VOCABULARY,
         hidden_size=256,
         intermediate_size=688,
-        num_hidden_layers=6,
+        num_hidden_layers=4,
         num_attention_heads=8,
         num_key_value_heads=4,
         max_position_embeddings=4096,
     )
     module = Decoder(LlamaForCausalLM(config).eval())
     tokens = torch.randint(0, _VOCABULARY, (2, 16))
-    title = "Llama, 6 layers of width 256"
-    return Subject(title, module, (tokens,), 4, 256, 4096, ("48MiB", "96MiB", "192MiB"))
+    title = "Llama, 4 layers of width 256"
+    return Subject(title, module, (tokens,), 4, 192, 4096, ("48MiB", "96MiB", "192MiB"))
 
 
 def encoder(folder: Path | None) -> Subject:
@@ -103,8 +103,8 @@ def encoder(folder: Path | None) -> Subject:
     directory = Checkpoint.find(folder).directory
     model = AutoModel.from_pretrained(directory).eval()
     words = AutoTokenizer.from_pretrained(directory)(
-        list(SENTENCES[:16]), padding=True, return_tensors="pt"
+        list(SENTENCES[:8]), padding=True, return_tensors="pt"
     )
     args = (words["input_ids"], words["attention_mask"])
     title = f"{model.config.model_type}, {directory.name if folder else 'all-MiniLM-L6-v2'}"
-    return Subject(title, Encoder(model), args, 16, 128, 512, ("92MiB", "100MiB", "128MiB"))
+    return Subject(title, Encoder(model), args, 8, 96, 512, ("92MiB", "100MiB", "128MiB"))
