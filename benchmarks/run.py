@@ -35,6 +35,10 @@ from benchmarks.questions import (
     memory,
     model,
     module,
+    plan_analysis,
+    plan_fit,
+    plan_models,
+    plan_packing,
     plan_pools,
     pretrained,
     rate,
@@ -68,6 +72,10 @@ QUESTIONS: dict[str, ModuleType] = {
     "guest_pool": guest_pool,
     "guest_controller": guest_controller,
     "guest_step": guest_step,
+    "plan_analysis": plan_analysis,
+    "plan_models": plan_models,
+    "plan_fit": plan_fit,
+    "plan_packing": plan_packing,
     "plan_pools": plan_pools,
 }
 

@@ -1,7 +1,7 @@
 """Make the environments of the peers that need their own: ``python -m benchmarks.peers.setup``.
 
-All three need CPython 3.11 (pyarrow 11 has wheels up to that version): run this with a 3.11, or
-name one with ``--python``. What cannot be installed is reported, and skipped by the benchmark.
+All need CPython 3.11 (pyarrow 11 has wheels up to that version): run this with a 3.11, or name one
+with ``--python``. What cannot be installed is reported, and skipped by the benchmark.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ PINNED = {
     "ray": ["ray==2.60.0", "torch==2.13.0", "numpy==2.4.6"],
     "plasma": ["pyarrow==11.0.0", "numpy==1.26.4"],
     "vineyard": ["vineyard==0.24.2", "numpy==2.4.6", "pandas==3.1.1", "pyarrow==26.0.1"],
+    "ortools": ["ortools==9.15.6755"],
 }
 
 

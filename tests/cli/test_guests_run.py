@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 import onecopy
-from onecopy.cli.guests_run import WindowArgument, parse_window
-from onecopy.errors import InvalidArgument
 from tests.cli.commands import refused, run
 
 pytestmark = pytest.mark.usefixtures("compiler")
@@ -82,25 +80,6 @@ def test_what_cannot_be_shown_is_refused(guest: Path, store: onecopy.Store) -> N
     assert "mutable" in refused("guest", "run", guest, "total", "-w", "x=test/x:rw")
     assert "no entry 'y'" in refused("guest", "run", guest, "total", "-w", "x=test/y")
     assert "no window of this name: x" in refused("guest", "run", guest, "total", "-w", "y=test/x")
-
-
-@pytest.mark.parametrize(
-    ("text", "window"),
-    [
-        ("x=s/e", ("x", "s", "e", "r")),
-        ("x=s/e:r", ("x", "s", "e", "r")),
-        ("x=s/a/b=c:rw", ("x", "s", "a/b=c", "rw")),
-        ("x=s/a:rwx", ("x", "s", "a:rwx", "r")),
-    ],
-)
-def test_windows_are_written_so(text: str, window: tuple[str, ...]) -> None:
-    assert parse_window(text) == WindowArgument(*window)
-
-
-@pytest.mark.parametrize("text", ["", "x", "x=s", "x=s/", "=s/e", "x=/e"])
-def test_other_forms_are_no_windows(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="NAME=STORE/ENTRY"):
-        parse_window(text)
 
 
 def test_a_wrong_call_says_what_there_is(guest: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from onecopy import GuestError, GuestMisbehaved, GuestTimeout, GuestTrapped, InvalidArgument
 from onecopy.guests.decoding.controller import Controller
+from onecopy.guests.decoding.controller_host import MAX_CONSUMED
 from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.outcome import Choose, Mask, Splice
 from onecopy.guests.decoding.past import Call
@@ -71,6 +72,7 @@ def run(controller: Controller, seconds: float = 20) -> None:
         ("bias_nan.c", GuestMisbehaved),
         ("bias_infinite.c", GuestMisbehaved),
         ("bias_minus_infinite.c", GuestMisbehaved),
+        ("bias_huge.c", GuestMisbehaved),
         ("bias_outside.c", GuestMisbehaved),
         ("bias_many.c", GuestMisbehaved),
         ("mask_empty.c", GuestMisbehaved),
@@ -161,3 +163,9 @@ def test_a_failed_one_can_neither_go_on_nor_branch_nor_roll_back(attack):
     ):
         with pytest.raises(GuestError):
             act()
+
+
+def test_what_the_host_remembers_for_a_guest_has_an_end(attack):
+    controller = attack("consume_much.c")
+    controller.init_prompt([], seconds=20)
+    assert controller.logs == [(20, f"consumed {MAX_CONSUMED}")]

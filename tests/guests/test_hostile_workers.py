@@ -141,9 +141,9 @@ def test_a_reason_that_it_gives_is_quoted(guest: Make) -> None:
         guest("give_up_in_initialize.c")
 
 
-@pytest.mark.parametrize("name", ["wrong_abi.wat", "wasi.wat"])
+@pytest.mark.parametrize("name", ["wrong_abi.wat", "wasi.wat", "host_name.wat"])
 def test_what_this_host_does_not_speak_is_refused(guest: Make, name: str) -> None:
-    with pytest.raises(InvalidModule, match=r"version|freestanding"):
+    with pytest.raises(InvalidModule, match=r"version|freestanding|name them otherwise"):
         guest(name)
 
 

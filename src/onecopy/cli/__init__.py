@@ -11,6 +11,7 @@
     top          the live view; `sample` is what it shows
     guests       guest: new, build, include, run, test (guests_*.py)
     doctor       runs `checks`
+    plan         plan: solve, fit (plan_fit.py)
     bench        a quick measurement of this machine
     demo         the demo
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from onecopy.cli import guests_run, guests_try
+from onecopy.cli import guests_functions, guests_module, guests_run, guests_try
 from onecopy.cli.output import hint, stdout
 from onecopy.errors import EntryExists, InvalidArgument
 from onecopy.units import format_size
@@ -78,8 +78,8 @@ def build(
     from onecopy.guests.wasm.module import compile_module
 
     path = out or source.with_suffix(".wasm")
-    wasm = guests_run.build_source(source, path, flags or [])
-    functions = guests_run.signatures(compile_module(wasm).load())
+    wasm = guests_module.build_source(source, path, flags or [])
+    functions = guests_functions.signatures(compile_module(wasm).load())
     stdout().print(f"wrote {path}: {format_size(len(wasm))}")
     for each in functions:
         stdout().print(f"  {each}")

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from onecopy.cli.arguments import duration
-from onecopy.cli.guests_report import Report
-from onecopy.cli.guests_run import (
+from onecopy.cli.guests_arguments import (
     Config,
     ConfigText,
     MemoryLimit,
     WindowArguments,
     config_bytes,
-    load_module,
     refs_of,
 )
+from onecopy.cli.guests_module import load_module
+from onecopy.cli.guests_report import Report
 from onecopy.cli.guests_script import Line, parse_check, read_script
 
 _ROLLBACK: Final = 64

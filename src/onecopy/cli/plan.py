@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onecopy.cli import arguments
+from onecopy.cli import arguments, plan_fit
 from onecopy.cli.output import complain, hint, show_json, stdout
 from onecopy.units import format_size
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onecopy.planner import Problem, Solution
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(plan_fit.fit)
 
 
 @app.callback()

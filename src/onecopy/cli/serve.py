@@ -19,45 +19,52 @@ if TYPE_CHECKING:
     from onecopy.store.daemon.config import Config
 
 
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        metavar="PATH",
+        help="Keep entries as files in this directory, and find them there again.",
+    ),
+]
+Capacity = Annotated[
+    int | None,
+    typer.Option(
+        parser=size,
+        metavar="SIZE",
+        help="How much it may take, such as 8GiB; if not given, half of this machine's memory "
+        "or, with --dir, all of the disk.",
+    ),
+]
+Foreground = Annotated[
+    bool,
+    typer.Option("--foreground", help="Stay, and log here; for service managers and ^C."),
+]
+IdleExit = Annotated[
+    float | None,
+    typer.Option(
+        parser=duration,
+        metavar="DURATION",
+        help="End when nobody has been connected for so long, such as 10m.",
+    ),
+]
+Group = Annotated[
+    int | None,
+    typer.Option(
+        parser=group_id, metavar="GROUP", help="A group whose members may connect, and load."
+    ),
+]
+
+
 def serve(
     name: Annotated[
         str, typer.Argument(metavar="STORE", help="What to call the store.", show_default=False)
     ],
-    directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            metavar="PATH",
-            help="Keep entries as files in this directory, and find them there again.",
-        ),
-    ] = None,
-    capacity: Annotated[
-        int | None,
-        typer.Option(
-            parser=size,
-            metavar="SIZE",
-            help="How much it may take, such as 8GiB; if not given, half of this machine's memory "
-            "or, with --dir, all of the disk.",
-        ),
-    ] = None,
-    foreground: Annotated[
-        bool,
-        typer.Option("--foreground", help="Stay, and log here; for service managers and ^C."),
-    ] = False,
-    idle_exit: Annotated[
-        float | None,
-        typer.Option(
-            parser=duration,
-            metavar="DURATION",
-            help="End when nobody has been connected for so long, such as 10m.",
-        ),
-    ] = None,
-    group: Annotated[
-        int | None,
-        typer.Option(
-            parser=group_id, metavar="GROUP", help="A group whose members may connect, and load."
-        ),
-    ] = None,
+    directory: Directory = None,
+    capacity: Capacity = None,
+    foreground: Foreground = False,
+    idle_exit: IdleExit = None,
+    group: Group = None,
 ) -> None:
     """Run a store: in the background, until `onecopy stop` or the next boot.
 

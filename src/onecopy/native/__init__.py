@@ -1,9 +1,11 @@
-"""The small C library: torch's CPU allocator redirected into arenas; loads, small saves, packing.
+"""The small C library: torch's allocator redirected into arenas; loads, saves, guests, packing.
 
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
-of pages, `arena` has the memory, `allocator` is what torch calls; `segment` has the steps of a load
-and of a small save; `grid`, `first_fit` and `packing` make plans of arenas. A wheel contains it
-built; where there was no compiler, `library` says so.
+of pages, `arena` has the memory, `allocator` is what torch calls; `record` and `replay` (with
+`modes`, `region` and `space`) are how planned runs allocate. `segment` has the steps of a load and
+of a small save. `turns` calls the guests of a step, `foresight` is what those call, and `alarm`
+keeps their time. `first_fit` and `packing` (with `grid`, `witnesses` and `parts`) make plans of
+arenas. A wheel contains it built; where there was no compiler, `library` says so.
 """
 
 from __future__ import annotations
@@ -73,5 +75,3 @@ def _declare(library: ctypes.CDLL) -> None:
     ]
     library.onecopy_turns.restype = ctypes.c_long
     library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]
-    library.onecopy_end_turns.restype = ctypes.c_long
-    library.onecopy_end_turns.argtypes = [pointer]

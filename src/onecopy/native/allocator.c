@@ -21,7 +21,8 @@
 
 #include "arena.h"
 #include "modes.h"
-#include "replay.h"
+#include "output.h"
+#include "region.h"
 #include "space.h"
 
 /* Install our allocator in the torch whose libc10 `libc10` is a dlopen handle of. Returns 0, or -1
@@ -75,7 +76,9 @@ static void delete(void *block) {
     if (kind == SPACE_ARENA) {
         arena_free(owner, block);
     } else if (kind == SPACE_REPLAY) {
-        replay_free(owner, block);
+        region_give(owner, block);
+    } else if (kind == SPACE_OUTPUT) {
+        outputs_give(owner, block);
     } else {
         original_delete(block);
     }

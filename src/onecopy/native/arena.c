@@ -228,6 +228,8 @@ int onecopy_arena_leave(uint64_t id) {
 
 /* ---- blocks ---- */
 
+bool arena_entered(void) { return depth > 0; }
+
 void *arena_allocate(size_t nbytes) {
     if (!depth) return NULL;
     struct arena *arena = entered[depth - 1];

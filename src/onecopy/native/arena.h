@@ -11,6 +11,7 @@
 #ifndef ONECOPY_ARENA_H
 #define ONECOPY_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,9 @@ struct arena *arena_of(const void *address);
 /* A block out of the arena that this thread has entered last; NULL if none, or if it has no room. */
 void *arena_allocate(size_t nbytes);
 void arena_free(struct arena *, void *block);
+
+/* Whether this thread has entered one. */
+bool arena_entered(void);
 
 /* Take over two descriptors of one memfd of `nbytes`, the second one read-only and opened for
  * itself. While it is entered, up to `warm` bytes of free pages are kept for reuse. */

@@ -25,7 +25,7 @@ struct lists {
 /* List the buffers of each section. False if there is no memory, here and below. */
 bool grid_contents(const struct grid *grid, struct lists *contents);
 
-/* List the buffers that meet each buffer; one that meets it twice, because of gaps, is there twice. */
+/* List the buffers that meet each buffer; twice, if they do so before and after a gap. */
 bool grid_neighbours(const struct grid *grid, const struct lists *contents,
                      struct lists *neighbours);
 
@@ -37,6 +37,12 @@ static inline int grid_first(const struct grid *grid, int64_t buffer) {
 
 static inline int grid_last(const struct grid *grid, int64_t buffer) {
     return (int)grid->spans[2 * grid->span_at[buffer + 1] - 1];
+}
+
+static inline bool grid_lives(const struct grid *grid, int64_t buffer, int64_t section) {
+    for (int64_t i = grid->span_at[buffer]; i < grid->span_at[buffer + 1]; i++)
+        if (grid->spans[2 * i] <= section && section < grid->spans[2 * i + 1]) return true;
+    return false;
 }
 
 /* Round an offset up to a multiple of an alignment. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "arena.h"
 #include "replay.h"
 
 #define DEEPEST 32
@@ -21,7 +22,7 @@ bool modes_allocate(size_t nbytes, void **block, size_t *level) {
     for (*level = depth; *level && !*block; --*level) {
         struct mode *mode = &entered[*level - 1];
         if (!mode->recording) {
-            *block = replay_allocate(&mode->run, nbytes);
+            *block = replay_allocate(&mode->run, nbytes, *level == 1 && !arena_entered());
         } else if (!record_admits(mode->recording, nbytes)) {
             return false;
         }

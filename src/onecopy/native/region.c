@@ -28,6 +28,7 @@ struct region {
     struct region *next;            /* of its plan */
     struct region *later, *earlier; /* of all */
     unsigned char *base;
+    size_t limit; /* no block ends behind it */
     size_t nbytes, reserved, chunks;
     struct live *live;
     size_t count, room;
@@ -49,6 +50,8 @@ void regions_unlock(void) {
     for (struct region *each = all; each; each = each->later) pthread_mutex_unlock(&each->lock);
     pthread_mutex_unlock(&list_lock);
 }
+
+static size_t rounded(size_t nbytes) { return (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 /* ---- birth and death ---- */
 
@@ -95,6 +98,7 @@ struct region *region_new(size_t nbytes, struct region **list) {
     struct region *region = calloc(1, sizeof *region);
     if (!region) return NULL;
     pthread_mutex_init(&region->lock, NULL);
+    region->limit = rounded(nbytes);
     region->chunks = nbytes / CHUNK + 1;
     region->nbytes = region->chunks * CHUNK;
     region->touched = calloc(region->chunks / 64 + 1, sizeof *region->touched);
@@ -116,6 +120,8 @@ struct region **region_link(struct region *region) { return &region->next; }
 bool region_busy(const struct region *region) { return region->busy; }
 
 void region_set_busy(struct region *region, bool busy) { region->busy = busy; }
+
+bool region_empty(struct region *region) { return !region_each_live(region, NULL, NULL); }
 
 uint64_t region_committed(const struct region *region) {
     return __atomic_load_n(&region->committed, __ATOMIC_RELAXED);
@@ -182,25 +188,40 @@ static bool make_room(struct region *region) {
     return true;
 }
 
-static bool insert(struct region *region, const struct live *block) {
-    const size_t at = seek(region, block->start);
-    if (at < region->count && region->live[at].start < block->end) return false;
-    if (!make_room(region)) return false;
+/* Put a block at place `at` of the order, where it belongs. */
+static void *insert(struct region *region, size_t at, const struct live *block) {
+    if (!make_room(region)) return NULL;
     struct live *place = region->live + at;
     memmove(place + 1, place, (region->count++ - at) * sizeof *place);
     *place = *block;
-    return true;
+    commit(region, block);
+    return region->base + block->start;
 }
 
 void *region_take(struct region *region, uint64_t offset, size_t nbytes, size_t slot) {
-    const uint64_t end = offset + (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    const struct live block = {offset, end, slot};
-    if (end > region->nbytes) return NULL;
+    const struct live block = {offset, offset + rounded(nbytes), slot};
+    if (block.end > region->limit) return NULL;
     pthread_mutex_lock(&region->lock);
-    const bool taken = insert(region, &block);
-    if (taken) commit(region, &block);
+    const size_t at = seek(region, offset);
+    const bool overlaps = at < region->count && region->live[at].start < block.end;
+    void *taken = overlaps ? NULL : insert(region, at, &block);
     pthread_mutex_unlock(&region->lock);
-    return taken ? region->base + offset : NULL;
+    return taken;
+}
+
+void *region_take_anywhere(struct region *region, size_t nbytes, size_t slot) {
+    if (nbytes > region->limit) return NULL;
+    const uint64_t need = rounded(nbytes);
+    uint64_t start = 0;
+    size_t at = 0;
+    pthread_mutex_lock(&region->lock);
+    while (at < region->count && region->live[at].start - start < need) {
+        start = region->live[at++].end;
+    }
+    const struct live block = {start, start + need, slot};
+    void *taken = block.end <= region->limit ? insert(region, at, &block) : NULL;
+    pthread_mutex_unlock(&region->lock);
+    return taken;
 }
 
 void region_give(struct region *region, const void *block) {
@@ -224,11 +245,21 @@ bool region_each_live(struct region *region, void (*visit)(size_t, void *), void
     return any;
 }
 
+/* Where the chunks from `first` on have `need` bytes of memory; `end` if they have less. */
+static size_t reach(const struct region *region, size_t first, size_t end, uint64_t need) {
+    while (first < end && need) {
+        if (!touched(region, first++)) continue;
+        need -= need < CHUNK ? need : CHUNK;
+    }
+    return first;
+}
+
 void region_give_back(struct region *region, uint64_t offset, uint64_t nbytes, uint64_t need) {
-    size_t first = chunk_from(offset), end = (offset + nbytes) / CHUNK;
+    const size_t first = chunk_from(offset);
+    size_t end = (offset + nbytes) / CHUNK;
     pthread_mutex_lock(&region->lock);
     if (end > region->chunks) end = region->chunks;
-    if (end > first + chunk_from(need)) end = first + chunk_from(need);
+    end = reach(region, first, end, need);
     const size_t at = seek(region, first * CHUNK);
     if (at == region->count || region->live[at].start >= end * CHUNK) decommit(region, first, end);
     pthread_mutex_unlock(&region->lock);
@@ -242,6 +273,12 @@ static void trim(struct region *region) {
         first = chunk_from(region->live[i].end);
     }
     decommit(region, first, region->chunks);
+}
+
+void region_trim(struct region *region) {
+    pthread_mutex_lock(&region->lock);
+    trim(region);
+    pthread_mutex_unlock(&region->lock);
 }
 
 void region_give_up(struct region *region) {

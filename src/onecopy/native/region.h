@@ -20,6 +20,12 @@ struct region **region_link(struct region *);
 /* Nobody takes blocks from it any more: it ends with its last one, its other pages at once. */
 void region_give_up(struct region *);
 
+/* Give its pages back to the system, but for those of live blocks. */
+void region_trim(struct region *);
+
+/* Whether nothing in it lives. If no run has it, it stays so. */
+bool region_empty(struct region *);
+
 bool region_busy(const struct region *);
 void region_set_busy(struct region *, bool);
 
@@ -28,6 +34,8 @@ uint64_t region_committed(const struct region *);
 
 /* The block at `offset`; NULL if a live one overlaps it. `slot` is for the taker to know it by. */
 void *region_take(struct region *, uint64_t offset, size_t nbytes, size_t slot);
+/* A block wherever there is room between live ones, or NULL. */
+void *region_take_anywhere(struct region *, size_t nbytes, size_t slot);
 void region_give(struct region *, const void *block);
 
 /* Call `visit`, if given, with the slot of each live block; return whether there are any. */

@@ -6,17 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "region.h"
 
-/* How far a run looks for a slot that fits when it has parted from the recording. */
-#define AHEAD 16
+/* So many regions a plan looks after. More, if tensors in all of them live on, are on their own. */
+#define REGIONS 16
+
+/* Smaller outputs are the heap's: a mapping for each would cost more than it gives back. */
+#define PLACED_FROM ((size_t)128 << 10)
 
 struct plan {
     struct plan *next;
     uint64_t id, peak;
     struct replay_slot *slots;
     size_t count, region_nbytes;
-    struct region *regions; /* idle or in a run; those given up are on their own */
+    struct region *regions;
+    struct outputs *outputs; /* NULL if kept blocks come from elsewhere */
     struct replay_facts facts;
     bool released;
 };
@@ -31,14 +36,21 @@ static uint64_t last_id, last_serial;
 static void before_fork(void) {
     pthread_mutex_lock(&registry);
     regions_lock();
+    outputs_lock();
 }
 
 static void after_fork(void) {
+    outputs_unlock();
     regions_unlock();
     pthread_mutex_unlock(&registry);
 }
 
-static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+static void after_fork_in_child(void) {
+    outputs_inherit();
+    after_fork();
+}
+
+static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork_in_child); }
 
 static struct plan *find(uint64_t id) {
     for (struct plan *plan = plans; plan; plan = plan->next) {
@@ -56,22 +68,47 @@ static size_t region_size(const struct replay_slot *slots, size_t count) {
     return end;
 }
 
-int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t peak,
-                       uint64_t *id) {
+static struct outputs *places_for(const struct replay_slot *slots, size_t count, size_t places,
+                                  bool shared) {
+    uint64_t *nbytes = calloc(places, sizeof *nbytes);
+    if (!nbytes) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i].kept && slots[i].kept <= places) nbytes[slots[i].kept - 1] = slots[i].nbytes;
+    }
+    struct outputs *outputs = outputs_new(nbytes, places, shared);
+    free(nbytes);
+    return outputs;
+}
+
+static void dispose(struct plan *plan) {
+    if (plan->outputs) outputs_release(plan->outputs);
+    free(plan->slots);
+    free(plan);
+}
+
+static struct plan *plan_new(const struct replay_slot *slots, size_t count, size_t places,
+                             bool shared) {
+    struct plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return NULL;
+    plan->slots = calloc(count + 1, sizeof *slots);
+    if (places) plan->outputs = places_for(slots, count, places, shared);
+    if (!plan->slots || (places && !plan->outputs)) {
+        dispose(plan);
+        return NULL;
+    }
+    if (count) memcpy(plan->slots, slots, count * sizeof *slots);
+    plan->count = count;
+    plan->facts.region_nbytes = plan->region_nbytes = region_size(slots, count);
+    return plan;
+}
+
+int onecopy_replay_new(const struct replay_slot *slots, size_t count, size_t places, int shared,
+                       uint64_t peak, uint64_t *id) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
-    struct plan *plan = calloc(1, sizeof *plan);
-    struct replay_slot *copy = calloc(count + 1, sizeof *copy);
-    if (!plan || !copy) {
-        free(plan);
-        free(copy);
-        return ENOMEM;
-    }
-    if (count) memcpy(copy, slots, count * sizeof *copy);
-    plan->slots = copy;
-    plan->count = count;
+    struct plan *plan = plan_new(slots, count, places, shared);
+    if (!plan) return ENOMEM;
     plan->peak = peak;
-    plan->facts.region_nbytes = plan->region_nbytes = region_size(slots, count);
     pthread_mutex_lock(&registry);
     *id = plan->id = ++last_id;
     plan->next = plans;
@@ -80,7 +117,7 @@ int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t p
     return 0;
 }
 
-/* End a plan that was released, after its last run. Its regions are empty, and nobody has them. */
+/* End a plan that was released, after its last run. */
 static void end_if_over(struct plan *plan) {
     if (!plan->released || plan->facts.open) return;
     struct plan **link = &plans;
@@ -90,8 +127,7 @@ static void end_if_over(struct plan *plan) {
         next = region_next(region);
         region_give_up(region);
     }
-    free(plan->slots);
-    free(plan);
+    dispose(plan);
 }
 
 int onecopy_replay_release(uint64_t id) {
@@ -107,16 +143,32 @@ int onecopy_replay_release(uint64_t id) {
 
 /* ---- runs ---- */
 
-/* The idle region that has most of its memory already; a new one if all are in use. */
+/* The region that has most of its memory already, of those in which nothing lives; or a new one. */
 static struct region *take_region(struct plan *plan) {
     struct region *best = NULL;
     for (struct region *each = plan->regions; each; each = region_next(each)) {
-        if (region_busy(each)) continue;
+        if (region_busy(each) || !region_empty(each)) continue;
         if (!best || region_committed(each) > region_committed(best)) best = each;
     }
     if (!best) best = region_new(plan->region_nbytes, &plan->regions);
     if (best) region_set_busy(best, true);
     return best;
+}
+
+static uint64_t committed_idle(const struct plan *plan) {
+    uint64_t sum = 0;
+    for (const struct region *each = plan->regions; each; each = region_next(each)) {
+        if (!region_busy(each)) sum += region_committed(each);
+    }
+    return sum;
+}
+
+static void trim_idle(struct plan *plan) {
+    pthread_mutex_lock(&registry);
+    for (struct region *each = plan->regions; each; each = region_next(each)) {
+        if (!region_busy(each)) region_trim(each);
+    }
+    pthread_mutex_unlock(&registry);
 }
 
 int replay_begin(uint64_t id, struct run *run) {
@@ -125,6 +177,7 @@ int replay_begin(uint64_t id, struct run *run) {
     struct region *region = plan ? take_region(plan) : NULL;
     if (region) {
         *run = (struct run){.plan = plan, .region = region, .serial = ++last_serial};
+        run->aside = committed_idle(plan);
         plan->facts.open++;
     }
     pthread_mutex_unlock(&registry);
@@ -135,7 +188,13 @@ uint64_t replay_id(const struct run *run) { return run->plan->id; }
 
 static void mark_kept(size_t slot, void *of) {
     struct plan *plan = of;
-    __atomic_store_n(&plan->slots[slot].kept, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&plan->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
+}
+
+static size_t region_count(const struct plan *plan) {
+    size_t count = 0;
+    for (const struct region *each = plan->regions; each; each = region_next(each)) count++;
+    return count;
 }
 
 static void drop_region(struct plan *plan, struct region *region) {
@@ -143,7 +202,6 @@ static void drop_region(struct plan *plan, struct region *region) {
     while (*link != region) link = region_link(*link);
     *link = region_next(region);
     region_give_up(region);
-    plan->facts.given_up++;
 }
 
 static void add_counts(struct replay_counts *total, const struct replay_counts *run) {
@@ -156,8 +214,10 @@ void replay_end(struct run *run, bool whole) {
     struct plan *plan = run->plan;
     pthread_mutex_lock(&registry);
     region_set_busy(run->region, false);
+    /* With another number of allocations, their slots are not those of the recording. */
+    whole = whole && run->cursor == plan->count;
     if (region_each_live(run->region, whole ? mark_kept : NULL, plan)) {
-        drop_region(plan, run->region);
+        if (region_count(plan) > REGIONS) drop_region(plan, run->region);
     }
     add_counts(&plan->facts.counts, &run->counts);
     if (run->most > plan->facts.most) plan->facts.most = run->most;
@@ -175,6 +235,7 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
         for (struct region *each = plan->regions; each; each = region_next(each)) {
             facts->regions++;
             facts->committed += region_committed(each);
+            facts->held += !region_busy(each) && !region_empty(each);
         }
     }
     pthread_mutex_unlock(&registry);
@@ -183,46 +244,52 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
 
 /* ---- allocations ---- */
 
-static void note_memory(struct run *run, uint64_t committed) {
-    const uint64_t now = committed + run->counts.kept_bytes;
-    if (now > run->most) run->most = now;
+/* Keep the region's memory and that of kept blocks within the plan: where a kept block would lie by
+ * the plan, nothing else does until the run ends. */
+static void note_memory(struct run *run) {
+    const uint64_t peak = run->plan->peak, kept = run->counts.kept_bytes;
+    uint64_t both = region_committed(run->region) + kept;
+    if (both > peak && run->vacant) {
+        const struct replay_slot *slot = &run->plan->slots[run->vacant - 1];
+        region_give_back(run->region, slot->offset, slot->nbytes, both - peak);
+        both = region_committed(run->region) + kept;
+    }
+    if (both > run->most) run->most = both;
+    if (run->aside && both + run->aside > peak) {
+        trim_idle(run->plan);
+        run->aside = 0;
+    }
 }
 
-static void *keep(struct run *run, const struct replay_slot *slot, size_t nbytes) {
+static bool has_place(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
+    if (!plan->outputs || place == REPLAY_KEPT) return false;
+    return outputs_shared(plan->outputs) || (outermost && nbytes >= PLACED_FROM);
+}
+
+static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
+    const struct plan *plan = run->plan;
+    const uint64_t place = __atomic_load_n(&plan->slots[at].kept, __ATOMIC_RELAXED);
+    const struct replay_slot *slots = plan->slots;
+    if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
-    uint64_t committed = region_committed(run->region);
-    const uint64_t both = committed + run->counts.kept_bytes;
-    if (both > run->plan->peak) {
-        region_give_back(run->region, slot->offset, slot->nbytes, both - run->plan->peak);
-        committed = region_committed(run->region);
-    }
-    note_memory(run, committed);
-    return NULL;
+    note_memory(run);
+    if (!has_place(plan, place, nbytes, outermost)) return NULL;
+    return outputs_take(plan->outputs, place - 1, nbytes);
 }
 
-static bool fits(const struct replay_slot *slot, size_t nbytes) {
-    return nbytes <= slot->nbytes && !__atomic_load_n(&slot->kept, __ATOMIC_RELAXED);
-}
-
-static void *grant(struct run *run, size_t at, size_t nbytes) {
-    void *block = region_take(run->region, run->plan->slots[at].offset, nbytes, at);
-    if (!block) return NULL;
+static void *hit(struct run *run, void *block, size_t nbytes) {
     run->counts.hits++;
     run->counts.hit_bytes += nbytes;
-    note_memory(run, region_committed(run->region));
+    note_memory(run);
     return block;
 }
 
-/* A kernel may ask for other memory at this shape than at that of the recording: then the numbers
- * have shifted, and one of the next slots is as good. */
-static void *grant_ahead(struct run *run, size_t nbytes) {
-    const struct plan *plan = run->plan;
-    for (size_t at = run->cursor; at < plan->count && at < run->cursor + AHEAD; at++) {
-        void *block = fits(&plan->slots[at], nbytes) ? grant(run, at, nbytes) : NULL;
-        if (block) return block;
-    }
-    return NULL;
+static void *displace(struct run *run, size_t at, size_t nbytes) {
+    void *block = region_take_anywhere(run->region, nbytes, at);
+    if (!block) return NULL;
+    run->counts.displaced++;
+    return hit(run, block, nbytes);
 }
 
 static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
@@ -231,17 +298,19 @@ static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
     return NULL;
 }
 
-void *replay_allocate(struct run *run, size_t nbytes) {
+void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
     struct replay_counts *counts = &run->counts;
-    if (run->cursor >= plan->count) return miss(run, &counts->beyond, nbytes);
     const size_t at = run->cursor++;
-    const struct replay_slot *slot = &plan->slots[at];
-    if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, slot, nbytes);
-    const bool small = nbytes <= slot->nbytes;
-    void *block = small ? grant(run, at, nbytes) : NULL;
-    if (!block) block = grant_ahead(run, nbytes);
-    return block ? block : miss(run, small ? &counts->blocked : &counts->too_large, nbytes);
+    uint64_t *trouble = &counts->beyond;
+    if (at < plan->count) {
+        const struct replay_slot *slot = &plan->slots[at];
+        if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, at, nbytes, outermost);
+        const bool fits = nbytes <= slot->nbytes;
+        void *block = fits ? region_take(run->region, slot->offset, nbytes, at) : NULL;
+        if (block) return hit(run, block, nbytes);
+        trouble = fits ? &counts->blocked : &counts->too_large;
+    }
+    void *block = displace(run, at, nbytes);
+    return block ? block : miss(run, trouble, nbytes);
 }
-
-void replay_free(struct region *region, void *block) { region_give(region, block); }

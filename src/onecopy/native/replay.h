@@ -3,14 +3,18 @@
  * A plan is a table of slots by the number of the allocation, and regions, memory laid out by it. A
  * run is what one thread does between enter and leave; it has a region to itself. The i-th
  * allocation of a run gets the i-th slot if it fits and no live block overlaps it, whoever holds
- * that block and since when; else somebody else serves it, and that is counted as a miss.
+ * that block and since when. Else it is displaced: it gets a gap between live blocks, or if there is
+ * none somebody else serves it, which is counted as a miss. A run whose allocations are not those of
+ * the recording (a kernel chooses its algorithm by the shape) is served like this.
  *
  * What a slot marks as kept outlives the run: it is an output, or the model's state. Such blocks
  * never come from a region, so the next run finds it empty. Where a block of a region outlives its
- * run all the same, the region is given up: its other pages go back to the system at once, the rest
- * when its last block dies, and the slot is marked as kept from then on.
+ * run all the same, the region is left alone until that block dies, and the next run has another one;
+ * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
+ * slots, the slot is marked as kept from then on.
  *
- * Kept blocks are other memory than the region's. So that both together take no more than `peak`,
+ * Kept blocks are other memory than the region's: the places of the plan's outputs (output.h), or, if
+ * they are small or there is a mode or an arena outside of the run, somebody else serves them. So that both together take no more than `peak`,
  * the pages of a kept slot, which by the plan nobody else needs until the run ends, are given back
  * when they would.
  *
@@ -30,11 +34,14 @@ struct region;
 
 struct replay_slot {
     uint64_t offset, nbytes; /* Multiples of 64. */
-    uint64_t kept;
+    uint64_t kept; /* 0: no; REPLAY_KEPT; else, one more than the number of its place for outputs */
 };
 
+#define REPLAY_KEPT UINT64_MAX
+
 struct replay_counts {
-    uint64_t hits, hit_bytes;
+    uint64_t hits, hit_bytes; /* in the arena, displaced ones included */
+    uint64_t displaced;
     uint64_t kept, kept_bytes;
     uint64_t too_large, blocked, beyond; /* misses: larger than the slot; overlaps; no such slot */
     uint64_t miss_bytes;
@@ -44,7 +51,7 @@ struct replay_facts {
     struct replay_counts counts;
     uint64_t runs;
     uint64_t region_nbytes; /* addresses of one region */
-    uint64_t regions, given_up;
+    uint64_t regions, held; /* of a plan; those in which something lives that outlived its run */
     uint64_t committed; /* bytes of memory in regions that can be used again */
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
@@ -55,13 +62,15 @@ struct run {
     struct region *region;
     uint64_t serial;
     size_t cursor;
+    uint64_t aside; /* bytes of memory that regions had which no run has, when this one began */
+    size_t vacant;  /* the largest kept slot so far, plus one: nothing of the plan lies there */
     struct replay_counts counts;
     uint64_t most;
 };
 
-/* A block for the next allocation of this run, or NULL. */
-void *replay_allocate(struct run *, size_t nbytes);
-void replay_free(struct region *, void *block);
+/* A block for the next allocation of this run, or NULL. `outermost`: nobody else would place what is
+ * kept, neither a mode nor an arena. */
+void *replay_allocate(struct run *, size_t nbytes, bool outermost);
 
 int replay_begin(uint64_t id, struct run *);
 uint64_t replay_id(const struct run *);
@@ -69,8 +78,9 @@ uint64_t replay_id(const struct run *);
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);
 
-EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, uint64_t peak,
-                              uint64_t *id);
+/* `places`: how many outputs have one. `shared`: each in a memfd of its own, whatever its size. */
+EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, size_t places, int shared,
+                              uint64_t peak, uint64_t *id);
 
 /* Its maker holds it no longer: it ends with its last run, its regions with their last block. */
 EXPORT int onecopy_replay_release(uint64_t id);

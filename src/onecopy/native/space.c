@@ -9,7 +9,7 @@
 #define KINDS UINT64_C(3)
 
 _Static_assert(SPACE_GRANULE == UINT64_C(1) << GRANULE_BITS, "one granule, one entry");
-_Static_assert(SPACE_REPLAY <= KINDS, "a kind fits into the low bits of a pointer");
+_Static_assert(SPACE_OUTPUT <= KINDS, "a kind fits into the low bits of a pointer");
 
 /* Owners, with the kind in the low bits: one load finds both. */
 static uint64_t granules[1 << (ADDRESS_BITS - GRANULE_BITS)];

@@ -11,7 +11,7 @@
 
 #define SPACE_GRANULE (UINT64_C(1) << 30)
 
-enum space_kind { SPACE_NOBODY, SPACE_ARENA, SPACE_REPLAY };
+enum space_kind { SPACE_NOBODY, SPACE_ARENA, SPACE_REPLAY, SPACE_OUTPUT };
 
 /* Reserve addresses from a multiple of `unit` plus `lead` on, at which nothing can be read; or
  * MAP_FAILED, with errno set. */

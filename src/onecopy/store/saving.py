@@ -1,7 +1,8 @@
-"""Saving a value: laid out, made a segment, handed over. There are three ways to a segment.
+"""Saving a value: laid out, made a segment, handed over. There are four ways to a segment.
 
-A new memfd is filled and sealed (here); what lies in an arena stays there (`arenas`); a store in a
-directory gets a file (`filing`). Whatever fails on the way, the store is as it was.
+A new memfd is filled and sealed (here); what lies in an arena stays there (`arenas`), as does an
+output of a planned run in its own memfd (`outputs`); a store in a directory gets a file (`filing`).
+Whatever fails on the way, the store is as it was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy.forks import filling
 from onecopy.segments import region, trailer
-from onecopy.store import arenas, filing, index, messages
+from onecopy.store import arenas, filing, index, messages, outputs
 from onecopy.store.names import check_name
 from onecopy.tensors.values import Packed
 
@@ -49,7 +50,13 @@ def prepare(
         placed = arenas.place(packed, options.align)
         if placed is not None:
             return partial(_save_placed, placed=placed, packed=packed, options=options, key=key)
-    packed.lay_out()
+    laid_out = None
+    if not (session.directory or options.mutable):
+        laid_out = outputs.lay_out(value, packed, options.align)
+    if laid_out is not None:
+        packed = laid_out
+    else:
+        packed.lay_out()
     if session.directory:
         packed.as_file(trailer.nbytes_for(key), options.align)
         message = _describe(packed, options, key, region.FILE)
@@ -93,7 +100,9 @@ def save_segment(
         channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
         channel.idle = False  # If filling fails, the channel is closed, and the room is free.
     label = f"onecopy:{message.name[:60]}"
-    fd = packed.segment(label, mutable=message.mutable)
+    fd = None if message.mutable else outputs.segment(packed)
+    if fd is None:
+        fd = packed.segment(label, mutable=message.mutable)
     filled = fd is not None
     if fd is None:
         fd = region.create(label)

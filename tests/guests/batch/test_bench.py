@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from onecopy.guests.batch import bench as bench_module
 from onecopy.guests.batch import steps
-from onecopy.guests.batch.bench import Bench, Seat
+from onecopy.guests.batch.bench import Bench
 from onecopy.guests.batch.rows import Rows
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding import controller_host
 from onecopy.guests.decoding.controller import Controller
@@ -288,3 +290,14 @@ def test_time_is_counted_for_each_row(vocabulary: Vocabulary, module: Any) -> No
             place.step({0: []})
             assert place.board.nanoseconds_of(place.board.line(0)) > 0
             assert controller.seconds > 0
+
+
+def test_garbage_is_collected_between_steps(vocabulary: Vocabulary, module: Any) -> None:
+    with places(vocabulary) as both, ticker.running():
+        for place in both:
+            seen: list[bool] = []
+            controller = seat(place, module, 0)
+            controller._host.say = lambda *_, seen=seen: seen.append(gc.isenabled())
+            place.step({0: []})
+            assert seen == [False]
+            assert gc.isenabled()

@@ -203,6 +203,20 @@ def test_a_fork_without_room_is_refused_and_costs_nothing(
     mask_after(controllers, sequence, [])
 
 
+def test_a_guest_that_forks_and_forks_does_not_take_all_rows(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes
+) -> None:
+    with Controllers(None, vocabulary, pool, batch=8, branches=3, keep=0) as controllers:
+        sequence, other = (controllers.open(scripted, "fork=1 branches=2") for _ in range(2))
+        for each in controllers.step({sequence: [], other: []}).outcomes.values():
+            assert isinstance(each, Fork)
+        greedy = controllers.open(scripted, "fork=1 branches=4")
+        answer = controllers.step({greedy: []}).outcomes[greedy]
+        assert isinstance(answer, Failed)
+        assert "branches=" in str(answer.error)
+        assert len(other.fork(4)) == 4  # the host may
+
+
 def test_a_guest_that_forks_beyond_the_batch_fails(
     controllers: Controllers, scripted: bytes
 ) -> None:

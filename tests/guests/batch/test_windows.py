@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from onecopy import WindowRefused, WorkerLost, guests
+from onecopy import GuestError, WindowRefused, WorkerLost, guests
 from onecopy.guests.batch.answers import Allowed, Failed, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.sequence import Sequence
@@ -186,6 +186,28 @@ def test_what_cannot_be_mapped_is_refused_or_copied(
     assert seen(controllers, sequence, [2]) == {7}
     sequence = controllers.open(reader, windows={"document": (guests.copy_of(heap), "r")})
     assert seen(controllers, sequence, [1]) == {6}
+
+
+def test_one_that_fills_what_it_may_only_read_costs_itself(
+    controllers: Controllers, reader: bytes, build: Callable[..., bytes], document, store
+) -> None:
+    store.save("large", torch.zeros(8 << 20, dtype=torch.uint8))
+    filler = build(
+        '#include "onecopy.h"\nOC_EXPORT int mid_process(void) {'
+        '    struct oc_window *x = oc_need_window("x");'
+        "    __builtin_memset(oc_data(x), 7, x->nbytes);"
+        "    return oc_allow(0); }",
+        "-mbulk-memory",
+    )
+    bad = controllers.open(filler, windows={"x": store.ref("large")}, memory_limit=4 << 20)
+    good = controllers.open(reader, windows={"document": document})
+    controllers.step({bad: [], good: []})
+    step = controllers.step({bad: [1], good: [3]})
+    answer = step.outcomes[bad]
+    assert isinstance(answer, Failed)
+    assert isinstance(answer.error, GuestError)
+    assert set(allowed(step, good)) == {897, 999}
+    assert not store.load("large").any()
 
 
 def test_a_window_beside_the_logits_may_not_take_their_name(

@@ -11,7 +11,12 @@ import pytest
 
 from onecopy import GuestTrapped
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.controller_host import MAX_GRAMMARS, MAX_TEXT_NBYTES, MAX_TOKENS
+from onecopy.guests.decoding.controller_host import (
+    MAX_GRAMMARS,
+    MAX_TEXT_NBYTES,
+    MAX_TOKENIZED_NBYTES,
+    MAX_TOKENS,
+)
 from onecopy.guests.decoding.grammar import KINDS, Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.decoding.vocabulary import Vocabulary
@@ -160,7 +165,7 @@ def test_tokenize_tells_how_many_tokens_there_are(guest, grammars):
     assert guest("tokenize", text, FAR, 100) == RANGE
     assert guest("tokenize", text, guest.to + 1, 100) == RANGE
     assert guest("tokenize", FAR, 100, guest.to, 100) == RANGE
-    assert guest("tokenize", guest.at, MAX_TEXT_NBYTES + 1, guest.to, 100) == LIMIT
+    assert guest("tokenize", guest.at, MAX_TOKENIZED_NBYTES + 1, guest.to, 100) == LIMIT
 
 
 def test_variables_are_set_and_read(guest):
@@ -199,6 +204,8 @@ def test_grammars_that_do_not_compile_say_why_in_the_log(guest):
     assert guest.grammar("regex", b"(a") == INVALID
     assert guest.controller.logs[-1][0] == logging.ERROR
     assert guest.grammar("regex", b"\xff") == INVALID
+    assert guest.grammar("regex", b"a" * 100_000 + b"(") == INVALID
+    assert len(guest.controller.logs[-1][1]) == 1000  # and not as long as what it quotes
     guest.host.compiling = 5.0
     assert guest("grammar_new", 3, b"a") == INVALID
     assert guest("grammar_new", 1, FAR, 20) == RANGE

@@ -158,6 +158,19 @@ class TestLlguidance(Engines):
             thread.join()
         assert grammars.compile("regex", "a").consume(grammars.tokenize(b"a")) == 1
 
+    @pytest.mark.parametrize("kind", ["lark", "json_schema"])
+    def test_long_ways_from_rule_to_rule_do_not_exhaust_the_stack(self, grammars, kind):
+        count = 20_000
+        if kind == "lark":
+            text = "start: a0\n" + "".join(f"a{i}: a{i + 1}\n" for i in range(count))
+            text += f'a{count}: "x"\n'
+        else:
+            ways = {f"{i}": {"$ref": f"#/$defs/{i + 1}"} for i in range(count)}
+            last = {f"{count}": {"const": "x"}}
+            text = json.dumps({"$defs": ways | last, "$ref": "#/$defs/0"})
+        grammar = grammars.compile(kind, text, 60)
+        assert len(allowed(grammar)) == 1
+
     def test_text_in_the_middle_has_no_space_put_before_it(self):
         for kind in ("bpe", "unigram"):
             with Vocabulary.from_tokenizer(pieces(kind)) as vocabulary:

@@ -107,7 +107,7 @@ class TestFailures:
         with pytest.raises(GuestError, match="make a new one"):
             guest.call("add", 1, 1)
         with pytest.raises(GuestError, match="make a new one"):
-            guest.run(guest._exports["add"], 100)
+            guest.run(guest.export("add"), 100)
         with pytest.raises(GuestError):
             guest.open_window("x", b"")
 

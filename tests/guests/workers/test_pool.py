@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from onecopy import WorkerLost
 from onecopy.errors import GuestError, InvalidArgument, LimitReached
+from onecopy.guests.workers import pool as pool_module
+from onecopy.guests.workers import remote
+from onecopy.guests.workers.handle import Guest
 from onecopy.guests.workers.messages import Ping
 from onecopy.guests.workers.pool import Pool
+from tests.guests.probing import WITH_PROBE, probe
 from tests.guests.waiting import eventually
 from tests.processes import output_of
 
@@ -147,3 +152,22 @@ def test_a_tenant_s_guests_are_spread_over_its_workers() -> None:
     with Pool(workers=2) as pool:
         assert pool.place("me") is not pool.place("me")
         assert [worker.guests for worker in pool.workers] == [1, 1]
+
+
+def test_modules_are_kept_by_the_length_of_their_native_code(
+    tmp_path: Path, wat: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Pool(cache=tmp_path / "modules", services=WITH_PROBE) as pool:
+        modules = [
+            pool.module(wat(f'(module (memory (export "memory") {i}) (func (export "f")))'))
+            for i in range(1, 5)
+        ]
+        room = len(modules[0].native) * 5 // 2  # two of them
+        monkeypatch.setattr(pool_module, "MAX_NATIVE_NBYTES", room)
+        monkeypatch.setattr(remote, "MAX_NATIVE_NBYTES", room)
+        for module in modules:
+            with Guest(module, pool=pool) as guest:
+                guest.call("f")
+        assert probe(pool.workers[0], "found = len(worker.modules)") == "2"
+        assert pool.module(wat('(module (memory (export "memory") 9))')) in pool._modules.values()
+        assert len(pool._modules) == 2

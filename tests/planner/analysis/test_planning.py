@@ -103,6 +103,19 @@ def test_sizes_that_only_the_data_decides_are_refused_or_stay_outside() -> None:
     assert len(planned.unplanned) == 2
 
 
+def test_a_count_is_bounded_by_what_the_module_states_of_it() -> None:
+    class First(torch.nn.Module):
+        def forward(self, x: Any, count: Any) -> Any:
+            rows = count.item()
+            torch._check(rows >= 0)
+            torch._check(rows <= x.shape[0])
+            return torch.ones(rows, 3)
+
+    shapes = {"x": {0: Dim("n", max=64)}, "count": None}
+    planned = plan(First(), (torch.ones(7), torch.tensor(4)), dynamic_shapes=shapes)
+    assert [str(each.size) for each in planned.outputs] == ["12*n"]
+
+
 def test_relations_that_the_module_states_bound_sizes() -> None:
     class Rest(torch.nn.Module):
         def forward(self, x: Any, y: Any) -> Any:
@@ -233,6 +246,24 @@ def test_a_compiled_module_is_planned_as_what_it_was_made_from() -> None:
     planned = plan(module, (torch.ones(3),), dynamic_shapes={"x": {0: Dim("n", max=5)}})
     assert planned.module is module
     assert str(planned.bytes) == "8*n"
+
+
+def test_planning_allocates_nothing_of_what_it_plans() -> None:
+    class Huge(torch.nn.Module):
+        def forward(self) -> Any:
+            return torch.empty(2**44, dtype=torch.uint8).sin().sum()
+
+    assert plan(Huge()).nbytes() > 2**44
+
+
+def test_sparse_inputs_are_followed_but_not_counted() -> None:
+    class Product(torch.nn.Module):
+        def forward(self, a: Any, x: Any) -> Any:
+            return torch.sparse.mm(a, x)
+
+    planned = plan(Product(), (torch.eye(4).to_sparse(), torch.ones(4, 2)))
+    assert [each.name for each in planned.inputs] == ["x"]
+    assert [int(each.size) for each in planned.outputs] == [32]
 
 
 def test_naming_the_planner_imports_neither_torch_nor_sympy() -> None:

@@ -41,7 +41,7 @@ def test_loading_does_not_export(made: Any, tmp_path: Path) -> None:
     made.save(tmp_path / "p.plan")
     code = (
         "import sys; from onecopy.planner import Plan; p = Plan.load(sys.argv[1]); "
-        "print(p.nbytes(n=3, s=40), 'torch.export' in sys.modules and hasattr(p, 'exported'))"
+        "print(p.nbytes(n=3, s=40), 'onecopy.planner.analysis.export' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "p.plan")],
@@ -168,3 +168,19 @@ def test_a_tensor_of_impossible_size_is_refused(made: Any, tmp_path: Path) -> No
         path.write_text(json.dumps(document))
         with pytest.raises(CorruptEntry):
             Plan.load(path)
+
+
+def test_a_recording_is_saved_so_that_the_next_process_does_not_record(tmp_path: Path) -> None:
+    path = tmp_path / "p.plan"
+    shapes = {"x": {0: Dim("n", max=4096)}}
+    first = plan(Doubled(), (torch.ones(3),), dynamic_shapes=shapes)
+    with first.bind():
+        first.save(path)
+    loaded = Plan.load(path, Doubled())
+    assert loaded.recording == first.recording
+    with loaded.bind() as run:
+        assert torch.equal(run(torch.ones(50)), torch.full((50,), 2.0))
+    document = json.loads(path.read_bytes()) | {"recording": {"peak": 3}}
+    path.write_text(json.dumps(document))
+    with pytest.raises(CorruptEntry):
+        Plan.load(path)

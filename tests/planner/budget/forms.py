@@ -22,14 +22,17 @@ LLAMA = (
 )
 
 
-def planned(expression: Any, weights_nbytes: int = 0, **bounds: Any) -> Any:
+def planned(expression: Any, weights_nbytes: int = 0, relations: Any = (), **bounds: Any) -> Any:
     """A plan with this formula; bounds are (lower, upper) by name."""
     dims = {
         name: SimpleNamespace(name=name, lower=lower, upper=upper)
         for name, (lower, upper) in bounds.items()
     }
     return SimpleNamespace(
-        bytes=sympy.sympify(expression), dims=dims, weights_nbytes=weights_nbytes
+        bytes=sympy.sympify(expression),
+        dims=dims,
+        weights_nbytes=weights_nbytes,
+        relations=relations,
     )
 
 

@@ -201,3 +201,45 @@ def test_it_is_shown_and_written_as_json() -> None:
     found = fit(LLAMA_PLAN, "6GiB", "s", {"c": 512, "b": 1})
     assert "c = 512, b = 1: 6 GiB of 6 GiB" in str(found)
     assert json.loads(json.dumps(found.as_dict()))["values"] == found.values
+
+
+relations = st.sampled_from(
+    [
+        (sympy.Ge(s, b, evaluate=False),),
+        (sympy.Le(2 * s, b + c, evaluate=False), sympy.Ge(c, b, evaluate=False)),
+        (sympy.Ge(s, b, evaluate=False), sympy.Ge(b, s, evaluate=False)),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(growing, boxes, st.integers(1, 4000), some_names, relations)
+def test_relations_between_dimensions_hold(expression, box, budget, names, relations) -> None:
+    plan = planned(expression, relations=relations, **dict(zip(NAMES, box, strict=True)))
+    held = [function_of(each, NAMES) for each in relations]
+    known = {p: n for p, n in _all(expression, box).items() if all(r(p) for r in held)}
+    good = [point for point, nbytes in known.items() if nbytes <= budget]
+    if not good:
+        with pytest.raises(BudgetExceeded if known else InvalidBounds):
+            fit(plan, budget, names)
+        return
+    found = fit(plan, budget, names)
+    order = [NAMES.index(name) for name in names]
+    best = max(tuple(point[at] for at in order) for point in good)
+    assert tuple(found.values[name] for name in names) == best
+    assert known[tuple(found.values[name] for name in NAMES)] == found.nbytes
+
+
+def test_a_relation_is_searched_in_a_large_range_and_without_bounds() -> None:
+    shorter = (sympy.Ge(s, c, evaluate=False),)
+    plan = planned(LLAMA, relations=shorter, s=(1, None), c=(1, None), b=(1, 64))
+    found = fit(plan, "6GiB", ["c", "s"], {"b": 1})
+    assert found.exhaustive
+    longest, chunk = found.values["s"], found.values["c"]
+    assert longest >= chunk > 10_000
+    known = function_of(LLAMA, NAMES)
+    assert known((longest, 1, chunk)) == found.nbytes <= 6 * GIB
+    assert known((longest + 1, 1, chunk)) > 6 * GIB
+    assert known((chunk + 1, 1, chunk + 1)) > 6 * GIB
+    with pytest.raises(BudgetExceeded):
+        fit(plan, "2GiB", ["c", "s"], {"b": 1})

@@ -17,3 +17,11 @@ def test_a_run_is_measured_in_this_process_too() -> None:
     assert found["fits"]
     assert found["allocated"] >= 10 * 512 * 4
     assert not probe.measure(plan, {"s": 10}, found["weights"] + found["inputs"])["fits"]
+
+
+def test_several_processes_have_a_part_of_the_budget_each() -> None:
+    plan = modules.planned(modules.Wide())
+    one = probe.measure(plan, {"s": 10}, 1 << 20)
+    four = one["weights"] + 4 * (one["inputs"] + one["allocated"])
+    assert probe.measure(plan, {"s": 10}, four, processes=4)["fits"]
+    assert not probe.measure(plan, {"s": 10}, four - 1, processes=4)["fits"]

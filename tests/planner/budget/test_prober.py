@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
+from onecopy.planner.budget import probe
 from onecopy.planner.budget.prober import Prober
 from tests.conftest import open_files
 from tests.planner.budget import modules
@@ -78,19 +79,22 @@ class Mine(torch.nn.Module):
     def forward(self, x):
         return self.inner(x)
 
-s = torch.export.Dim("s", min=2, max=999)
-plan = planner.plan(Mine(), (torch.ones(4, 64),), dynamic_shapes={"x": {0: s}})
-try:
+if __name__ == "__main__":
+    s = torch.export.Dim("s", min=2, max=999)
+    plan = planner.plan(Mine(), (torch.ones(4, 64),), dynamic_shapes={"x": {0: s}})
     print(plan.certify({"s": 8}, "100KiB").values["s"])
-except Exception as error:
-    print(error)
 """
 
 
-def test_classes_of_the_main_module_are_found_and_it_may_not_certify_again(tmp_path) -> None:
+def test_classes_of_the_main_module_are_found(tmp_path) -> None:
     script = tmp_path / "script.py"
     script.write_text(MAIN)
     line = [sys.executable, str(script)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert 100 < int(done.stdout) < 200
-    assert 'put the call under `if __name__ == "__main__":`' in done.stderr
+
+
+def test_the_process_does_not_start_another_while_it_imports_the_main_module(monkeypatch) -> None:
+    monkeypatch.setattr(probe, "active", True)
+    with pytest.raises(InvalidArgument, match='under `if __name__ == "__main__":`'):
+        Prober(modules.planned(modules.Wide()))

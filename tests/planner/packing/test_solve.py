@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 
 from onecopy import InvalidArgument, InvalidProblem
-from onecopy.planner import Buffer, Problem, solve, validate
+from onecopy.planner import Buffer, Problem, read_csv, solve, validate
 from onecopy.planner.packing import portfolio
 from onecopy.planner.packing import solve as solving
+from tests.planner.packing.instances import CAPACITY, path_of
 from tests.planner.packing.problems import least_peak, problems, random_problem
 
 TVM = Problem(
@@ -125,3 +126,25 @@ def test_where_a_search_would_take_too_much_memory_the_rules_have_to_do(
 ) -> None:
     monkeypatch.setattr(solving, "SEARCHABLE", 2)
     validate(TVM, solve(TVM))
+
+
+class TestMinimalloc:
+    """The capacities that MiniMalloc's authors give; no simple rule fits any of them."""
+
+    @pytest.mark.parametrize("letter", "ABCDEFGHIJK")
+    def test_every_instance_fits(self, letter: str) -> None:
+        problem = read_csv(path_of(letter))
+        solution = solve(problem, CAPACITY, time_limit=None)
+        validate(problem, solution)
+        assert solution.peak <= CAPACITY
+
+    @pytest.mark.parametrize("letter", "GIK")
+    def test_in_python_too(self, letter: str) -> None:
+        problem = read_csv(path_of(letter))
+        solution = solve(problem, CAPACITY, time_limit=None, engine="python")
+        validate(problem, solution)
+        assert solution == solve(problem, CAPACITY, time_limit=None)
+
+    def test_c_is_solved_at_its_lower_bound(self) -> None:
+        solution = solve(read_csv(path_of("C")), time_limit=None)
+        assert (solution.peak, solution.optimal) == (1_039_360, True)

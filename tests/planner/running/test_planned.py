@@ -48,7 +48,7 @@ class TestShapes:
         for x in shapes(60):
             assert same(run(x), decoder(x))
         stats = run.stats()
-        assert stats.misses == stats.arenas_given_up == 0
+        assert stats.misses == stats.arenas_held == stats.displaced == 0
         assert stats.hits > 0
         assert stats.calls == 60
 
@@ -58,15 +58,15 @@ class TestShapes:
         assert same(run(x), decoder(x))
         assert run.stats().misses == 0
 
-    @pytest.mark.parametrize("shape", [(5, 64), (4, 65), (40, 200)])
+    @pytest.mark.parametrize("shape", [(5, 64), (4, 70), (40, 200)])
     def test_above_the_bound_the_heap_serves(self, run, decoder, shape):
         x = torch.rand(*shape, 32)
         assert same(run(x), decoder(x))
-        assert run.stats().too_large > 0
+        missed = run.stats()
+        assert missed.too_large > 0
         x = torch.rand(4, 64, 32)
-        misses = run.stats().misses
         assert same(run(x), decoder(x))
-        assert run.stats().misses == misses
+        assert run.stats().misses == missed.misses
 
     def test_a_run_allocates_nothing_but_its_outputs(self, run):
         x = torch.rand(3, 50, 32)
@@ -121,9 +121,10 @@ class TestHeldTensors:
         for x in inputs[1:]:
             run(x)
         stats = run.stats()
-        assert stats.arenas_given_up == 1
         assert stats.misses == misses
-        assert stats.arenas == 1
+        assert (stats.arenas, stats.arenas_held) == (2, 1)
+        kept.clear()
+        assert run.stats().arenas_held == 0
 
     def test_a_view_of_a_hidden_state_holds_it_as_well(self, run, decoder):
         kept = []
@@ -181,11 +182,12 @@ class TestHeldTensors:
         found = [each.grad for each in decoder.parameters()]
         assert all(same(*both) for both in zip(found, expected, strict=True))
 
-    def test_given_up_arenas_keep_only_the_pages_of_what_lives(self, run, decoder):
+    def test_held_arenas_keep_only_the_pages_of_what_lives(self):
         with bound(torch.nn.Sequential(Wide(), Wide()), torch.ones(1, 4 * MIB)) as run:
             kept = []
             run.module[0].register_forward_hook(lambda *call: kept.append(call[2][:, :1]))
-            run(torch.ones(1, 4 * MIB))
+            for _ in range(2):
+                run(torch.ones(1, 4 * MIB))
             assert resident(kept[0]) <= 16 * MIB + 2 * 64 * 1024
 
 
@@ -404,7 +406,7 @@ class TestMisses:
         with bound(decoder, torch.rand(2, 8, 32), on_miss="error") as run:
             run(torch.rand(2, 8, 32))
             with pytest.raises(AllocationMissed, match="above the bounds"):
-                run(torch.rand(3, 8, 32))
+                run(torch.rand(20, 8, 32))
             x = torch.rand(2, 8, 32)
             assert same(run(x), decoder(x))
 
@@ -417,8 +419,10 @@ class TestMisses:
 
         module = Loop()
         with bound(module, torch.rand(100), 3) as run:
-            assert same(run(torch.ones(50), 20), module(torch.ones(50), 20))
-            assert run.stats().unplanned == 17
+            assert same(run(torch.ones(100), 20), module(torch.ones(100), 20))
+            stats = run.stats()
+            assert stats.hits + stats.unplanned + stats.outputs == 20
+            assert stats.displaced > 0
 
     def test_another_order_of_allocations_is_still_right(self):
         class Either(torch.nn.Module):
@@ -434,7 +438,7 @@ class TestMisses:
             for n in (100, 50, 10, 1, 70):
                 x = torch.rand(n)
                 assert same(run(x), module(x))
-            assert run.stats().misses > 0
+            assert run.stats().displaced > 0
 
     def test_bf16_kernels_that_switch_algorithm(self):
         torch.manual_seed(0)

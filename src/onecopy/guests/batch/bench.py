@@ -6,12 +6,14 @@ guest takes, and runs cold: it keeps to plain words, and makes nothing anew for 
 
 from __future__ import annotations
 
+import gc
 import os
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING
 
 from onecopy.errors import GuestError, GuestTimeout
 from onecopy.guests.batch.rows import Rows
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import (
     ANSWERED,
     APPENDED,
@@ -27,7 +29,7 @@ from onecopy.guests.batch.steps import (
     TOOK,
     Board,
 )
-from onecopy.guests.batch.turns import Turn, Turns
+from onecopy.guests.batch.turns import Turns
 from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticks
@@ -41,34 +43,6 @@ if TYPE_CHECKING:
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.windows.source import Source
     from onecopy.guests.workers.worker import Worker
-
-
-class Seat:
-    """One sequence here: its controller, and where its row is."""
-
-    __slots__ = (
-        *("controller", "culprit", "line", "number", "pointer", "request", "row", "told", "turn"),
-    )
-
-    def __init__(
-        self,
-        bench: Bench,
-        controller: Controller,
-        number: int,
-        row: int,
-        culprit: int,
-        request: str,
-    ) -> None:
-        self.controller = controller
-        self.number = number
-        self.row = row
-        self.culprit = culprit
-        self.request = request
-        self.line = bench.board.line(row)
-        self.pointer = bench.rows.mask_at(row)
-        self.told: Sequence[int] = ()
-        """What it is told in the call that is prepared."""
-        self.turn = Turn(controller, row, culprit, bench.turns) if bench.turns else None
 
 
 class Bench:
@@ -98,6 +72,9 @@ class Bench:
         self._progress = worker.progress
         self._seconds = guest_seconds
         self._epochs = ticks(guest_seconds)
+        # Twice its time: the first mask of a grammar takes the engine longer than the next ones.
+        self._most = int(2e9 * guest_seconds)
+        self._begun = (0, 0)
         self._bell, self._done = bell, done
         self._logits = logits
         self._offenders: set[int] = set()
@@ -118,7 +95,7 @@ class Bench:
             slot=self.slot,
             progress=self._progress,
             epochs=self._epochs,
-            done=self._done,
+            most=self._most,
         )
 
     def run(self) -> None:
@@ -128,7 +105,12 @@ class Bench:
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
         self._worker.keep_time()
-        self._call(self._prepare(rows, number), number)
+        self._begun = thread_time_ns(), perf_counter_ns()
+        gc.disable()  # it would come every few steps, for 0.3 ms or more, and can wait
+        try:
+            self._call(self._prepare(rows, number), number)
+        finally:
+            gc.enable()
         self._tidy(rows)
 
     # ---- before calls ----
@@ -207,21 +189,26 @@ class Bench:
             self._progress.begin(seat.culprit, self._seconds)
             self._finish(seat, number, lambda: seat.controller.call(seat.told, self._epochs))
             return 1
-        plain = self.turns.run([each.turn for each in ready if each.turn is not None], number)
+        plain = self.turns.run([each.address for each in ready], number)
         self._masked += ready[:plain]
         if plain == len(ready):
             return plain
         seat, error = ready[plain], self.turns.error
-        self._finish(seat, number, lambda: seat.controller.ended(error))
+        self._finish(seat, number, lambda: seat.controller.ended(error), self.turns.last)
         if seat.turn is not None:
             seat.turn.grow(seat.controller)
         return plain + 1
 
-    def _finish(self, seat: Seat, number: int, result: Callable[[], Outcome]) -> None:
+    def _finish(
+        self, seat: Seat, number: int, result: Callable[[], Outcome], took: int = 0
+    ) -> None:
         started = perf_counter_ns()
         words, line = self.board.words, seat.line
         try:
             outcome = result()
+            took = took or perf_counter_ns() - started
+            if took > self._most:
+                self._check_time(took)
             if type(outcome) is Mask:
                 outcome.write(seat.pointer, self.rows.words)
                 if self.rows.bias_stride:
@@ -235,6 +222,17 @@ class Bench:
             self.board.answer_failure(line, error)
         self.board.wide[(line + TOOK) >> 1] += perf_counter_ns() - started
         words[line + ANSWERED] = number
+
+    def _check_time(self, took: int) -> None:
+        """Raise `GuestTimeout` for a guest that spent too much in the host's functions.
+
+        Its deadline ends it only while it runs itself. What counts is this thread's processor time:
+        that others had the processor is not its fault. The rest of the step had no more of that
+        than it took by the other clock.
+        """
+        spent = thread_time_ns() - self._begun[0] - (perf_counter_ns() - self._begun[1] - took)
+        if spent > self._most:
+            raise GuestTimeout(f"the guest took {spent / 1e6:.0f} ms, most of them in the host")
 
     def _end(self, number: int) -> None:
         words, slot = self.board.words, self.slot
@@ -280,10 +278,19 @@ class Bench:
         for row in rows:
             seat = self.seats.get(words[self.board.line(row)])
             if seat is not None and not seat.controller.failed:
-                try:
-                    seat.controller.settle()
-                except GuestError:
-                    pass  # it is not called again, and says why when it is
+                self.settle(seat.controller)
+
+    def settle(self, controller: Controller) -> None:
+        """Do for a controller what its next step need not wait for."""
+        started = thread_time_ns()
+        try:
+            controller.settle()
+        except GuestError:
+            return  # it is not called again, and says why when it is
+        if thread_time_ns() - started > self._most:
+            # It writes so much, or so widely, that to save it holds up the others' next step: it
+            # costs itself what that is for.
+            controller.keep(0)
 
     def windows(self, row: int) -> dict[str, Source]:
         """Return what a guest in a row sees beside the vocabulary."""

@@ -12,13 +12,21 @@ from onecopy.guests.batch.answers import Step
 from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.ledger import Ledger
-from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
+from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked, row_sources
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
-from onecopy.guests.batch.sequence import CLOSED, READY, STOPPED, SUSPENDED, Origin, Sequence
+from onecopy.guests.batch.sequence import (
+    CLOSED,
+    READY,
+    STOPPED,
+    SUSPENDED,
+    Origin,
+    Sequence,
+    kind_of,
+)
 from onecopy.guests.batch.steps import Board
+from onecopy.guests.decoding.grammar import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
-from onecopy.guests.windows.sources import sources_of
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
     from onecopy.guests.batch.lender import Shown
     from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.wasm.module import Module
-    from onecopy.guests.windows.source import Source
     from onecopy.guests.workers.pool import Pool
 
 OPEN_SECONDS: Final = 10.0
@@ -59,9 +66,12 @@ class Controllers:
             such an entry; each guest sees its row as the window "logits", may write there, and may
             choose the token itself.
         keep: how many tokens a `Sequence.rollback` may take back; 0 saves the snapshots.
+        branches: how many sequences a guest may make of the one that was opened, by its forks.
+        grammar_engine: what compiles grammars: one of the pool's `grammar_engines`.
         tenant: whose guests these are: workers are not shared with other tenants'.
 
     Raises:
+        UnsupportedValue: an engine of grammars that the pool's workers do not have.
         InvalidArgument: a batch of a size that there is not; logits of another shape.
         WindowRefused: logits that cannot be mapped as they are.
     """
@@ -76,15 +86,18 @@ class Controllers:
         biases: bool = False,
         logits: Any = None,
         keep: int = KEEP,
+        branches: int = MAX_BRANCHES,
+        grammar_engine: str = "llguidance",
         tenant: str = "",
     ) -> None:
+        _check_engine(grammar_engine, pool)
         self.vocabulary = vocabulary
         self._pool = pool
         named = isinstance(logits, str)
         self.logits = store.load(logits, mode="shared") if named else logits
         """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
         given = self.logits is not None
-        sources = _row_sources(self.logits, batch, vocabulary.size) if given else ()
+        sources = row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
         board = Board.make(batch, len(pool.workers))
         self.batch = Batch(
@@ -94,6 +107,8 @@ class Controllers:
             ledger=Ledger(rows, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
+            branches=branches,
+            grammar_engine=grammar_engine,
             logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
@@ -145,7 +160,7 @@ class Controllers:
             raise InvalidArgument(f"on_failure={on_failure!r}; there are stop, suspend and free")
         text = config.encode() if isinstance(config, str) else config
         compiled = self._pool.module(module)
-        self.batch.ledger.check(compiled, text)
+        self.batch.ledger.check(kind_of(compiled, text))
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
         history = History(self._tokens(prompt), self._crew.order())
         shown, owners = self._show(windows or {}, copy)
@@ -321,10 +336,10 @@ class Controllers:
         self.close()
 
 
-def _row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
-    if tuple(logits.shape) != (batch, vocab) or str(logits.dtype).split(".")[-1] != "float32":
-        raise InvalidArgument(
-            f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
-            f"{tuple(logits.shape)}"
+def _check_engine(name: str, pool: Pool) -> None:
+    check_engine(name)
+    if name not in pool.grammar_engines:
+        raise UnsupportedValue(
+            f"workers of this pool have no {name}, and cannot import it any more; make the pool "
+            f'with grammar_engines=("llguidance", "{name}")'
         )
-    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

@@ -57,6 +57,9 @@ class Batch:
     ledger: Ledger
     guest_seconds: float
     keep: int
+    branches: int
+    """The most sequences that a guest may make of one."""
+    grammar_engine: str
     logits: tuple[Source, ...] = ()
     """By row, if guests see them."""
     key: int = field(default_factory=lambda: next(_keys))
@@ -115,6 +118,16 @@ class Crew:
             self._live[sequence.number] = sequence
             origin.users += 1
             return sequence
+
+    def check_branches(self, sequence: Sequence, branches: int) -> None:
+        """Raise `LimitReached` if a guest wants more branches than it may have, all in all."""
+        root, most = sequence.history.root, self.batch.branches
+        count = sum([each.history.root == root for each in self._live.values()])
+        if count + branches - 1 > most:
+            raise LimitReached(
+                f"a fork into {branches} by a guest with {count} branches already, and it may have "
+                f"{most}; raise branches="
+            )
 
     def place(self, group: list[Sequence]) -> None:
         """Have sequences opened by one worker; it may take a while until there is one."""
@@ -265,6 +278,7 @@ class Crew:
         with self.lock:
             origin.users -= 1
             if not origin.users:
+                origin.owners = ()
                 self.give_back(each.segment for each in origin.windows)
 
     def give_back(self, segments: Iterable[int]) -> None:

@@ -35,9 +35,8 @@ from onecopy.guests.wasm import control
 if TYPE_CHECKING:
     from onecopy.guests.batch.answers import Answer
     from onecopy.guests.batch.rows import Rows
-    from onecopy.guests.batch.sequence import Sequence
+    from onecopy.guests.batch.sequence import Kind, Sequence
     from onecopy.guests.batch.steps import Board
-    from onecopy.guests.wasm.module import Module
 
 QUARANTINE: Final = 3
 """How many sequences of one module and configuration may cost others their time."""
@@ -59,7 +58,7 @@ class Ledger:
         self._rows = rows
         self._board = board
         self._eos = eos
-        self.offences: Counter[tuple[str, bytes]] = Counter()
+        self.offences: Counter[Kind] = Counter()
         """By module and configuration."""
 
     # ---- what guests answered ----
@@ -142,7 +141,7 @@ class Ledger:
         sequence.error = error
         sequence.answer = None
         if isinstance(error, _OFFENCES):
-            self.offences[_kind(sequence.origin.module, sequence.origin.config)] += 1
+            self.offences[sequence.origin.kind] += 1
 
     def overtake(self, sequence: Sequence) -> None:
         """Drop an answer that came so late that the text has gone on without it."""
@@ -153,23 +152,23 @@ class Ledger:
 
     # ---- offenders ----
 
-    def check(self, module: Module, config: bytes) -> None:
+    def check(self, kind: Kind) -> None:
         """Raise `GuestError` for what is in quarantine."""
-        count = self.offences[_kind(module, config)] if self.offences else 0
+        count = self.offences[kind] if self.offences else 0
         if count >= QUARANTINE:
             raise GuestError(
-                f"module {module.digest[:16]} is not run any more with this configuration: "
+                f"module {kind[0][:16]} is not run any more with this configuration: "
                 f"{count} of its sequences took others' time; mend it, or make new Controllers"
             )
 
     def offender(self, sequence: Sequence) -> bool:
         """Return whether guests of its kind run last; one in quarantine fails instead."""
-        origin = sequence.origin
+        kind = sequence.origin.kind
         try:
-            self.check(origin.module, origin.config)
+            self.check(kind)
         except GuestError as error:
             sequence.state, sequence.error = FAILED, error
-        return self.offences[_kind(origin.module, origin.config)] > 0
+        return self.offences[kind] > 0
 
     # ---- what hosts are told ----
 
@@ -233,7 +232,3 @@ class Ledger:
         if sequence.state == READY:
             return Suspended("its worker is late")
         return Suspended(f"it is {'opened' if sequence.state == OPENING else 'rebuilt'}")
-
-
-def _kind(module: Module, config: bytes) -> tuple[str, bytes]:
-    return module.digest, config

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from onecopy.errors import WindowRefused
+from onecopy.errors import InvalidArgument, WindowRefused
 from onecopy.guests.wasm.control import MAX_WINDOWS
 from onecopy.guests.windows.source import Fields
 from onecopy.guests.windows.sources import sources_of
@@ -115,3 +115,13 @@ def checked(
             each.close()
         raise
     return sources
+
+
+def row_sources(logits: Any, batch: int, vocab: int) -> tuple[Source, ...]:
+    """Return the rows of a batch's logits, for guests to write to."""
+    if tuple(logits.shape) != (batch, vocab) or str(logits.dtype).split(".")[-1] != "float32":
+        raise InvalidArgument(
+            f"logits are float32 of shape ({batch}, {vocab}), not {logits.dtype} of "
+            f"{tuple(logits.shape)}"
+        )
+    return tuple(sources_of({str(row): (logits[row], "rw") for row in range(batch)}).values())

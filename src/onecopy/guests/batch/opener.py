@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError
-from onecopy.guests.batch.bench import Seat
 from onecopy.guests.batch.replay import Replay
+from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import OPENED, OPENING
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.wasm.engine import ticker, ticks
 from onecopy.guests.windows.source import Source
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
     from onecopy.guests.batch.bench import Bench
     from onecopy.guests.batch.sequences import Told
+    from onecopy.guests.decoding.grammar import Grammars
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.decoding.vocabulary import Vocabulary
+
+log = logging.getLogger("onecopy.guests")
 
 REPLAY: Final = 4
 """How much longer than in its step a call may take when it is repeated: the machine is busy."""
@@ -38,14 +41,20 @@ class Opener:
     """The thread, and what the controllers that it makes have in common."""
 
     def __init__(
-        self, bench: Bench, vocabulary: Vocabulary, opened: int, keep: int, guest_seconds: float
+        self,
+        bench: Bench,
+        grammars: Grammars,
+        vocabulary: Vocabulary,
+        opened: int,
+        keep: int,
+        guest_seconds: float,
     ) -> None:
         self._bench = bench
         self._vocabulary = vocabulary
         self._opened = opened
         self._keep = keep
         self._epochs = REPLAY * ticks(guest_seconds)
-        self._grammars = Grammars(vocabulary)
+        self._grammars = grammars
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
         self._ordered: set[int] = set()
@@ -97,6 +106,9 @@ class Opener:
             if isinstance(order, int):
                 os.close(self._lent.pop(order))
                 continue
+            if self._grammars.stuck:
+                log.error("grammars that do not end keep others from being compiled")
+                os._exit(1)  # the engine opens elsewhere what is here, this group too
             with ticker.running():
                 self._open(order)
         self._vocabulary.close()
@@ -132,6 +144,7 @@ class Opener:
             bench.board.answer_failure(line, replay.errors[told.number])
         else:
             number = culprit(told.digest)
+            bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
             bench.answer(line, replay.outcome)
         self._ordered.discard(told.number)

@@ -173,6 +173,7 @@ class Rounds:
         self, sequence: Sequence, branches: int, families: dict[Sequence, list[Sequence]]
     ) -> None:
         try:
+            self._crew.check_branches(sequence, branches)
             families[sequence] = self._branch(sequence, branches)
         except LimitReached as error:
             self._ledger.fail(sequence, error)

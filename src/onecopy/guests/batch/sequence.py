@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestError
@@ -25,11 +26,20 @@ FAILED: Final = "failed"
 CLOSED: Final = "closed"
 
 
+Kind = tuple[str, bytes]
+"""Which guests are alike: the digest of their module, and a hash of their configuration."""
+
+
+def kind_of(module: Module, config: bytes) -> Kind:
+    """Return what offences are counted by; they are kept, and configurations may be long."""
+    return module.digest, hashlib.sha256(config).digest()
+
+
 class Origin:
     """What a sequence is opened with, and opened again if its worker dies."""
 
     __slots__ = (
-        *("config", "memory_limit", "module", "request", "seconds"),
+        *("config", "kind", "memory_limit", "module", "request", "seconds"),
         *("owners", "rebuild", "users", "windows"),
     )
 
@@ -46,6 +56,7 @@ class Origin:
     ) -> None:
         self.module = module
         self.config = config
+        self.kind = kind_of(module, config)
         self.request = request
         """Sequences of one request share variables, and so a worker."""
         self.seconds = seconds

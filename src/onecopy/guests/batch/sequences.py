@@ -15,6 +15,7 @@ from onecopy.guests.batch.lender import Shown
 from onecopy.guests.batch.opener import Opener
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.steps import Board
+from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.windows.source import Fields, Source
 from onecopy.guests.workers.messages import Done, Message
@@ -37,6 +38,7 @@ class Attach(Message, frozen=True, gc=False):
     biases: bool
     guest_seconds: float
     keep: int
+    grammar_engine: str
     logits: tuple[Fields, ...] = ()
     """Of each row, if guests see them; one more descriptor comes along."""
 
@@ -156,7 +158,8 @@ class Service:
             done,
             [Source.from_fields(each, logits[0]) for each in message.logits],
         )
-        opener = Opener(bench, vocabulary, opened, message.keep, message.guest_seconds)
+        grammars = Grammars(vocabulary, message.grammar_engine)
+        opener = Opener(bench, grammars, vocabulary, opened, message.keep, message.guest_seconds)
         self._benches[message.key] = bench, opener
         return Done()
 

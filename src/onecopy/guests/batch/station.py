@@ -166,6 +166,7 @@ class Station:
             biases=batch.rows.bias_stride > 0,
             guest_seconds=batch.guest_seconds,
             keep=batch.keep,
+            grammar_engine=batch.grammar_engine,
             logits=tuple(each.fields() for each in batch.logits),
         )
         fds = (batch.rows.fd, batch.board.fd, self.bell, self.done, self._opened)

@@ -53,8 +53,9 @@ class _Round(ctypes.Structure):
         *[(name, _POINTER) for name in ("progress", "slot", "spelled")],
         ("vocabulary", ctypes.c_uint64),
         ("error", _POINTER),
-        ("done", ctypes.c_int32),
         ("step", ctypes.c_uint32),
+        ("most", ctypes.c_uint64),
+        ("last", ctypes.c_uint64),
     )
 
 
@@ -109,13 +110,12 @@ class Turns:
         slot: int,
         progress: Progress,
         epochs: int,
-        done: int,
+        most: int,
     ) -> None:
         self._rows = rows
         self._board = ctypes.addressof(ctypes.c_char.from_buffer(board.words))
         self._line_of = board.line
         self._run = library.slow.onecopy_turns
-        self._end = library.quick.onecopy_end_turns
         self._spelled = spelled()
         self._round = _Round(
             call=entry("wasmtime_func_call_unchecked"),
@@ -125,7 +125,7 @@ class Turns:
             slot=self._board + 4 * slot,
             spelled=self._spelled.ctypes.data,
             vocabulary=rows.vocab,
-            done=done,
+            most=most,
         )
         self._order = (_POINTER * MAX_BATCH)()
         self._at = ctypes.addressof(self._order)
@@ -139,13 +139,19 @@ class Turns:
         """Return the addresses of a row's mask and of its biases, 0 without them."""
         return self._rows.mask_at(row), self._rows.biases_at(row) if self._rows.bias_stride else 0
 
-    def run(self, turns: Sequence[Turn], step: int) -> int:
+    @property
+    def last(self) -> int:
+        """Return the nanoseconds that the last call took."""
+        return int(self._round.last)
+
+    def run(self, turns: list[int | ctypes.c_void_p | None], step: int) -> int:
         """Call guests until one wants Python's attention; return how many did not.
 
-        That one was called, and `error` is what wasmtime returned; the others are answered.
+        `turns` are addresses. That one was called, and `error` is what wasmtime returned; those
+        before it are answered.
         """
         self._round.step = step
-        self._order[: len(turns)] = [each.address for each in turns]
+        self._order[: len(turns)] = turns
         plain: int = self._run(self._pointer, self._at, len(turns))
         return plain
 
@@ -154,8 +160,3 @@ class Turns:
         """What wasmtime returned from the last call."""
         value: int | None = self._round.error
         return value
-
-    def end(self, step: int) -> None:
-        """Say that all rows are answered, and ring."""
-        self._round.step = step
-        self._end(self._pointer)

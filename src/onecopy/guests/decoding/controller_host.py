@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import time
 from array import array
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from onecopy.errors import InvalidGrammar, LimitReached
 from onecopy.guests.decoding.foresight import Foresight
 from onecopy.guests.decoding.grammar import KINDS
 from onecopy.guests.decoding.variables import MAX_KEY_NBYTES
-from onecopy.guests.instance.host import Host
+from onecopy.guests.instance.host import LINE_NBYTES, Host
 from onecopy.guests.wasm import abi
 from onecopy.native import find
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 MAX_GRAMMARS: Final = 16
 MAX_TEXT_NBYTES: Final = 1 << 20
+MAX_TOKENIZED_NBYTES: Final = 1 << 16
+"""Of one `tokenize`, which nothing can cut short, and which keeps the interpreter's lock."""
+MAX_CONSUMED: Final = 1 << 19
+"""Tokens that the grammars of one guest remember by its own `grammar_consume`: 110 bytes each."""
 MAX_TOKENS: Final = 1 << 16
 _KEPT_LINES: Final = 256
 
@@ -148,15 +153,22 @@ class ControllerHost(Host):
 
     def read_tokens(self, first: int, address: int, room: int) -> int:
         """Copy tokens of this call from `first` on."""
-        return self._hand_over_tokens(self.tokens[first:], address, room)
+        rest = max(len(self.tokens) - first, 0)
+        tokens = self.tokens[first : first + min(room, MAX_TOKENS)]
+        done = self._hand_over_tokens(tokens, address, room)
+        return rest if done >= 0 else done
 
     def tokenize(self, address: int, nbytes: int, to: int, room: int) -> int:
         """Turn text into tokens."""
-        if nbytes > MAX_TEXT_NBYTES:
+        if nbytes > MAX_TOKENIZED_NBYTES:
             return abi.LIMIT
         if not self.inside(address, nbytes):
             return abi.RANGE
+        started = time.perf_counter()
         tokens = self.grammars.tokenize(self.memory.read(address, nbytes))
+        if self.compiling:
+            # Steps run in another thread, which waited for the lock: let it have as much time.
+            time.sleep(time.perf_counter() - started)
         return self._hand_over_tokens(tokens, to, room)
 
     def var_get(self, key: int, key_nbytes: int, to: int, room: int) -> int:
@@ -199,7 +211,8 @@ class ControllerHost(Host):
         try:
             grammar = self.grammars.compile(kind, text.decode(), self.compiling)
         except (InvalidGrammar, UnicodeDecodeError) as error:
-            self.say(logging.ERROR, str(error))
+            # Engines quote the whole grammar, more than once.
+            self.say(logging.ERROR, str(error)[:LINE_NBYTES])
             return abi.INVALID
         handle = next(i for i in range(MAX_GRAMMARS) if i not in self.handles)
         self.handles[handle] = grammar
@@ -240,7 +253,7 @@ class ControllerHost(Host):
         grammar = self._grammar(handle)
         if grammar is None:
             return abi.HANDLE
-        if count > MAX_TOKENS:
+        if count > MAX_TOKENS or count + self._consumed() > MAX_CONSUMED:
             return abi.LIMIT
         tokens = self.copy_words(address, count)
         if tokens is None:
@@ -248,6 +261,9 @@ class ControllerHost(Host):
         if count and max(tokens) >= self.size:
             return abi.INVALID
         return grammar.consume(tokens)
+
+    def _consumed(self) -> int:
+        return sum([each.node[2] for each in self.handles.values()])
 
     def grammar_rollback(self, handle: int, count: int) -> int:
         """Take back tokens."""

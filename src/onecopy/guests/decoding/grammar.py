@@ -9,6 +9,7 @@ part, and consuming from there.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from functools import partial
@@ -27,6 +28,13 @@ KINDS: Final = ("json_schema", "regex", "lark")
 COMPILE_SECONDS: Final = 5.0
 _CACHED: Final = 64
 _MAX_LATE: Final = 2
+_STUCK_SECONDS: Final = 30.0
+_AT_ONCE: Final = 8
+# Engines follow rules of a grammar by recursion: 1 MiB of them, each named by the one before, needs
+# some 300 MiB. What is not touched takes no memory.
+_STACK_NBYTES: Final = 512 << 20
+
+ENGINES: Final = ("llguidance", "xgrammar")
 
 Node = tuple[Any, int, int]
 """The node before, the token, and how many there are."""
@@ -104,7 +112,7 @@ class Grammar:
 
     def consume(self, tokens: Sequence[int]) -> int:
         """Advance by tokens of the vocabulary; return how many fit, and stand after those."""
-        count = self._matcher.consume(tokens)
+        count = self._consume(tokens)
         node = self.node
         if count == 1:  # one token is what nearly every step has
             self.node = (node, tokens[0], node[2] + 1)
@@ -113,6 +121,19 @@ class Grammar:
             node = (node, token, node[2] + 1)
         self.node = node
         return count
+
+    def _consume(self, tokens: Sequence[int]) -> int:
+        """Give the engine a few at a time: it keeps the interpreter's lock meanwhile."""
+        if len(tokens) <= _AT_ONCE:
+            return self._matcher.consume(tokens)
+        done = 0
+        while done < len(tokens):
+            piece = tokens[done : done + _AT_ONCE]
+            count = self._matcher.consume(piece)
+            done += count
+            if count < len(piece):
+                break
+        return done
 
     def rollback(self, count: int) -> bool:
         """Take back the last `count` tokens; false if there are not so many."""
@@ -133,7 +154,7 @@ class Grammar:
             self._matcher = self._pristine.clone()
             _, ahead = _common(START, node)
         if ahead:
-            self._matcher.consume(ahead)
+            self._consume(ahead)
         self.node = node
 
     def accepts(self) -> bool:
@@ -179,7 +200,7 @@ class Grammars:
         self._name = engine
         self._engine: Engine | None = None
         self._compiled: OrderedDict[tuple[str, str], Matcher] = OrderedDict()
-        self._late: list[threading.Thread] = []
+        self._late: dict[threading.Thread, float] = {}
 
     def compile(self, kind: str, text: str, seconds: float = COMPILE_SECONDS) -> Grammar:
         """Return a grammar that has consumed nothing.
@@ -206,21 +227,34 @@ class Grammars:
         return Grammar(pristine, pristine.clone())
 
     def _within(self, seconds: float, compile: Callable[[], Matcher]) -> Matcher:
-        self._late = [each for each in self._late if each.is_alive()]
-        if len(self._late) == _MAX_LATE:
+        if len(self._still_late()) == _MAX_LATE:
             raise InvalidGrammar("grammars that took too long still compile; try again later")
         results: list[Matcher | BaseException] = []
         thread = threading.Thread(target=_keep_result, args=(compile, results), daemon=True)
-        thread.start()
+        before = threading.stack_size(_STACK_NBYTES)
+        try:
+            thread.start()
+        finally:
+            threading.stack_size(before)
         thread.join(seconds)
         if not results:
-            self._late.append(thread)
+            self._late[thread] = time.monotonic()
             raise InvalidGrammar(
                 f"the grammar did not compile within {seconds:g} seconds; bound its repetitions"
             )
         if isinstance(results[0], BaseException):
             raise results[0]
         return results[0]
+
+    def _still_late(self) -> dict[threading.Thread, float]:
+        self._late = {each: when for each, when in self._late.items() if each.is_alive()}
+        return self._late
+
+    @property
+    def stuck(self) -> bool:
+        """Whether grammars are refused since others have compiled for long, and may for ever."""
+        late = self._still_late().values()
+        return len(late) == _MAX_LATE and min(late) < time.monotonic() - _STUCK_SECONDS
 
     def tokenize(self, text: bytes) -> list[int]:
         """Turn UTF-8 text into tokens, as the middle of a longer text."""
@@ -244,13 +278,18 @@ def _keep_result(compile: Callable[[], Matcher], results: list[Matcher | BaseExc
         results.append(error)
 
 
-def _engine(name: str, vocabulary: Vocabulary) -> Engine:
-    if name == "llguidance":
-        from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+def check_engine(name: str) -> None:
+    """Raise `InvalidArgument` for an engine that there is not."""
+    if name not in ENGINES:
+        raise InvalidArgument(f"{name!r} is no engine of grammars; there are {ENGINES}")
 
-        return LlguidanceEngine(vocabulary)
+
+def _engine(name: str, vocabulary: Vocabulary) -> Engine:
+    check_engine(name)
     if name == "xgrammar":
         from onecopy.guests.decoding.xgrammar_engine import XgrammarEngine
 
         return XgrammarEngine(vocabulary)
-    raise InvalidArgument(f"engine={name!r}: there are 'llguidance' and 'xgrammar'")
+    from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
+
+    return LlguidanceEngine(vocabulary)

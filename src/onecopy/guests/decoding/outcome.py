@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BRANCHES: Final = 64
 MAX_SPLICED: Final = 1 << 16
+MAX_BIAS: Final = 10_000.0
+"""Logits with a larger one may be infinite once they are f16, or divided by a temperature."""
 
 # PyDLL keeps the interpreter's lock: to give it away for the microsecond of a row costs more.
 _libc = ctypes.PyDLL(None)
@@ -193,8 +195,10 @@ class Checker:
         values = np.frombuffer(copied, np.float32)[1::2]
         if tokens.max() >= self._size:
             raise GuestMisbehaved(f"a bias for a token outside the vocabulary of {self._size}")
-        if not np.isfinite(values).all():
-            raise GuestMisbehaved("a bias is not finite: one such row fails the whole batch")
+        if not (np.abs(values) <= MAX_BIAS).all():  # nor is NaN
+            raise GuestMisbehaved(
+                f"a bias is not finite, or beyond ±{MAX_BIAS:g}: one such row fails the whole batch"
+            )
         pointer = self._mask(result.mask).pointer
         return Mask(self._instance, pointer, self._size, tokens, values)
 

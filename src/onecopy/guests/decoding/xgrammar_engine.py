@@ -1,7 +1,8 @@
 """xgrammar as the engine of grammars, for those who have installed it (0.2 or newer).
 
 Its masks are faster than llguidance's, its compiling is slower. It wants torch, and copies each
-mask once, since it fills arrays only.
+mask once, since it fills arrays only. Workers import it before they give up opening files, if
+their `Pool` says so: that takes seconds, and 0.2 GB in each.
 """
 
 from __future__ import annotations
@@ -103,3 +104,19 @@ class XgrammarEngine(Engine):
     def tokenize(self, text: bytes) -> list[int]:
         """As llguidance does."""
         return self._texts.tokenize(text)
+
+
+def prepare() -> None:
+    """Import all that it takes, and run it once: it may look for files when it is first used."""
+    import numpy as np
+    import torch
+    import xgrammar
+
+    torch.set_num_threads(1)
+    tokens = [b"a", b"b", b""]
+    information = xgrammar.TokenizerInfo(tokens, vocab_size=3, stop_token_ids=[2])
+    compiler = xgrammar.GrammarCompiler(information, max_threads=1)
+    for compiled in (compiler.compile_regex("ab"), compiler.compile_json_schema("{}")):
+        matcher = xgrammar.GrammarMatcher(compiled)
+        matcher.fill_next_token_bitmask(np.zeros((1, 1), np.int32))
+        matcher.fork().find_jump_forward_string()

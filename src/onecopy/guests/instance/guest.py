@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import (
-    GuestError,
-    GuestMemoryExceeded,
-    GuestTimeout,
-    GuestTrapped,
-    InvalidArgument,
-    InvalidModule,
-)
+from onecopy.errors import GuestError, GuestMemoryExceeded, InvalidModule
 from onecopy.guests.instance.host import Host
-from onecopy.guests.wasm import abi
-from onecopy.guests.wasm.binary import GLOBAL_PREFIX
+from onecopy.guests.instance.linked import FOREVER, Linked
 from onecopy.guests.wasm.control import ABI, NBYTES, ControlPage
-from onecopy.guests.wasm.engine import engine, ticker, ticks
-from onecopy.guests.wasm.memory import LinearMemory, limit_store, region
-from onecopy.guests.wasm.raw import Export, HostFunction, Trapped, deadline_setter
+from onecopy.guests.wasm.engine import ticker, ticks
+from onecopy.guests.wasm.memory import LinearMemory, region
+from onecopy.guests.wasm.raw import Trapped
 from onecopy.guests.windows.source import Source
 from onecopy.guests.windows.sources import source_of
 from onecopy.guests.windows.window import Windows
@@ -28,10 +20,10 @@ if TYPE_CHECKING:
 
     import wasmtime
 
-    from onecopy.guests.windows.sources import Access
+    from onecopy.guests.wasm.raw import Export
+    from onecopy.guests.windows.source import Access
     from onecopy.guests.windows.window import Window
 
-FOREVER: Final = 1 << 62
 DEFAULT_MEMORY: Final = 64 << 20
 START_SECONDS: Final = 1.0
 
@@ -49,30 +41,22 @@ class Instance:
         memory_limit: int = DEFAULT_MEMORY,
         start_seconds: float = START_SECONDS,
     ) -> None:
-        import wasmtime
-
         self.host = host or Host()
         self.memory_limit = memory_limit
-        self._failure: BaseException | None = None
         self.dead: str | None = None
         """Why it is not called again, if it is not."""
         self._closed = False
-        self._exports: dict[str, Export] = {}
-        self._store = wasmtime.Store(engine())
-        self._set_deadline = deadline_setter(self._store)
-        self._set_deadline(FOREVER)
-        limit_store(self._store, memory_limit)
+        self._linked = Linked(module, self.host, memory_limit, start_seconds)
+        self._set_deadline = self._linked.set_deadline
         try:
-            self._build(module, start_seconds)
+            self._lay_out()
         except BaseException:
-            self._store.close()  # now: what makes up an instance refers to itself in a circle
+            self._linked.close()
             raise
 
-    def _build(self, module: wasmtime.Module, seconds: float) -> None:
-        self._imports = self._link(module)
-        self._instance = self._instantiate(module, seconds)
-        memory: Any = self._instance.exports(self._store)["memory"]  # checked with the module
-        self.memory = LinearMemory(self._store, memory, self.memory_limit)
+    def _lay_out(self) -> None:
+        """Make room in the guest's memory for what the host puts there."""
+        self.memory = LinearMemory(self._linked.store, self._linked.memory, self.memory_limit)
         self.memory.allow(0)
         self.windows = Windows(self.memory)
         self.control_at = self.memory.reserve(NBYTES)
@@ -94,46 +78,9 @@ class Instance:
                 f"version {ABI}; build it with the onecopy.h of this release"
             )
 
-    def _link(self, module: wasmtime.Module) -> list[Any]:
-        functions = []
-        for each in module.imports:
-            name = each.name or ""
-            functions.append(
-                HostFunction(
-                    *(self._store, abi.SIGNATURES[name], self.host.function(name), self._failed),
-                    self.host.shortcut(name),
-                )
-            )
-        self._functions = functions
-        return [each.function for each in functions]
-
-    def _instantiate(self, module: wasmtime.Module, seconds: float) -> wasmtime.Instance:
-        import wasmtime
-
-        try:
-            with ticker.running():
-                self._store.set_epoch_deadline(ticks(seconds))
-                return wasmtime.Instance(self._store, module, self._imports)
-        except wasmtime.Trap as trap:
-            raise self._error(Trapped(trap), seconds) from None
-        except wasmtime.WasmtimeError as error:
-            if self._failure is not None:
-                raise self._error(Trapped(error), seconds) from None
-            if "memory" in str(error) and "limit" in str(error):
-                raise GuestMemoryExceeded(
-                    f"the guest starts with more memory than its limit of {self.memory_limit} "
-                    "bytes; raise memory_limit"
-                ) from None
-            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
-        finally:
-            self._store.set_epoch_deadline(FOREVER)
-
     def functions(self) -> list[str]:
         """Return the names of what can be called."""
-        import wasmtime
-
-        exports = self._instance.exports(self._store)
-        return [name for name in exports if isinstance(exports[name], wasmtime.Func)]
+        return self._linked.functions()
 
     def export(self, name: str) -> Export:
         """Return a function of the guest, prepared for many calls (see `invoke`).
@@ -141,17 +88,10 @@ class Instance:
         Raises:
             InvalidArgument: the guest has no such function.
         """
-        import wasmtime
-
-        found = self._exports.get(name)
+        found = self._linked.prepared(name)
         if found is None:
             self.check_alive()
-            function = self._instance.exports(self._store).get(name)
-            if not isinstance(function, wasmtime.Func):
-                raise InvalidArgument(
-                    f"the guest has no function {name!r}; it has {', '.join(self.functions())}"
-                )
-            found = self._exports[name] = Export(self._store, name, function)
+            found = self._linked.prepare(name)
         return found
 
     def call(self, name: str, *arguments: float, seconds: float | None = None) -> Any:
@@ -252,8 +192,7 @@ class Instance:
 
     def mutable_globals(self) -> tuple[wasmtime.Store, list[Any]]:
         """Return the store and the globals that can change, in the module's order."""
-        exports = self._instance.exports(self._store)
-        return self._store, [exports[name] for name in exports if name.startswith(GLOBAL_PREFIX)]
+        return self._linked.store, self._linked.mutable_globals()
 
     def host_regions(self) -> list[tuple[int, int]]:
         """Return addresses and lengths of what is not the guest's own."""
@@ -270,22 +209,9 @@ class Instance:
         self.windows.take_layout(other.windows, sources)
         self.control.take_layout(other.control, self.windows.described())
 
-    def _failed(self, error: BaseException) -> None:
-        self._failure = error
-
     def _error(self, trapped: Trapped, seconds: float | None) -> BaseException:
-        import wasmtime
-
         self.dead = str(trapped).splitlines()[-1] if str(trapped) else "it trapped"
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            return failure
-        cause = trapped.cause
-        code = getattr(cause, "trap_code", None)
-        if code == wasmtime.TrapCode.INTERRUPT:
-            limit = "its time" if seconds is None else f"{seconds * 1000:g} ms"
-            return GuestTimeout(f"the guest did not return within {limit}")
-        return GuestTrapped(f"the guest trapped: {trapped}")
+        return self._linked.error(trapped, seconds)
 
     def check_alive(self) -> None:
         """Raise `GuestError` if it is good for nothing but `close()`."""
@@ -304,11 +230,7 @@ class Instance:
         self._closed = True
         self.windows.close_all()
         self.dead = "it was closed"
-        self._exports.clear()
-        self._store.close()
-        # They lead back here: without them the guest's memory does not wait for the collector.
-        self._imports.clear()
-        self._functions.clear()
+        self._linked.close()
 
     def __enter__(self) -> Instance:
         return self

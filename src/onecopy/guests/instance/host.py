@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.guests")
 
-_LINE_NBYTES: Final = 1000
+LINE_NBYTES: Final = 1000
 _LEVELS: Final = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 
 
@@ -77,7 +77,7 @@ class Host:
     def log(self, level: int, address: int, nbytes: int) -> None:
         """Log a line of the guest."""
         number = _LEVELS[min(level, len(_LEVELS) - 1)]
-        self.say(number, self._text(address, min(nbytes, _LINE_NBYTES)))
+        self.say(number, self._text(address, min(nbytes, LINE_NBYTES)))
 
     def config(self, address: int, room: int) -> int:
         """Copy the configuration; return its whole length."""
@@ -109,7 +109,7 @@ class Host:
 
     def fail(self, address: int, nbytes: int) -> None:
         """End the call with the guest's own reason."""
-        raise GuestTrapped(f"the guest gave up: {self._text(address, min(nbytes, _LINE_NBYTES))}")
+        raise GuestTrapped(f"the guest gave up: {self._text(address, min(nbytes, LINE_NBYTES))}")
 
     def hand_over(self, data: bytes, address: int, room: int) -> int:
         """Copy what fits into the guest; return the whole length, or `RANGE`."""

@@ -105,7 +105,7 @@ struct oc_result {
 /* A number to add to a token's logit. 8 bytes. */
 struct oc_bias {
     uint32_t token;
-    float bias; /* finite; added to the token's logit */
+    float bias; /* from -10000 to 10000; added to the token's logit */
 };
 
 /* The page itself: written by the host before each call, but for `result`. 4096 bytes. */

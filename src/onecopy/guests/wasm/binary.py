@@ -41,6 +41,7 @@ def export_globals(wasm: bytes) -> bytes:
         content = dict(sections)
         globals_ = content.get(_GLOBALS, b"\0")
         _check_imports(content.get(_IMPORTS, b"\0"))
+        _check_exports(content.get(_EXPORTS, b"\0"))
         mutable = list(_mutable(globals_))
     except IndexError:
         raise InvalidModule("the module is cut short; build or copy it again") from None
@@ -96,6 +97,20 @@ def _check_imports(body: bytes) -> None:
                 "the module imports a global, table or memory: guests get functions"
             )
         _, at = _leb(body, at + 1)
+
+
+def _check_exports(body: bytes) -> None:
+    count, at = _leb(body, 0)
+    for _ in range(count):
+        length, at = _leb(body, at)
+        if body[at : at + length].startswith(GLOBAL_PREFIX.encode()):
+            raise InvalidModule(
+                f"the module has exports named {GLOBAL_PREFIX}…, as the host names what it adds; "
+                "name them otherwise"
+            )
+        _, at = _leb(body, at + length + 1)
+        if at > len(body):
+            raise IndexError
 
 
 def _mutable(body: bytes) -> Iterator[int]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import wasmtime
 
@@ -139,20 +138,21 @@ class Ticker:
         self._lock = threading.Lock()
         self._users = 0
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Let the time of guests pass inside the block."""
+    def running(self) -> Ticker:
+        """Let the time of guests pass inside a `with` block, which may be within another."""
+        return self  # no generator: every call of a guest is in such a block
+
+    def __enter__(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
                 self.clock.start()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    self.clock.stop()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self.clock.stop()
 
 
 ticker: Final = Ticker(Sleeper())

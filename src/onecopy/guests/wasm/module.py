@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"\0asm\1\0\0\0"
 MAX_NBYTES: Final = 64 << 20
+MAX_NATIVE_NBYTES: Final = 256 << 20
+"""Compiled, a module may be fifty times as long; the engine and its workers keep some of them."""
 COMPILE_SECONDS: Final = 60
 _DIGEST_NBYTES: Final = 16
 

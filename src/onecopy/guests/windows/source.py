@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from onecopy.guests.wasm.memory import PAGE, pages
 from onecopy.segments import region
+
+if TYPE_CHECKING:
+    from onecopy.guests.windows.tensor_view import TensorView
+
+Access = Literal["r", "rw"]
+ACCESSES: Final[tuple[Access, ...]] = ("r", "rw")
 
 
 class Fields(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +80,21 @@ class Source:
         return Fields(
             *(self.offset, self.lead, self.nbytes, self.dtype, self.shape, self.strides),
             *(self.writable, self.copied),
+        )
+
+    @classmethod
+    def of(cls, view: TensorView, fd: int, at: int, access: Access, owner: object) -> Source:
+        """Return the source of a tensor whose first byte is at `at` in a segment."""
+        return cls(
+            fd=fd,
+            offset=at // PAGE * PAGE,
+            lead=at % PAGE,
+            nbytes=view.nbytes,
+            dtype=view.dtype,
+            shape=view.shape,
+            strides=view.strides,
+            writable=access == "rw",
+            owner=owner,
         )
 
     @classmethod

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onecopy.guests.wasm.module import Module
-    from onecopy.guests.windows.source import Source
-    from onecopy.guests.windows.sources import Access
+    from onecopy.guests.windows.source import Access, Source
     from onecopy.guests.workers.pool import Pool
     from onecopy.guests.workers.remote import WorkerProcess
 

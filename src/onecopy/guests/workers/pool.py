@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import itertools
 import os
 import threading
@@ -11,8 +12,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import GuestError, InvalidArgument, LimitReached, WorkerLost
-from onecopy.guests.wasm.module import Module, compile_module
+from onecopy.errors import (
+    GuestError,
+    InvalidArgument,
+    LimitReached,
+    UnsupportedValue,
+    WorkerLost,
+)
+from onecopy.guests.decoding.grammar import check_engine
+from onecopy.guests.wasm.module import MAX_NATIVE_NBYTES, Module, compile_module
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
@@ -20,7 +28,7 @@ from onecopy.guests.workers.remote import call_back
 from onecopy.guests.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from onecopy.guests.workers.remote import WorkerProcess
@@ -28,8 +36,14 @@ if TYPE_CHECKING:
 SERVICES: Final = ("onecopy.guests.workers.calls", "onecopy.guests.batch.sequences")
 """What every worker does for guests; imported before it is confined."""
 
+_XGRAMMAR: Final = "onecopy.guests.decoding.xgrammar_engine"
 _WAIT_SECONDS: Final = 30.0
+_SLOW_START: Final = 120.0
 _MODULES: Final = 128
+
+
+def _too_much(modules: list[Module]) -> bool:
+    return len(modules) > _MODULES or sum(len(e.native) for e in modules) > MAX_NATIVE_NBYTES
 
 
 class Pool:
@@ -52,8 +66,11 @@ class Pool:
         worker_memory: bytes that a worker may have for itself; one that has more is ended.
         per_tenant: how many workers one tenant may have; None is all of them.
         cache: the folder of compiled modules; see `compile_module`.
+        grammar_engines: what compiles grammars in the workers. "xgrammar" has to be installed, and
+            brings torch: workers start within seconds, and have 0.2 GB each, which count.
 
     Raises:
+        UnsupportedValue: xgrammar is not installed.
         WorkerLost: the workers do not start; the text has what they said.
     """
 
@@ -69,10 +86,15 @@ class Pool:
         worker_memory: int = 1 << 30,
         per_tenant: int | None = None,
         cache: str | os.PathLike[str] | None = None,
+        grammar_engines: Sequence[str] = ("llguidance",),
         services: tuple[str, ...] = SERVICES,
     ) -> None:
         if workers < 1:
             raise InvalidArgument(f"a pool has at least one worker, not {workers}")
+        self.grammar_engines = _checked_engines(grammar_engines)
+        if "xgrammar" in self.grammar_engines:
+            services = (*services, _XGRAMMAR)
+        self._wait_seconds = _SLOW_START if _XGRAMMAR in services else _WAIT_SECONDS
         self.guest_seconds = guest_ms / 1000
         self.step_seconds = step_ms / 1000
         self.start_seconds = start_ms / 1000
@@ -117,7 +139,7 @@ class Pool:
         module = known or compile_module(source, self._cache)
         # The order is that of their last uses; native code is several times as long as Wasm.
         self._modules[module.digest] = module
-        while len(self._modules) > _MODULES:
+        while len(self._modules) > 1 and _too_much(list(self._modules.values())):
             self._modules.pop(next(iter(self._modules)), None)
         return module
 
@@ -129,7 +151,7 @@ class Pool:
             WorkerLost: no worker came up in time.
         """
         self._sweep()
-        end = time.monotonic() + _WAIT_SECONDS
+        end = time.monotonic() + self._wait_seconds
         with self._changed:
             while True:
                 self.check_open()
@@ -197,7 +219,7 @@ class Pool:
             self._changed.notify_all()
 
     def _await_workers(self) -> None:
-        end = time.monotonic() + _WAIT_SECONDS
+        end = time.monotonic() + self._wait_seconds
         with self._changed:
             while not self.workers or not all(each.serves for each in self.workers):
                 self._changed.wait(0.1)
@@ -251,3 +273,14 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _checked_engines(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        check_engine(name)
+    if "xgrammar" in names and importlib.util.find_spec("xgrammar") is None:
+        raise UnsupportedValue(
+            'grammar_engines with "xgrammar" need that package; pip install xgrammar, or leave it '
+            "to llguidance"
+        )
+    return ("llguidance", *(name for name in names if name != "llguidance"))

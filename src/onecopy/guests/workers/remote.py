@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, ProtocolError, WorkerLost
+from onecopy.guests.wasm.module import MAX_NATIVE_NBYTES
 from onecopy.guests.workers import messages
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
@@ -57,7 +58,7 @@ class WorkerProcess:
         self._state = threading.Lock()
         self._finished = threading.Event()
         self._starter = threading.get_ident()
-        self._modules: dict[str, None] = {}
+        self._modules: dict[str, int] = {}  # with the length of their native code
         self._decoders: dict[type, messages.Decoder] = {}
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
         self.serves = False
@@ -143,11 +144,15 @@ class WorkerProcess:
                 os.close(fd)
         # The order is that of their last uses.
         self._modules.pop(module.digest, None)
-        self._modules[module.digest] = None
-        if len(self._modules) > _MODULES:
+        self._modules[module.digest] = len(module.native)
+        while len(self._modules) > 1 and self._has_too_much():
             oldest = next(iter(self._modules))
             del self._modules[oldest]
             self.request(messages.Forget(oldest))
+
+    def _has_too_much(self) -> bool:
+        sizes = self._modules.values()
+        return len(sizes) > _MODULES or sum(sizes) > MAX_NATIVE_NBYTES
 
     def on_lost(self, callback: Callable[[WorkerProcess], object]) -> None:
         """Call back when it has ended, from the watchdog's thread; now, if it has already."""

@@ -8,6 +8,7 @@ does.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import select
@@ -51,7 +52,7 @@ class Config(msgspec.Struct):
     """The segment of answers that fill no datagram."""
     parent: int
     services: tuple[str, ...]
-    """Modules with `MESSAGES`, a union, and `Service`, a class; they may have `prepare()`."""
+    """Modules with `MESSAGES`, a union, and `Service`, a class, or `prepare()`, or both."""
 
 
 class Service(Protocol):
@@ -85,9 +86,13 @@ class Worker:
         self.watch(sock.fileno(), self._serve)
 
     def add(self, path: str) -> None:
-        """Import a service and give it the messages of its module."""
+        """Import a module, and give the messages that it has to its service."""
         home = importlib.import_module(path)
         getattr(home, "prepare", lambda: None)()
+        if hasattr(home, "Service"):
+            self._serve_by(home, path)
+
+    def _serve_by(self, home: Any, path: str) -> None:
         service = home.Service(self)
         self._services[path.rpartition(".")[2]] = service
         for kind in getattr(home.MESSAGES, "__args__", (home.MESSAGES,)):
@@ -212,6 +217,7 @@ def main() -> None:
     for path in config.services:
         worker.add(path)
     unfiltered = sandbox.enter()
+    gc.freeze()  # what was imported stays: no collection need look at it again
     messages.send(sock, messages.number(0), messages.encode(messages.Started(unfiltered)))
     worker.run()
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds, UnboundedDimension
 
+# Parameters of methods that take dimensions by keyword.
+_TAKEN = frozenset({"self", "outputs", "alignment"})
+
 
 @dataclass(frozen=True)
 class Dim:
@@ -49,8 +52,11 @@ def dimension(name: str, lower: int | None, upper: int | None) -> Dim:
 
     Raises:
         InvalidBounds: a bound is negative, or the lower one is above the upper one.
+        InvalidArgument: the name is that of another parameter of a plan's methods.
 
     """
+    if name in _TAKEN:
+        raise InvalidArgument(f"no dimension can be named {name!r}; methods of Plan take that")
     lower = 0 if lower is None else lower
     if lower < 0 or (upper is not None and upper < 0):
         raise InvalidBounds(

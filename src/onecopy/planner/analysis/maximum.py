@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from onecopy.planner.analysis.intervals import Box, exact, interval, slope
+from onecopy.planner.analysis.intervals import Box, interval, slope
 
 Bounds = dict[Any, tuple[float, float]]
 
@@ -24,7 +24,7 @@ def maximum(
 ) -> float:
     """Return the largest value of an expression at the whole numbers of a box.
 
-    `relations` (such as n ≥ m) leave out points of the box at which they do not hold. After
+    `relations` (≥ or ≤, such as n ≥ m) leave out points of the box at which they do not hold. After
     `most_boxes` boxes the answer may be too large, but never too small. Infinite where the
     expression has no bound; minus infinity where the relations leave no point.
     """
@@ -72,16 +72,22 @@ def _upper(expression: Any, box: Box) -> float:
 
 def _best_corner(expression: Any, box: Box, relations: Sequence[Any]) -> float:
     best = -math.inf
-    for point in itertools.islice(_corners(box), 64):
-        if all(relation.subs(point) == True for relation in relations):  # noqa: E712
-            best = max(best, exact(expression.subs(point)))
+    for corner in itertools.islice(_corners(box), 64):
+        if all(_holds(relation, corner) for relation in relations):
+            best = max(best, interval(expression, corner)[0])
     return best
 
 
-def _corners(box: Box) -> Iterator[dict[Any, Any]]:
+def _corners(box: Box) -> Iterator[Bounds]:
+    """Yield the corners, as boxes of one point, in which an interval is one value."""
     ends = [dict.fromkeys(span) for span in box.values()]
     for values in itertools.product(*ends):
-        yield dict(zip(box, values, strict=True))
+        yield {symbol: (value, value) for symbol, value in zip(box, values, strict=True)}
+
+
+def _holds(relation: Any, corner: Box) -> bool:
+    difference = interval(relation.lhs - relation.rhs, corner)[0]
+    return difference >= 0 if relation.rel_op == ">=" else difference <= 0
 
 
 def _halves(box: Box) -> Iterator[Bounds]:
@@ -101,8 +107,7 @@ def _possible(box: Box, relations: Sequence[Any]) -> bool:
     """Say whether the relations may hold somewhere in the box."""
     for relation in relations:
         low, high = interval(relation.lhs - relation.rhs, box)
-        if (relation.rel_op in (">=", ">") and high < 0) or (
-            relation.rel_op in ("<=", "<") and low > 0
-        ):
+        never = high < 0 if relation.rel_op == ">=" else low > 0
+        if never:
             return False
     return True

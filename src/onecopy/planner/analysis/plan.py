@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,11 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.buffer import SymbolicBuffer
     from onecopy.planner.analysis.examples import Examples
     from onecopy.planner.analysis.explanation import Explanation
+    from onecopy.planner.budget.certificate import Certificate
+    from onecopy.planner.budget.fitting import Aim, Fit
+    from onecopy.planner.budget.trade_off import TradeOff
     from onecopy.planner.packing.problem import Problem
+    from onecopy.planner.running.planned import Planned
 
 
 class Plan:
@@ -194,21 +197,29 @@ class Plan:
         plan: Plan = decoded(Path(path).read_bytes(), module)
         return plan
 
-    def bind(self, **options: Any) -> Any:
-        """Return a callable that runs the module in planned memory; see docs/planner.md."""
-        return import_module("onecopy.planner.running.bind").bind(self, **options)
+    def bind(self, **options: Any) -> Planned:
+        """Return the module as a callable that runs in planned memory: see `planner.bind`."""
+        from onecopy.planner.running.bind import bind
 
-    def fit(self, budget: str | int, **options: Any) -> Any:
-        """Find the largest dimensions with which a run fits into so many bytes."""
-        return import_module("onecopy.planner.budget").fit(self, budget, **options)
+        return bind(self, **options)
 
-    def certify(self, values: Mapping[str, int], budget: str | int, **options: Any) -> Any:
-        """Measure whether a run at these values fits into so many bytes."""
-        return import_module("onecopy.planner.budget").certify(self, values, budget, **options)
+    def fit(self, budget: str | int, maximize: Aim, *args: Any, **options: Any) -> Fit:
+        """Find the largest dimensions with which a run fits into so many bytes: `planner.fit`."""
+        from onecopy.planner.budget.fitting import fit
 
-    def table(self, budget: str | int, **options: Any) -> Any:
-        """Return what one dimension may be for each value of another, under a budget."""
-        return import_module("onecopy.planner.budget").table(self, budget, **options)
+        return fit(self, budget, maximize, *args, **options)
+
+    def certify(self, values: Mapping[str, int], budget: str | int, **options: Any) -> Certificate:
+        """Measure whether a run at these values fits into so many bytes: `planner.certify`."""
+        from onecopy.planner.budget.certificate import certify
+
+        return certify(self, values, budget, **options)
+
+    def table(self, budget: str | int, maximize: Aim, *args: Any, **options: Any) -> TradeOff:
+        """Return what one dimension may be for each value of another: `planner.table`."""
+        from onecopy.planner.budget.trade_off import table
+
+        return table(self, budget, maximize, *args, **options)
 
     @cached_property
     def _evaluate(self) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from onecopy.errors import InvalidArgument
 from onecopy.planner.analysis.buffer import Kind
 from onecopy.planner.analysis.leaves import Leaf
-from onecopy.planner.analysis.trace import Trace, key_of
+from onecopy.planner.analysis.trace import Trace, has_storage, key_of
 from onecopy.planner.analysis.walk import walked
 
 
@@ -36,11 +36,9 @@ def followed(
         InvalidArgument: a name in `state` is neither a buffer of the module nor an argument.
 
     """
-    from torch._guards import detect_fake_mode
-
     slots = _slots(exported)
     values = [_on_device(node.meta.get("val"), device) for node, _ in slots]
-    mode = detect_fake_mode(values)
+    mode = _fake_mode(exported)
     trace = Trace()
     kinds: dict[int, Kind] = {}
     shapes = _note_present(trace, kinds, exported, module, leaves, slots, values)
@@ -49,11 +47,20 @@ def followed(
     for key, storage in trace.storages.items():
         if storage.mutated and key in kinds:
             kinds[key] = "state"
-    env = getattr(mode, "shape_env", None)
+    env = mode.shape_env
     if env is None:
         return Program(trace, kinds, shapes, {}, [])
     guards = [guard.expr for guard in env.guards]
     return Program(trace, kinds, shapes, dict(env.var_to_range), guards)
+
+
+def _fake_mode(exported: Any) -> Any:
+    """Return the mode in which the export made its fake tensors: it knows the symbols."""
+    from torch._guards import detect_fake_mode
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    values = [node.meta.get("val") for node in exported.graph.nodes]
+    return detect_fake_mode(values) or FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def _slots(exported: Any) -> list[tuple[Any, Any]]:
@@ -83,7 +90,7 @@ def _note_present(
         name = leaf.path if leaf is not None else str(spec.target or node.name)
         if user:
             shapes.append(getattr(value, "shape", value))
-        if hasattr(value, "untyped_storage"):
+        if has_storage(value):
             _present(trace, kinds, seen, name, value, source, "input" if user else "weight")
     for name, tensor in real.items():
         if key_of(tensor) not in seen:
@@ -106,7 +113,7 @@ def _present(
         return
     seen[identity] = key_of(value)
     storage = trace.add(value, "", name.rpartition(".")[0], name, start=-1)
-    if kind == "weight" and hasattr(source, "untyped_storage"):
+    if kind == "weight" and has_storage(source):
         storage.nbytes = source.untyped_storage().nbytes()
     kinds[key_of(value)] = kind
 
@@ -115,7 +122,7 @@ def _identity(value: Any, source: Any, kind: Kind) -> int:
     """Return what two tensors have in common if they count once."""
     if kind == "input":
         return id(source)
-    return key_of(source if hasattr(source, "untyped_storage") else value)
+    return key_of(source if has_storage(source) else value)
 
 
 def _tensors_of(exported: Any, module: Any) -> dict[str, Any]:
@@ -124,9 +131,8 @@ def _tensors_of(exported: Any, module: Any) -> dict[str, Any]:
     found |= {name: value.detach() for name, value in module.named_buffers()}
     for source in (exported.constants, exported.state_dict):
         for name, value in source.items():
-            if hasattr(value, "untyped_storage"):
-                found.setdefault(name, value)
-    return found
+            found.setdefault(name, value)
+    return {name: value for name, value in found.items() if has_storage(value)}
 
 
 def _note_states(trace: Trace, kinds: dict[int, Kind], state: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -202,4 +201,6 @@ def _relation(saved: tuple[str, Any, Any], symbols: Mapping[str, Any]) -> Any:
 def _recording(saved: dict[str, Any] | None) -> Any:
     if saved is None:
         return None
-    return import_module("onecopy.planner.running.recording").Recording.from_dict(saved)
+    from onecopy.planner.running.recording import Recording
+
+    return Recording.from_dict(saved)

@@ -73,14 +73,16 @@ def key_of(tensor: Any) -> int:
 
 def tensors_in(tree: Any) -> list[Any]:
     """Return the strided tensors in nested containers; others own no storage of their own."""
-    import torch
     from torch.utils import _pytree
 
-    return [
-        leaf
-        for leaf in _pytree.tree_leaves(tree)
-        if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided
-    ]
+    return [leaf for leaf in _pytree.tree_leaves(tree) if has_storage(leaf)]
+
+
+def has_storage(value: Any) -> bool:
+    """Say whether it is a tensor with memory of its own; a sparse one consists of several."""
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided
 
 
 def written_by(op: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:

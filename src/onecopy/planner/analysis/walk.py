@@ -157,7 +157,9 @@ def _note_assertion(trace: Trace, node: Any) -> None:
     sides = (relation.lhs, relation.rhs)
     smaller, larger = sides if sign in ("<=", "<") else reversed(sides)
     free = larger.free_symbols
-    if smaller.is_Symbol and _data_decides(smaller) and not any(map(_data_decides, free)):
+    # A constant is in torch's own range of the symbol.
+    known = bool(free) and not any(map(_data_decides, free))
+    if known and smaller.is_Symbol and _data_decides(smaller):
         trace.limits.setdefault(smaller, larger)
 
 

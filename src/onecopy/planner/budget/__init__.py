@@ -3,6 +3,7 @@
     form         bytes as a function of whole numbers, from a sympy expression
     relaxed      a lower bound of it that is linear, for searches in several directions
     domain       between which values each parameter may be
+    boxes        boxes of parameters, and where the least bytes are in one
     search       branch and bound over boxes of parameters
     fitting      `fit`: the best values under a budget
     trade_off    `table`: the best value of one parameter for each of another

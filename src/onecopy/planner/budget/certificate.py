@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument
@@ -58,6 +59,7 @@ def certify(
     *,
     along: str | None = None,
     step: int = 1,
+    processes: int = 1,
     factory: str | None = None,
     timeout: float = 600,
 ) -> Certificate:
@@ -76,6 +78,7 @@ def certify(
         budget: bytes, or a size such as "64MiB".
         along: the dimension to vary; by default the first of `values`.
         step: in which steps.
+        processes: the budget is for so many, whose weights are in a store and so count once.
         factory: if the module cannot be pickled, "package.module:function" that makes it, or its
             plan; or the folder of a model of transformers.
         timeout: seconds for one run.
@@ -90,11 +93,11 @@ def certify(
     check_names(plan.dims, values, "`values`")
     if along not in values:
         raise InvalidArgument(f"`values` needs a value of {along or 'a dimension'} to begin with")
-    if step < 1:
-        raise InvalidArgument(f"a step is 1 or more, not {step}")
+    if step < 1 or processes < 1:
+        raise InvalidArgument(f"a step is 1 or more, not {step}; so are processes ({processes})")
     with Prober(plan, factory, timeout) as prober:
         walk = Walk(plan, plan.values(values), parse_size(budget), along, step)
-        return walk.run(prober.measure)
+        return walk.run(partial(prober.measure, processes=processes))
 
 
 Measure = Callable[[dict[str, int], int], Measured]
@@ -162,11 +165,18 @@ class Walk:
         return low if guess < low else guess if guess <= high else int(high)
 
     def _guess(self) -> int:
+        """Say where the line through the two best points meets the budget."""
+        *_, (low, before), (high, last) = [(-1, 0), *self._peaks()]
+        if before and last > before:
+            return high + int((self._budget - last) * (high - low) // (last - before))
+        return self._guess_by_formula(high, last)
+
+    def _peaks(self) -> list[tuple[int, int]]:
+        return sorted((at, each.peak or 1) for at, each in self._seen.items() if each.fits)
+
+    def _guess_by_formula(self, low: int, peak: int) -> int:
         """Say where the formula, scaled by what was measured, meets the budget."""
-        assert self._fits is not None
-        peak = self._seen[self._fits].peak or 1
-        room = self._budget * self._bytes(self._value(self._fits)) / peak
-        low = self._fits
+        room = self._budget * self._bytes(self._value(low)) / peak
         # The first of these that is too much is an end for the bisection.
         reach = 1
         while self._bytes(self._value(low + reach)) <= room and reach < 1 << 40:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds
 from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.budget.boxes import capped, least
 from onecopy.planner.budget.domain import Domain, Wish
-from onecopy.planner.budget.form import Box, Form
-from onecopy.planner.budget.search import Found, Search, capped, least
+from onecopy.planner.budget.form import Box, Form, Point
+from onecopy.planner.budget.search import Found, Search
 from onecopy.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ class Fit:
     exhaustive: bool
     along: str
     """The parameter that was made large first."""
-    plan: Any = field(repr=False, compare=False)
+    processes: int = 1
+    plan: Any = field(default=None, repr=False, compare=False)
 
     def certify(self, **options: Any) -> Certificate:
         """Run it at these values, and find the largest `along` that fits when it is measured."""
         from onecopy.planner.budget.certificate import certify
 
-        return certify(self.plan, self.values, self.budget, **{"along": self.along, **options})
+        own = {"along": self.along, "processes": self.processes}
+        return certify(self.plan, self.values, self.budget, **{**own, **options})
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as what JSON can carry."""
@@ -49,6 +52,7 @@ class Fit:
             "values": self.values,
             "nbytes": self.nbytes,
             "budget": self.budget,
+            "processes": self.processes,
             "exhaustive": self.exhaustive,
         }
 
@@ -89,21 +93,33 @@ def fit(
     room, deadline = parse_size(budget), time.monotonic() + time_limit
     domain = Domain.of(plan.dims, subject_to or {})
     aims = _aims(maximize, plan.dims)
-    form = Form(_expression(plan, processes), domain.names)
-    needed, point = least(form, domain.box, deadline)
-    if needed > room:
-        raise BudgetExceeded(_too_small(needed, room, domain.values(point)))
-    found = Found(point, exhaustive=True)
+    form = Form(_expression(plan, processes), domain.names, getattr(plan, "relations", ()))
     box = capped(form, domain.box, room, [name for aim in aims for name in aim])
+    found = Found(_least(form, box, domain, room, deadline), exhaustive=True)
     for aim in aims:
         weights = _whole_weights(aim, domain.names)
         better = Search(form, box, weights, room, found.point).run(deadline)
         found = Found(better.point, found.exhaustive and better.exhaustive)
         box = _fixed(box, weights, found.point)
     point = min(least(form, box, deadline)[1] or found.point, found.point, key=form)
-    return Fit(
-        domain.values(point), math.ceil(form(point)), room, found.exhaustive, _first(aims), plan
-    )
+    nbytes, along = math.ceil(form(point)), _first(aims)
+    return Fit(domain.values(point), nbytes, room, found.exhaustive, along, processes, plan)
+
+
+def _least(form: Form, box: Box, domain: Domain, room: int, deadline: float) -> Point:
+    """Return the point that needs least, which has to fit."""
+    needed, point = least(form, box, deadline)
+    if not point and box == domain.box:
+        raise InvalidBounds(
+            "no values within these bounds satisfy the relations that the module states "
+            "(`plan.relations`); allow others"
+        )
+    if not point:  # There may be some beyond what fits.
+        point = tuple(low for low, _ in box)
+        needed = max(form(point), room + 1)
+    if needed > room:
+        raise BudgetExceeded(_too_small(needed, room, domain.values(point)))
+    return point
 
 
 def _aims(maximize: Aim, dims: Mapping[str, Any]) -> list[Mapping[str, float]]:

@@ -20,30 +20,58 @@ class Form:
 
     form = Form(plan.bytes, ("s", "b"))
     form((128, 1))                           bytes, an int (a Fraction where it is no whole number)
+
+    `relations` are sympy's >= and <= that must hold: a point at which they do not is not allowed.
     """
 
-    def __init__(self, expression: Any, names: Sequence[str]) -> None:
+    def __init__(
+        self, expression: Any, names: Sequence[str], relations: Sequence[Any] = ()
+    ) -> None:
         import sympy
 
         self.expression = sympy.sympify(expression)
         self.names = tuple(names)
-        found = {symbol.name: symbol for symbol in self.expression.free_symbols}
+        self._gaps = [_gap(each) for each in relations]
+        found = {
+            symbol.name: symbol
+            for each in (self.expression, *self._gaps)
+            for symbol in each.free_symbols
+        }
         if unknown := sorted(set(found) - set(names)):
             raise InvalidArgument(
                 f"the bytes depend on {', '.join(unknown)}, which is no dimension of the plan"
             )
         self.symbols = tuple(found.get(name, sympy.Symbol(name)) for name in names)
         self._function = _compiled(self.expression, self.symbols)
+        self._gap_functions = [_compiled(gap, self.symbols) for gap in self._gaps]
 
     def __call__(self, point: Sequence[int]) -> Any:
         """Return the exact value at a point."""
         return self._function(*point)
 
+    def allows(self, point: Sequence[int]) -> bool:
+        """Say whether the relations hold at a point."""
+        return all(gap(*point) >= 0 for gap in self._gap_functions)
+
+    def may_allow(self, box: Box) -> bool:
+        """Say whether the relations may hold somewhere in a box."""
+        spans = dict(zip(self.symbols, box, strict=True))
+        return all(interval(gap, spans)[1] >= 0 for gap in self._gaps)
+
     def directions(self, box: Box) -> tuple[int | None, ...]:
         """Say for each parameter whether bytes grow with it (1), fall (-1), neither (0), or both.
 
-        None stands for both, and for what interval arithmetic cannot tell.
+        None stands for both, for what interval arithmetic cannot tell, and for parameters that
+        cannot be chosen by themselves, because of a relation.
         """
+        tied = {symbol for gap in self._gaps for symbol in gap.free_symbols}
+        return tuple(
+            None if symbol in tied else direction
+            for symbol, direction in zip(self.symbols, self.slopes(box), strict=True)
+        )
+
+    def slopes(self, box: Box) -> tuple[int | None, ...]:
+        """Return the directions as if there were no relations."""
         return tuple(self._direction(symbol, box) for symbol in self.symbols)
 
     def lowest(self, box: Box) -> Any:
@@ -57,6 +85,12 @@ class Form:
         if low >= 0:
             return 1
         return -1 if high <= 0 else None
+
+
+def _gap(relation: Any) -> Any:
+    """Return what is not negative where the relation holds."""
+    difference = relation.lhs - relation.rhs
+    return difference if relation.rel_op == ">=" else -difference
 
 
 def _compiled(expression: Any, symbols: Sequence[Any]) -> Callable[..., Any]:

@@ -65,9 +65,9 @@ def _prepared(setup: dict[str, Any]) -> Callable[[], Any]:
     return make
 
 
-def _answer(make: Callable[[], Any], values: dict[str, int], budget: int) -> dict[str, Any]:
+def _answer(make: Callable[[], Any], **question: Any) -> dict[str, Any]:
     try:
-        return measure(make(), values, budget)
+        return measure(make(), **question)
     except OnecopyError as error:
         return {"refused": str(error)}
     except Exception as error:
@@ -76,10 +76,11 @@ def _answer(make: Callable[[], Any], values: dict[str, int], budget: int) -> dic
         gc.collect()
 
 
-def measure(plan: Any, values: dict[str, int], budget: int) -> dict[str, Any]:
+def measure(plan: Any, values: dict[str, int], budget: int, processes: int = 1) -> dict[str, Any]:
     """Run a plan's module; return the bytes of its weights, its inputs, and what it allocated.
 
-    `fits` is False when that would have been more than the budget; then `allocated` is missing.
+    `fits` is False when that would have been more than the budget for so many processes, whose
+    weights count once; then `allocated` is missing.
     """
     import torch
 
@@ -89,7 +90,7 @@ def measure(plan: Any, values: dict[str, int], budget: int) -> dict[str, Any]:
     weights = _nbytes([*plan.module.parameters(), *plan.module.buffers()])
     inputs = _nbytes(torch.utils._pytree.tree_leaves((args, kwargs)))
     facts = {"weights": weights, "inputs": inputs, "fits": False, "why": ""}
-    room = budget - weights - inputs
+    room = (budget - weights) // processes - inputs
     facts["rss_before"] = _rss_anew()
     if room < 0:
         return {**facts, "rss": facts["rss_before"], "why": "weights and inputs are more alone"}

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Measured:
     """One run: `peak` is weights, inputs and what was allocated, None if it did not fit.
 
+    Of several processes, which share their weights, it is the sum.
+
     `rss` is the largest resident memory of the process meanwhile, `rss_before` that before: they
     have torch itself in them, and pages of weights that several processes share.
     """
@@ -37,11 +39,14 @@ class Measured:
     rss: int
     rss_before: int
     why: str = ""
+    processes: int = 1
 
     @property
     def peak(self) -> int | None:
         """Bytes at the peak."""
-        return None if self.allocated is None else self.weights + self.inputs + self.allocated
+        if self.allocated is None:
+            return None
+        return self.weights + self.processes * (self.inputs + self.allocated)
 
 
 class Prober:
@@ -88,19 +93,20 @@ class Prober:
             self.close()
             raise
 
-    def measure(self, values: Mapping[str, int], budget: int) -> Measured:
-        """Run the module once at these values.
+    def measure(self, values: Mapping[str, int], budget: int, processes: int = 1) -> Measured:
+        """Run the module once at these values, under a process's part of the budget.
 
         Raises:
             InvalidArgument: the module failed, for another reason than the budget.
             WorkerLost: the process ended, for instance for memory that is not torch's.
             WaitTimeout: it took longer than `timeout` seconds.
         """
-        answer = self._ask({"values": dict(values), "budget": budget})
+        answer = self._ask({"values": dict(values), "budget": budget, "processes": processes})
         if text := answer.get("failed") or answer.get("refused"):
             where = ", ".join(f"{name} = {value}" for name, value in values.items())
             raise InvalidArgument(f"the module cannot be run at {where}: {text}")
-        return Measured(dict(values), allocated=answer.pop("allocated", None), **answer)
+        allocated = answer.pop("allocated", None)
+        return Measured(dict(values), allocated=allocated, processes=processes, **answer)
 
     def _ask(self, question: dict[str, Any]) -> Any:
         try:

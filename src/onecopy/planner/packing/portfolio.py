@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from onecopy.planner.packing.problem import Problem
 
 NODES = 1_000
-"""In one turn, fewer where there are many buffers: a turn should not take long."""
+"""In one turn; twice the number of buffers if that is more: enough to get to the end of a plan."""
 _STEPS = 300_000
-"""Buffers looked at in one turn."""
+"""Buffers looked at until it may be interrupted."""
 _EVERY = 4
 """Rounds, of which one aims half way too."""
 
@@ -51,7 +51,7 @@ class Style:
 
 
 def styles(problem: Problem, grid: Grid) -> list[Style]:
-    """Return the ways to break ties: wide buffers, large ones, and those in crowded sections first.
+    """Return the ways to break ties: large buffers, wide ones, and those in crowded sections first.
 
     Chosen by trying all orders of width, area, size and load on MiniMalloc's instances A to K,
     whose parts then take 50,000 nodes at most; no single order fits all eleven.
@@ -64,7 +64,7 @@ def styles(problem: Problem, grid: Grid) -> list[Style]:
     wide = sorted(every, key=lambda i: (-times[i], -times[i] * sizes[i]))
     large = sorted(every, key=lambda i: (-widths[i] * sizes[i], -widths[i]))
     scarce = sorted(every, key=lambda i: (-crowds[i], -widths[i], -widths[i] * sizes[i]))
-    return [Style(wide, True, 2), Style(large, True, 1), Style(scarce, False, 1)]
+    return [Style(large, True, 1), Style(wide, True, 2), Style(scarce, False, 1)]
 
 
 class Portfolio:
@@ -83,8 +83,8 @@ class Portfolio:
         offsets: list[int],
         capacity: int | None,
     ) -> None:
-        self.offsets = offsets
-        """The best plan so far, in units of the grid."""
+        self.offsets, self.peak = offsets, grid.peak(offsets)
+        """The best plan so far, in units of the grid; the bytes that it needs."""
         self.lower_bound = problem.lower_bound
         """What is proven to be needed."""
         self._grid = grid
@@ -94,12 +94,8 @@ class Portfolio:
         self._grids = [grid.arranged(style.order) for style in self._styles]
         self._searches: dict[int, list[Engine]] = {}
         self._rounds = 0
-        self._nodes = min(max(_STEPS // max(len(grid), 1), 10), NODES)
-
-    @property
-    def peak(self) -> int:
-        """The bytes that the best plan needs."""
-        return self._grid.peak(self.offsets)
+        self._nodes = max(NODES, 2 * len(grid))
+        self._piece = max(_STEPS // max(len(grid), 1), 10)
 
     @property
     def done(self) -> bool:
@@ -112,20 +108,25 @@ class Portfolio:
         return self.lower_bound if self._capacity is None else self._capacity
 
     def turns(self) -> Iterator[None]:
-        """Let every search have its turn, until all is done; yield after each."""
+        """Let every search have its turn, until all is done; yield often."""
         while not self.done:
             yield from self._round()
 
     def _round(self) -> Iterator[None]:
-        targets = self._targets()
-        for target in targets:
+        for target in self._targets():
             for index, style in enumerate(self._styles):
-                status = self._search(target, index).run(style.share * self._nodes)
-                if status != Status.RUNNING:
-                    self._settle(target, index, status)
+                search = self._search(target, index)
+                for nodes in self._pieces(style.share * self._nodes):
+                    status = search.run(nodes)
+                    if status != Status.RUNNING:
+                        self._settle(target, index, status)
+                        yield
+                        return
                     yield
-                    return
-                yield
+
+    def _pieces(self, nodes: int) -> Iterator[int]:
+        for done in range(0, nodes, self._piece):
+            yield min(self._piece, nodes - done)
 
     def _targets(self) -> list[int]:
         goal = self.goal
@@ -148,6 +149,6 @@ class Portfolio:
             found = self._searches[target][index].offsets()
             for buffer, offset in zip(self._styles[index].order, found, strict=True):
                 offsets[buffer] = offset
-            self.offsets = offsets
+            self.offsets, self.peak = offsets, self._grid.peak(offsets)
         # Of the others only those go on that still have the same aim.
         self._searches = {at: each for at, each in self._searches.items() if at == self.goal}

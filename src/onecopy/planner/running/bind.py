@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from onecopy.errors import InvalidArgument
 from onecopy.planner.running.layout import lay_out
-from onecopy.planner.running.planned import OnMiss, Planned
+from onecopy.planner.running.planned import OnMiss, Output, Planned
 from onecopy.planner.running.recording import Recording, record
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class Plannable(Protocol):
         ...
 
 
-def bind(plan: Plannable, on_miss: OnMiss = "heap") -> Planned:
+def bind(
+    plan: Plannable, output: Output = "exact", store: Any = None, on_miss: OnMiss = "heap"
+) -> Planned:
     """Return the plan's module as a callable whose allocations lie in an arena.
 
         run = bind(plan)
@@ -36,23 +38,38 @@ def bind(plan: Plannable, on_miss: OnMiss = "heap") -> Planned:
 
     The first time, the module is run twice at the bounds, without gradients: once to warm up, once
     recorded. Its buffers and torch's random numbers are as before afterwards. Runs at any smaller
-    shape then allocate nothing but their outputs. What does not fit goes to the heap: never an
+    shape then allocate nothing but their outputs. What finds no room goes to the heap: never an
     error, never a wrong result, always counted.
 
     Args:
         plan: a `Plan`, or what has its `module`, `inputs_at` and `recording`.
+        output: `"exact"`: the heap has the outputs, in their actual sizes; in `store.storage()`,
+            the store does. `"bound"`: each output has an address with room for its bound. It lies
+            there unless an earlier one is held, in a memfd of its actual size: `store.save` of such
+            a tensor copies nothing, and what is written to it afterwards stays its own.
+        store: where `run.save(name, result)` saves; only with bound outputs.
         on_miss: `"heap"`: the heap serves what is not in the plan, and the log says so once.
             `"error"`: the run raises `AllocationMissed` when it is over.
 
     Raises:
         AllocatorUnavailable: torch's allocator cannot be replaced here.
     """
-    if on_miss not in get_args(OnMiss):
-        raise InvalidArgument(f"on_miss is one of {', '.join(get_args(OnMiss))}, not {on_miss!r}")
+    _check("output", output, get_args(Output))
+    _check("on_miss", on_miss, get_args(OnMiss))
+    if store is not None and output != "bound":
+        raise InvalidArgument(
+            'outputs would be copied into the store; bind with output="bound", or call the planned '
+            "module in `with store.storage()`"
+        )
     if plan.recording is None:
         args, kwargs = plan.inputs_at()
         plan.recording = record_module(plan.module, args, kwargs)
-    return Planned(plan.module, lay_out(plan.recording), on_miss)
+    return Planned(plan.module, lay_out(plan.recording), output, store, on_miss)
+
+
+def _check(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidArgument(f"{name} is one of {', '.join(choices)}, not {value!r}")
 
 
 def bind_module(

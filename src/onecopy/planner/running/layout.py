@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from onecopy.planner.packing.solve import solve
@@ -17,7 +18,7 @@ class Slot(NamedTuple):
     offset: int
     nbytes: int
     kept: int
-    """Whether it outlives the run: its memory then comes from elsewhere."""
+    """0, or a number from 1 on: it outlives the run, and gets its memory elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Layout:
         """Bytes of what does not outlive the run."""
         return max((each.offset + each.nbytes for each in self.slots if not each.kept), default=0)
 
+    @property
+    def outputs(self) -> int:
+        """How many allocations outlive the run."""
+        return sum(1 for each in self.slots if each.kept)
+
 
 def lay_out(recording: Recording) -> Layout:
     """Pack what a recording allocated.
@@ -44,8 +50,9 @@ def lay_out(recording: Recording) -> Layout:
     """
     problem = recording.problem()
     solution = solve(problem)
+    numbers = count(1)
     slots = tuple(
-        Slot(solution.offsets[buffer.name], buffer.size, int(not allocation.freed))
-        for buffer, allocation in zip(problem.buffers, recording.allocations, strict=True)
+        Slot(solution.offsets[each.name], each.size, 0 if allocation.freed else next(numbers))
+        for each, allocation in zip(problem.buffers, recording.allocations, strict=True)
     )
     return Layout(slots, solution.peak, solution.lower_bound)

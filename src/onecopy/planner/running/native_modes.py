@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onecopy import native
 from onecopy.errors import AllocatorUnavailable, InvalidArgument, LimitReached
-from onecopy.native import Unavailable, allocator
+from onecopy.native import Unavailable, allocator, outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +41,7 @@ class ReplayFacts(NamedTuple):
 
     hits: int
     hit_bytes: int
+    displaced: int
     kept: int
     kept_bytes: int
     too_large: int
@@ -50,7 +51,7 @@ class ReplayFacts(NamedTuple):
     runs: int
     region_nbytes: int
     regions: int
-    given_up: int
+    held: int
     committed: int
     most: int
     open: int
@@ -108,16 +109,24 @@ class Recorder:
 class Replay:
     """A plan of the C library. What `enter` and `leave` need is looked up once: they are hot."""
 
-    def __init__(self, slots: Sequence[tuple[int, int, int]], peak: int) -> None:
+    def __init__(
+        self, slots: Sequence[tuple[int, int, int]], places: int, peak: int, *, shared: bool
+    ) -> None:
+        """Make a plan of slots (offset, bytes, number of the output or 0).
+
+        The first `places` outputs have addresses of their own; `shared`: in a memfd each.
+        """
         self._library = library = install()
         flat = array("Q", [word for slot in slots for word in slot])
         self.number = _u64()
         address = ctypes.c_void_p(flat.buffer_info()[0])
         check(
             library.quick.onecopy_replay_new(
-                address, ctypes.c_size_t(len(slots)), _u64(peak), ctypes.byref(self.number)
+                *(address, ctypes.c_size_t(len(slots)), ctypes.c_size_t(places)),
+                *(ctypes.c_int(shared), _u64(peak), ctypes.byref(self.number)),
             )
         )
+        outputs.made |= shared
         self.enter: Callable[[ctypes.c_uint64], int] = library.quick.onecopy_replay_enter
         self.leave: Callable[[ctypes.c_uint64, int], int] = library.quick.onecopy_replay_leave
         self.leave.restype = ctypes.c_int64

@@ -6,7 +6,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from onecopy.errors import AllocationMissed
+from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.native_modes import Replay, check
 from onecopy.planner.running.stats import stats_of
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onecopy.planner.running.stats import Stats
 
 OnMiss = Literal["heap", "error"]
+Output = Literal["exact", "bound"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +38,21 @@ class Planned:
     `bind` makes one.
     """
 
-    def __init__(self, module: Any, layout: Layout, on_miss: OnMiss = "heap") -> None:
+    def __init__(
+        self,
+        module: Any,
+        layout: Layout,
+        output: Output = "exact",
+        store: Any = None,
+        on_miss: OnMiss = "heap",
+    ) -> None:
         self.module = module
+        self.store = store
         self.layout = layout
         self._on_miss = on_miss
-        self._replay = replay = Replay(layout.slots, layout.peak)
+        self._replay = replay = Replay(
+            layout.slots, layout.outputs, layout.peak, shared=output == "bound"
+        )
         self._number, self._enter, self._leave = replay.number, replay.enter, replay.leave
         self._told: set[str] = set()
         self._last: Stats | None = None
@@ -66,6 +77,16 @@ class Planned:
         if self._leave(self._number, 1):
             self._report()
         return result
+
+    def save(self, name: str, value: Any, **options: Any) -> None:
+        """Save a result in the store that was given, as `Store.save` does; nothing is copied.
+
+        That is so for each whole output, once. Several of them at a time, or a part of one, are
+        copied as ever.
+        """
+        if self.store is None:
+            raise InvalidArgument('no store was given; bind with output="bound", store=store')
+        self.store.save(name, value, **options)
 
     def stats(self) -> Stats:
         """Return what all runs so far came to; those of other threads when they are over."""

@@ -14,23 +14,25 @@ class Stats(NamedTuple):
 
     calls: int
     hits: int
-    """Allocations that got their slot in the arena."""
+    """Allocations that the arena served."""
     hit_bytes: int
+    displaced: int
+    """Hits elsewhere than in their slot: it was too small or in use, but there was room."""
     outputs: int
     """Allocations that outlive their run, and are made outside of the arena by intention."""
     output_bytes: int
     too_large: int
-    """Misses: larger than the slot, as above the bounds."""
+    """Misses: larger than their slots, as above the bounds, and than any gap of the arena."""
     held: int
-    """Misses: something that lives lies in the slot, or a part of it."""
+    """Misses: something that lives lay in the slot, and there was no other room."""
     unplanned: int
     """Misses: more allocations than were recorded."""
     miss_bytes: int
     arena_nbytes: int
     """Of one arena: each run at the same time has one of its own."""
     arenas: int
-    arenas_given_up: int
-    """Because a tensor in them outlived its run: they end with it."""
+    arenas_held: int
+    """In which a tensor lives that has outlived its run: they are not used until it dies."""
     committed_nbytes: int
     """Memory that the arenas have of the system now."""
     peak_nbytes: int
@@ -52,6 +54,7 @@ def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
         calls=facts.runs,
         hits=facts.hits,
         hit_bytes=facts.hit_bytes,
+        displaced=facts.displaced,
         outputs=facts.kept,
         output_bytes=facts.kept_bytes,
         too_large=facts.too_large,
@@ -60,7 +63,7 @@ def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
         miss_bytes=facts.miss_bytes,
         arena_nbytes=layout.arena_nbytes,
         arenas=facts.regions,
-        arenas_given_up=facts.given_up,
+        arenas_held=facts.held,
         committed_nbytes=facts.committed,
         peak_nbytes=facts.most,
         planned_nbytes=layout.peak,

@@ -1,0 +1,60 @@
+"""Do planned models need less memory and no more time than they do eagerly, bit for bit alike?"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.answer import Answer, Summary, Table, Target
+from benchmarks.stage import Stage
+
+SHAPES = 60
+LIMITS = {"small": 1.05, "middle": 1.05, "largest": 1.15}
+TURNS = 5  # of eager and planned, for each round of the scale
+
+
+def ask(stage: Stage) -> Answer:
+    """Plan five models at their bounds, run each at random shapes, and time three of them."""
+    found = _measure(stage)
+    memory = Table("arena and outputs of a planned run, over the peak of eager", "x", ours="MLP")
+    times = [Table(f"one call, {size}", "ms", ours="planned") for size in LIMITS]
+    targets = []
+    for name, model in found.items():
+        memory.put_row(name, "arena / lower bound", Summary.of([model["arena"]]))
+        memory.put_row(name, "arena + outputs", Summary.of([model["memory"]]))
+        for table, size in zip(times, LIMITS, strict=True):
+            for way, samples in model["times"][size].items():
+                table.put_row(way, name, Summary.of(samples, 1e3))
+        targets += _targets(name, model)
+    return Answer("plan_models", [memory, *times], targets)
+
+
+def _targets(name: str, model: dict[str, Any]) -> list[Target]:
+    return [
+        Target(f"{name}: arena over the lower bound", 1.01, model["arena"], "x"),
+        Target(f"{name}: arena and outputs over eager's peak", 1.02, model["memory"], "x"),
+        Target(f"{name}: misses over random shapes", 0, model["misses"]),
+        Target(f"{name}: results that differ in a bit", 0, 0 if model["exact"] else 1),
+        *(
+            Target(f"{name}: time over eager, {size}", limit, _ratio(model["times"][size]), "x")
+            for size, limit in LIMITS.items()
+        ),
+    ]
+
+
+def _ratio(samples: dict[str, list[float]]) -> float:
+    return Summary.of(samples["planned"]).median / Summary.of(samples["eager"]).median
+
+
+def _measure(stage: Stage) -> Any:
+    rounds = stage.scale.rounds
+    shapes = SHAPES if rounds > 2 else 6
+    command = [sys.executable, "-m", "benchmarks.planned", str(shapes), str(rounds * TURNS)]
+    environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return json.loads(done.stdout)

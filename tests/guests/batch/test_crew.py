@@ -1,0 +1,85 @@
+"""Which sequences there are, and where they live."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from onecopy.errors import GuestError, LimitReached, WaitTimeout
+from onecopy.guests.batch.controllers import Controllers
+from tests.guests.batch.test_controllers import decode
+from tests.guests.waiting import eventually
+
+
+def test_rows_are_given_from_the_lowest_and_given_back(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    opened = [controllers.open(scripted) for _ in range(4)]
+    assert [each.row for each in opened] == [0, 1, 2, 3]
+    with pytest.raises(LimitReached, match="batch="):
+        controllers.open(scripted)
+    for row in (2, 1):
+        opened[row].close()
+    assert [controllers.open(scripted).row for _ in range(2)] == [1, 2]
+
+
+def test_no_number_is_given_twice(controllers: Controllers, scripted: bytes) -> None:
+    numbers = []
+    for _ in range(5):
+        with controllers.open(scripted) as sequence:
+            numbers.append(sequence.number)
+    assert numbers == sorted(set(numbers))
+
+
+def test_sequences_of_a_request_live_in_one_worker(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    together = [controllers.open(scripted, request="one") for _ in range(3)]
+    assert len({each.station for each in together}) == 1
+
+
+def test_others_are_spread_over_the_workers(controllers: Controllers, scripted: bytes) -> None:
+    apart = [controllers.open(scripted) for _ in range(4)]
+    workers = [each.station.worker.index for each in apart if each.station]
+    assert sorted(workers) == [0, 0, 1, 1]
+
+
+def test_its_places_in_the_pool_are_left(controllers: Controllers, scripted: bytes, pool) -> None:
+    first = controllers.open(scripted, request="one")
+    second = controllers.open(scripted, request="one")
+    branches = controllers.open(scripted).fork(2)
+    assert sum(each["guests"] for each in pool.stats()["workers"]) == 2
+    for each in (first, branches[0]):
+        each.close()
+    assert sum(each["guests"] for each in pool.stats()["workers"]) == 2
+    for each in (second, branches[1]):
+        each.close()
+    assert sum(each["guests"] for each in pool.stats()["workers"]) == 0
+
+
+def test_who_waits_in_vain_is_told(controllers: Controllers, scripted: bytes) -> None:
+    sequence = controllers.open(scripted, "init_loop=0", seconds=1, wait=False)
+    with pytest.raises(WaitTimeout):
+        sequence.wait(0)
+
+
+def test_what_is_lost_is_opened_elsewhere(controllers: Controllers, scripted: bytes) -> None:
+    sequence = controllers.open(scripted)
+    lost = sequence.station
+    os.kill(lost.worker.pid, signal.SIGKILL)
+    eventually(lambda: sequence.station not in (None, lost))
+    sequence.wait(60)
+    assert sequence.station.worker is not lost.worker
+    decode(controllers, [sequence], 1)
+
+
+def test_when_it_is_closed_nothing_comes_in(vocabulary, pool, scripted: bytes) -> None:
+    controllers = Controllers(None, vocabulary, pool, batch=1)
+    sequence = controllers.open(scripted)
+    controllers.close()
+    controllers.close()
+    assert sequence.state == "closed"
+    with pytest.raises(GuestError, match="were closed"):
+        controllers.open(scripted)

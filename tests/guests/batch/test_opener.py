@@ -1,0 +1,95 @@
+"""Opening sequences beside steps, in the worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from onecopy.errors import GuestTimeout, GuestTrapped, InvalidModule
+from onecopy.guests.batch.answers import Allowed
+from onecopy.guests.batch.controllers import Controllers
+from tests.guests.batch.test_controllers import allowed, decode
+
+GRAMMAR = """
+#include "onecopy.h"
+static uint32_t mask[OC_MASK_WORDS(131072)];
+static char schema[1 << 20];
+static int grammar;
+OC_EXPORT int init_prompt(void) {
+    grammar = oc_grammar_new(OC_JSON_SCHEMA, schema, oc_config(schema, sizeof schema));
+    return grammar < 0;
+}
+OC_EXPORT int mid_process(void) {
+    return oc_grammar_step(grammar, mask) == OC_OK ? oc_allow(mask) : oc_stop();
+}
+"""
+
+
+def test_steps_go_on_while_a_grammar_is_compiled(
+    controllers: Controllers, scripted: bytes, build: Callable[..., bytes]
+) -> None:
+    """It takes some hundred milliseconds; nothing here depends on how many."""
+    quick = controllers.open(scripted)
+    heavy = json.dumps({"enum": [f"{'x' * 200}{number}" for number in range(2000)]})
+    slow = controllers.open(build(GRAMMAR), heavy, wait=False)
+    decode(controllers, [quick], 3)
+    slow.wait(60)
+    step = controllers.step({quick: [], slow: []})
+    assert isinstance(step.outcomes[slow], Allowed)
+    assert 0 < len(allowed(step, slow)) < controllers.vocabulary.size
+
+
+def test_sequences_open_in_the_order_in_which_they_were_asked_for(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    opened = [controllers.open(scripted, request="one", wait=False) for _ in range(4)]
+    opened[-1].wait(60)
+    assert [each.state for each in opened] == ["ready"] * 4
+
+
+def test_one_that_is_closed_while_it_opens_leaves_its_row(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    for _ in range(5):
+        unwanted = [controllers.open(scripted, wait=False) for _ in range(4)]
+        for each in unwanted:
+            each.close()
+    kept = [controllers.open(scripted) for _ in range(4)]
+    masks = decode(controllers, kept, 2)
+    assert all(each == masks[0] for each in masks)
+
+
+@pytest.mark.parametrize(
+    ("config", "error"), [("init_trap=0", GuestTrapped), ("init_loop=0", GuestTimeout)]
+)
+def test_one_that_cannot_be_opened_does_not_keep_others(
+    controllers: Controllers, scripted: bytes, config: str, error: type[Exception]
+) -> None:
+    bad = controllers.open(scripted, config, wait=False, seconds=0.05)
+    good = controllers.open(scripted, wait=False)
+    good.wait(60)
+    with pytest.raises(error):
+        bad.wait(60)
+    decode(controllers, [good], 2)
+
+
+def test_what_is_no_controller_is_told(controllers: Controllers, wat) -> None:
+    with pytest.raises(InvalidModule, match="mid_process"):
+        controllers.open(wat('(module (memory (export "memory") 1))'))
+
+
+def test_variables_of_a_request_end_with_its_last_sequence(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    """What the guests counted together is part of their masks."""
+    first = controllers.open(scripted, "count=1", request="shared")
+    (begun,) = decode(controllers, [first], 1)
+    second = controllers.open(scripted, "count=1", request="shared")
+    (further,) = decode(controllers, [second], 1)
+    assert begun != further
+    first.close()
+    second.close()
+    again = controllers.open(scripted, "count=1", request="shared")
+    assert decode(controllers, [again], 1)[0] == begun
