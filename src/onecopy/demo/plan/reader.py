@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onecopy
 from onecopy.demo.check import Check
+from onecopy.segments import maps
 
 if TYPE_CHECKING:
     from onecopy.planner import Plan
@@ -32,10 +33,11 @@ def output_seen_elsewhere(plan: Plan) -> Check:
         plan.bind(output="bound", store=store) as run,
     ):
         output = run(*args, **kwargs)
-        memfd = _memfd_at(output.data_ptr())
+        memfd = _memfd_of(output)
         run.save("output", output)
         seen, here = _read(store.name), _description(output)
-        copied = _memfd_at(store.load("output").data_ptr()) != memfd
+        loaded = store.load("output")
+        copied = _memfd_of(loaded) != memfd
     trouble = "it was copied" if copied else f"it read {seen} instead of {here}"
     return Check(claim, seen == here and not copied, trouble)
 
@@ -51,12 +53,7 @@ def _description(output: Any) -> str:
     return f"{tuple(output.shape)} {hashlib.sha256(output.contiguous().numpy()).hexdigest()}"
 
 
-def _memfd_at(address: int) -> str:
-    """Return device and inode of what is mapped at an address, as the kernel tells of it."""
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            span, _, _, device, inode, *_ = line.split(maxsplit=5)
-            start, end = (int(each, 16) for each in span.split("-"))
-            if start <= address < end:
-                return f"{device} {inode}"
-    return ""
+def _memfd_of(tensor: Any) -> tuple[int, int] | None:
+    """Return device and inode of the file whose pages a tensor shows."""
+    area = maps.at(tensor.data_ptr())
+    return area and (area.dev, area.ino)

@@ -24,7 +24,7 @@ def show_report(console: Console, outcomes: Sequence[Outcome]) -> None:
         _show(console, outcome)
     console.print(
         "\n[bold]lower bound[/bold] is the most that lives at one time: no plan takes less. "
-        "Outputs are the caller's, and counted. Weights are in none of the figures but the budgets'.",
+        "Outputs are the caller's, and counted; weights only in the budgets.",
         highlight=False,
     )
 
@@ -32,7 +32,7 @@ def show_report(console: Console, outcomes: Sequence[Outcome]) -> None:
 def _show(console: Console, outcome: Outcome) -> None:
     subject = outcome.subject
     console.print(
-        f"\n[bold]{subject.title}[/bold], up to {subject.batch} × {subject.length} tokens: "
+        f"\n[bold]{subject.title}[/bold], up to {subject.batch} texts of {subject.length} tokens: "
         f"{len(outcome.plan.buffers)} buffers planned in {outcome.seconds:.1f} s",
         highlight=False,
     )
@@ -55,9 +55,10 @@ def _memory(outcome: Outcome) -> Table:
 
 def _contexts(outcome: Outcome) -> Table:
     table = Table(title="The longest text of one sequence under a budget")
-    for title in ("budget, weights included", "tokens", "by the formula", "measured"):
-        table.add_column(title, justify="right")
-    for each in outcome.contexts:
-        sizes = map(format_size, (each.predicted, each.measured))
-        table.add_row(each.budget, f"{each.length:,}", *sizes)
+    for title in ("budget, weights included", "tokens", "found by", "measured peak"):
+        table.add_column(title, justify="left" if title == "found by" else "right")
+    for each in (*outcome.contexts, outcome.certified):
+        if each is not None:
+            way, peak = ("measuring", format_size(each.peak)) if each.peak else ("formula", "")
+            table.add_row(format_size(each.budget), f"{each.tokens:,}", way, peak)
     return table

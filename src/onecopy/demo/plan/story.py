@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from onecopy.planner import Plan
 
 SHAPES: Final = 50
+STEP: Final = 16
+"""Tokens, in which the longest text is measured."""
 
 
 @dataclass
@@ -35,17 +37,20 @@ class Outcome:
     lower_bound: int = 0
     arena: int = 0
     contexts: list[Context] = field(default_factory=list)
+    """By the formula, one for each budget."""
+    certified: Context | None = None
+    """For the last budget; a step more is too much, unless the model allows no more."""
     checks: list[Check] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Context:
-    """The longest text of one sequence under a budget; weights and inputs are in the bytes."""
+    """The longest text of one sequence under a budget, weights and inputs included."""
 
-    budget: str
-    length: int
-    predicted: int
-    measured: int
+    budget: int
+    tokens: int
+    peak: int | None = None
+    """What was measured; None: the formula says so."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +127,14 @@ def _plan(subject: Subject, batch: int, length: int) -> Plan:
 
 
 def _fit(outcome: Outcome) -> None:
-    """Find the longest text for each budget by the formula, and measure what it takes."""
+    """Find the longest text for each budget by the formula, and for the last one by measuring."""
     wide = _plan(outcome.subject, outcome.subject.batch, outcome.subject.longest)
-    for budget in outcome.subject.budgets:
-        fit = wide.fit(budget, maximize=["length"], subject_to={"batch": 1})
-        args, _ = wide.inputs_at(**fit.values)
-        measured = record(outcome.subject.module, *args).peak
-        standing = wide.weights_nbytes + sum(each.nbytes for each in args)
-        context = Context(budget, fit.values["length"], fit.nbytes, standing + measured)
-        outcome.contexts.append(context)
+    fits = [
+        wide.fit(budget, maximize=["length"], subject_to={"batch": 1})
+        for budget in outcome.subject.budgets
+    ]
+    outcome.contexts = [Context(fit.budget, fit.values["length"]) for fit in fits]
+    found = fits[-1].certify(step=STEP)
+    outcome.certified = Context(found.budget, found.values["length"], found.peak)
+    claim = "with the longest text that was measured to fit, the peak is within the budget"
+    outcome.checks.append(Check(claim, found.peak <= found.budget, str(found)))

@@ -91,7 +91,7 @@ def decoder() -> Subject:
     module = Decoder(LlamaForCausalLM(config).eval())
     tokens = torch.randint(0, _VOCABULARY, (2, 16))
     title = "Llama, 4 layers of width 256"
-    return Subject(title, module, (tokens,), 4, 192, 4096, ("48MiB", "96MiB", "192MiB"))
+    return Subject(title, module, (tokens,), 4, 192, 4096, ("24MiB", "32MiB", "48MiB"))
 
 
 def encoder(folder: Path | None) -> Subject:
@@ -107,4 +107,4 @@ def encoder(folder: Path | None) -> Subject:
     )
     args = (words["input_ids"], words["attention_mask"])
     title = f"{model.config.model_type}, {directory.name if folder else 'all-MiniLM-L6-v2'}"
-    return Subject(title, Encoder(model), args, 8, 96, 512, ("92MiB", "100MiB", "128MiB"))
+    return Subject(title, Encoder(model), args, 8, 96, 512, ("88MiB", "90MiB", "92MiB"))
