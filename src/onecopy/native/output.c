@@ -37,7 +37,7 @@ struct range {
 struct outputs {
     struct range *ranges;
     size_t count, nbytes, made;
-    uint64_t idle;
+    uint64_t idle, moved;
     bool shared, released;
     uint64_t offsets[]; /* of the places, and the end of the last */
 };
@@ -68,6 +68,10 @@ struct outputs *outputs_new(const uint64_t *nbytes, size_t count, bool shared) {
 }
 
 bool outputs_shared(const struct outputs *outputs) { return outputs->shared; }
+
+uint64_t outputs_moved(const struct outputs *outputs) {
+    return __atomic_load_n(&outputs->moved, __ATOMIC_RELAXED);
+}
 
 static struct range *range_new(struct outputs *outputs) {
     if (outputs->made == RANGES) return NULL;
@@ -213,6 +217,7 @@ void *outputs_take(struct outputs *outputs, size_t place, size_t nbytes) {
     while (range && range->places[place].nbytes) range = range->next;
     if (!range) range = range_new(outputs);
     void *block = range ? fill(range, place, nbytes) : NULL;
+    outputs->moved += block && range != outputs->ranges;
     pthread_mutex_unlock(&lock);
     return block;
 }

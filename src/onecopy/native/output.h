@@ -26,6 +26,9 @@ struct range;
 struct outputs *outputs_new(const uint64_t *nbytes, size_t count, bool shared);
 bool outputs_shared(const struct outputs *);
 
+/* How many blocks were not at the address of their place, since an earlier one lived there. */
+uint64_t outputs_moved(const struct outputs *);
+
 /* A block at that place, or NULL: too large, or out of descriptors, maps or addresses. */
 void *outputs_take(struct outputs *, size_t place, size_t nbytes);
 void outputs_give(struct range *, void *block);

@@ -227,6 +227,7 @@ int onecopy_replay_facts(uint64_t id, struct replay_facts *facts) {
     if (plan) {
         *facts = plan->facts;
         facts->committed = outputs_idle(plan->outputs);
+        facts->moved = outputs_moved(plan->outputs);
         for (struct region *each = plan->regions; each; each = region_next(each)) {
             facts->regions++;
             facts->committed += region_committed(each);

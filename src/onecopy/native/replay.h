@@ -55,6 +55,7 @@ struct replay_facts {
     uint64_t committed; /* bytes of memory of regions, and of outputs that have died */
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
+    uint64_t moved;     /* outputs elsewhere than at their address, where an earlier one lived */
 };
 
 struct run {

@@ -104,10 +104,17 @@ def spec_start(end: int, align: int) -> int:
     return end if align < _PAGE else -(-end // _PAGE) * _PAGE
 
 
-def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int) -> bytes:
+def build_header(
+    placed: Iterable[tuple[Label, int, int]],
+    spec: int,
+    align: int,
+    room: int = 0,
+) -> bytes:
     """Return the header, its length included.
 
     `placed` are blocks in the order of their bytes: label, offset and size; `spec` bytes follow.
+    Where a segment is there already, the header is to fill `room` bytes; it is longer if it needs
+    more.
     """
     fields: dict[str, Any] = {METADATA: {"format": "pt", "onecopy": FORMAT}}
     end = 0
@@ -118,7 +125,7 @@ def build_header(placed: Iterable[tuple[Label, int, int]], spec: int, align: int
     start = spec_start(end, align)
     _pad(fields, end, start)
     fields[SPEC_NAME] = _bytes_from(start, start + spec)
-    return _text(fields, align)
+    return _text(fields, room or align)
 
 
 def _pad(fields: dict[str, Any], end: int, start: int) -> None:

@@ -50,13 +50,11 @@ def prepare(
         placed = arenas.place(packed, options.align)
         if placed is not None:
             return partial(_save_placed, placed=placed, packed=packed, options=options, key=key)
-    laid_out = None
     if not (session.directory or options.mutable):
-        laid_out = outputs.lay_out(value, packed, options.align)
-    if laid_out is not None:
-        packed = laid_out
-    else:
-        packed.lay_out()
+        output = outputs.place(packed, options.align)
+        if output is not None:
+            return partial(_save_output, output=output, packed=packed, options=options, key=key)
+    packed.lay_out()
     if session.directory:
         packed.as_file(trailer.nbytes_for(key), options.align)
         message = _describe(packed, options, key, region.FILE)
@@ -70,6 +68,17 @@ def _save_placed(
 ) -> None:
     if not arenas.save_placed(channel, placed, packed, options, index.spec_room(key)):
         # Somebody has frozen a part of it meanwhile, or this is a second try.
+        packed.lay_out()
+        save_segment(channel, _describe(packed, options, key, region.SEALED), packed, None)
+
+
+def _save_output(
+    channel: Channel, output: outputs.Placed, packed: Packed, options: Options, key: bytes
+) -> None:
+    packed.lay_out_at(output.offsets, region.PAGE)  # An earlier try may have laid it out otherwise.
+    message = _describe(packed, options, key, region.SEALED)
+    if not outputs.save_placed(channel, message, output, packed):
+        # Somebody has published it meanwhile, or this is a second try.
         packed.lay_out()
         save_segment(channel, _describe(packed, options, key, region.SEALED), packed, None)
 
@@ -100,9 +109,7 @@ def save_segment(
         channel.request(messages.Reserve(message.name, packed.size, message.overwrite))
         channel.idle = False  # If filling fails, the channel is closed, and the room is free.
     label = f"onecopy:{message.name[:60]}"
-    fd = None if message.mutable else outputs.segment(packed)
-    if fd is None:
-        fd = packed.segment(label, mutable=message.mutable)
+    fd = packed.segment(label, mutable=message.mutable)
     filled = fd is not None
     if fd is None:
         fd = region.create(label)

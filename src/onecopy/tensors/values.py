@@ -93,15 +93,35 @@ class Packed:
         self.spec_offset = self.data_start + spec_start
         self.size = self.spec_offset + len(self.spec)
 
+    def lay_out_at(self, offsets: list[int], room: int) -> bool:
+        """Lay out a segment in which the blocks lie at these offsets, behind `room` for a header.
+
+        False if the header needs more room.
+        """
+        self._offsets = [offset - room for offset in offsets]
+        self.spec = self.spec_at(self._offsets)
+        last = max(offset + size for offset, size in zip(offsets, self.sizes, strict=True))
+        start = container.spec_start(last - room, self._align)
+        placed, empty = self._labelled()
+        placed.sort(key=lambda each: each[1])
+        self.header = _new_header(placed, empty, len(self.spec), self._align, room)
+        self.data_start = room
+        self.spec_offset = room + start
+        self.size = self.spec_offset + len(self.spec)
+        return len(self.header) == room
+
     def _build_header(self) -> bytes:
+        return _header(*self._labelled(), len(self.spec), self._align)
+
+    def _labelled(self) -> tuple[list[tuple[Label, int, int]], list[Label]]:
+        """Return label, offset and size of each block, and labels of empty tensors."""
         memory, empty = self.memory, []
         if memory is not None:
             labels = [Label(_ROOT, memory.dtype, memory.shape or ())]
         else:
             labels = [block.label(self._gathered.paths) for block in self._blocks]
             empty = self._gathered.empty
-        placed = list(zip(labels, self._offsets, self.sizes, strict=True))
-        return _header(placed, empty, len(self.spec), self._align)
+        return list(zip(labels, self._offsets, self.sizes, strict=True)), empty
 
     def pieces(self) -> list[tuple[int, int]] | None:
         """Return address and size of every block; None if there is none, or one to be gathered."""
@@ -165,14 +185,19 @@ def _header(
 
 
 def _new_header(
-    placed: list[tuple[Label, int, int]], empty: list[Label], spec_nbytes: int, align: int
+    placed: list[tuple[Label, int, int]],
+    empty: list[Label],
+    spec_nbytes: int,
+    align: int,
+    room: int = 0,
 ) -> bytes:
     # Empty tensors have no bytes and no block, but a plain reader expects to find them.
     everything = [(label, 0, 0) for label in empty] + placed
     labels = _unique([label for label, _, _ in everything])
     offsets = [offset for _, offset, _ in everything]
     sizes = [size for _, _, size in everything]
-    return container.build_header(zip(labels, offsets, sizes, strict=True), spec_nbytes, align)
+    blocks = zip(labels, offsets, sizes, strict=True)
+    return container.build_header(blocks, spec_nbytes, align, room)
 
 
 class _Gathered:

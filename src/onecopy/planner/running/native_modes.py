@@ -55,6 +55,7 @@ class ReplayFacts(NamedTuple):
     committed: int
     most: int
     open: int
+    moved: int
 
 
 class _RecordFacts(ctypes.Structure):

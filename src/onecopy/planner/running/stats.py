@@ -41,6 +41,8 @@ class Stats(NamedTuple):
     """What they need by the plan."""
     lower_bound: int
     """What no plan could do without."""
+    outputs_moved: int = 0
+    """Outputs that were not at their address, since an earlier one lived there."""
 
     @property
     def misses(self) -> int:
@@ -56,6 +58,7 @@ def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
         hit_bytes=facts.hit_bytes,
         displaced=facts.displaced,
         outputs=facts.kept,
+        outputs_moved=facts.moved,
         output_bytes=facts.kept_bytes,
         too_large=facts.too_large,
         held=facts.blocked,
