@@ -10,6 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/demo.ok
 	$(BIN)/onecopy demo
 	$(BIN)/onecopy demo guided
+	$(BIN)/onecopy demo plan
 
 test: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -n auto

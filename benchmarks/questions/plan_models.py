@@ -19,17 +19,21 @@ TURNS = 5  # of eager and planned, for each round of the scale
 def ask(stage: Stage) -> Answer:
     """Plan five models at their bounds, run each at random shapes, and time three of them."""
     found = _measure(stage)
-    memory = Table("arena and outputs of a planned run, over the peak of eager", "x", ours="MLP")
+    memory = Table("memory of a planned run, by the plan and as counted", "x", ours="MLP")
+    process = Table("memory of the process at the bounds, over before", "MB", ours="planned")
     times = [Table(f"one call, {size}", "ms", ours="planned") for size in LIMITS]
     targets = []
     for name, model in found.items():
         memory.put_row(name, "arena / lower bound", Summary.of([model["arena"]]))
-        memory.put_row(name, "arena + outputs", Summary.of([model["memory"]]))
+        memory.put_row(name, "arena + outputs / eager's peak", Summary.of([model["memory"]]))
+        for way in ("eager", "planned"):
+            nbytes = int(_run("benchmarks.planned_memory", name, way))
+            process.put_row(way, name, Summary.of([nbytes / 1e6]))
         for table, size in zip(times, LIMITS, strict=True):
             for way, samples in model["times"][size].items():
                 table.put_row(way, name, Summary.of(samples, 1e3))
         targets += _targets(name, model)
-    return Answer("plan_models", [memory, *times], targets)
+    return Answer("plan_models", [memory, process, *times], targets)
 
 
 def _targets(name: str, model: dict[str, Any]) -> list[Target]:
@@ -52,9 +56,13 @@ def _ratio(samples: dict[str, list[float]]) -> float:
 def _measure(stage: Stage) -> Any:
     rounds = stage.scale.rounds
     shapes = SHAPES if rounds > 2 else 6
-    command = [sys.executable, "-m", "benchmarks.planned", str(shapes), str(rounds * TURNS)]
+    return json.loads(_run("benchmarks.planned", str(shapes), str(rounds * TURNS)))
+
+
+def _run(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
     environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return json.loads(done.stdout)
+    return done.stdout

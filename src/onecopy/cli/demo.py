@@ -14,6 +14,7 @@ class Story(str, Enum):
 
     STORE = "store"
     GUIDED = "guided"
+    PLAN = "plan"
 
 
 def demo(
@@ -21,7 +22,8 @@ def demo(
         Story,
         typer.Argument(
             help="store: one real model, several worker processes. guided: a small model, trained "
-            "on the spot, under controllers in WebAssembly."
+            "on the spot, under controllers in WebAssembly. plan: a decoder and an encoder whose "
+            "memory is planned, and fitted to budgets."
         ),
     ] = Story.STORE,
     model: Annotated[
@@ -29,8 +31,8 @@ def demo(
         typer.Option(
             file_okay=False,
             exists=True,
-            help="store: a folder with config.json, tokenizer and *.safetensors; all-MiniLM-L6-v2 "
-            "if not given.",
+            help="store, plan: a folder with config.json, tokenizer and *.safetensors; "
+            "all-MiniLM-L6-v2 if not given.",
         ),
     ] = None,
     workers: Annotated[
@@ -38,7 +40,7 @@ def demo(
         typer.Option(min=1, help="How many processes; 4 for store, 2 for guided."),
     ] = None,
 ) -> None:
-    """Show the main jobs: sharing a model between processes, and steering one by guests."""
+    """Show the main jobs: a model shared by processes, steered by guests, run in planned memory."""
     from rich.console import Console
 
     from onecopy import demo
@@ -47,4 +49,8 @@ def demo(
         from onecopy.demo import guided
 
         raise typer.Exit(guided.run(workers or 2, Console()))
+    if story is Story.PLAN:
+        from onecopy.demo import plan
+
+        raise typer.Exit(plan.run(model, Console()))
     raise typer.Exit(demo.run(model, workers or 4, Console()))

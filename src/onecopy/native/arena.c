@@ -198,31 +198,47 @@ int onecopy_arena_release(uint64_t id) {
 
 /* ---- entering it ---- */
 
-int onecopy_arena_enter(uint64_t id) {
-    if (depth == DEEPEST) return E2BIG;
+static int open_arena(uint64_t id, struct arena **opened) {
     struct arena *arena = lock_arena(id);
     if (!arena) return ENOENT;
-    if (arena->inherited) {
-        unlock_arena(arena);
-        return ECHILD;
+    const int error = arena->inherited ? ECHILD : 0;
+    if (!error) {
+        arena->open++;
+        arena->heap.warm_pages = arena->warm_pages;
+        *opened = arena;
     }
-    arena->open++;
-    arena->heap.warm_pages = arena->warm_pages;
-    entered[depth++] = arena;
     unlock_arena(arena);
-    return 0;
+    return error;
 }
 
-int onecopy_arena_leave(uint64_t id) {
-    struct arena *arena = depth ? entered[depth - 1] : NULL;
-    if (!arena || arena->id != id) return EPERM; /* Not this thread's innermost one. */
-    depth--;
+static void close_arena(struct arena *arena) {
     pthread_mutex_lock(&arena->lock);
     if (!--arena->open) {
         arena->heap.warm_pages = 0;
         heap_trim(&arena->heap);
     }
     unlock_arena(arena);
+}
+
+int onecopy_arena_enter(uint64_t id) {
+    if (depth == DEEPEST) return E2BIG;
+    const int error = open_arena(id, &entered[depth]);
+    if (!error) depth++;
+    return error;
+}
+
+struct arena *arena_pin(uint64_t id) {
+    struct arena *arena = NULL;
+    return open_arena(id, &arena) ? NULL : arena;
+}
+
+void arena_unpin(struct arena *arena) { close_arena(arena); }
+
+int onecopy_arena_leave(uint64_t id) {
+    struct arena *arena = depth ? entered[depth - 1] : NULL;
+    if (!arena || arena->id != id) return EPERM; /* Not this thread's innermost one. */
+    depth--;
+    close_arena(arena);
     return 0;
 }
 
@@ -231,8 +247,10 @@ int onecopy_arena_leave(uint64_t id) {
 bool arena_entered(void) { return depth > 0; }
 
 void *arena_allocate(size_t nbytes) {
-    if (!depth) return NULL;
-    struct arena *arena = entered[depth - 1];
+    return depth ? arena_take(entered[depth - 1], nbytes) : NULL;
+}
+
+void *arena_take(struct arena *arena, size_t nbytes) {
     if (arena->inherited) return NULL;
     void *block = NULL;
     pthread_mutex_lock(&arena->lock);

@@ -35,6 +35,11 @@ struct arena *arena_of(const void *address);
 void *arena_allocate(size_t nbytes);
 void arena_free(struct arena *, void *block);
 
+/* Keep an arena for those who take blocks of it without entering it, and free pages warm; or NULL. */
+struct arena *arena_pin(uint64_t id);
+void arena_unpin(struct arena *);
+void *arena_take(struct arena *, size_t nbytes);
+
 /* Whether this thread has entered one. */
 bool arena_entered(void);
 

@@ -20,6 +20,7 @@
 
 struct place {
     uint64_t nbytes; /* of the live block; 0 if there is none */
+    uint64_t mapped; /* bytes that may be touched, of a live block or left by a dead one */
     int fd;          /* -1: it has none, or it was detached, or is a parent's */
 };
 
@@ -36,6 +37,7 @@ struct range {
 struct outputs {
     struct range *ranges;
     size_t count, nbytes, made;
+    uint64_t idle;
     bool shared, released;
     uint64_t offsets[]; /* of the places, and the end of the last */
 };
@@ -105,15 +107,12 @@ static void end_if_over(struct outputs *outputs) {
     if (outputs->released && !outputs->ranges) free(outputs);
 }
 
-void outputs_release(struct outputs *outputs) {
-    pthread_mutex_lock(&lock);
-    outputs->released = true;
-    for (struct range *range = outputs->ranges, *next; range; range = next) {
-        next = range->next;
-        if (!range->live) end_range(range);
-    }
-    end_if_over(outputs);
-    pthread_mutex_unlock(&lock);
+static void add_idle(struct outputs *outputs, uint64_t nbytes) {
+    __atomic_store_n(&outputs->idle, outputs->idle + nbytes, __ATOMIC_RELAXED);
+}
+
+uint64_t outputs_idle(const struct outputs *outputs) {
+    return __atomic_load_n(&outputs->idle, __ATOMIC_RELAXED);
 }
 
 /* ---- blocks ---- */
@@ -152,20 +151,59 @@ static bool fill_shared(unsigned char *block, struct place *place) {
     return false;
 }
 
-static bool fill_private(unsigned char *block, const struct place *place) {
+/* What is mapped already stays as it is, as far as it is needed. */
+static bool fill_private(unsigned char *block, struct place *place) {
     const int access = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
-    if (!map_at(block, place->nbytes, access, flags, -1, 0)) return false;
-    if (place->nbytes >= HUGE_PAGE) madvise(block, in_pages(place->nbytes), MADV_HUGEPAGE);
+    const size_t need = in_pages(place->nbytes), have = place->mapped;
+    if (have > need) unmap(block + need, have - need);
+    if (have < need && !map_at(block + have, need - have, access, flags, -1, 0)) return false;
+    if (have < need && need >= HUGE_PAGE) madvise(block, need, MADV_HUGEPAGE);
+    place->mapped = need;
     return true;
 }
 
 static void *fill(struct range *range, size_t at, size_t nbytes) {
     unsigned char *block = range->base + range->of->offsets[at];
-    struct place place = {nbytes, -1};
+    const uint64_t left = range->places[at].mapped;
+    struct place place = {nbytes, left, -1};
     if (!(range->of->shared ? fill_shared(block, &place) : fill_private(block, &place))) return NULL;
+    add_idle(range->of, -left);
     range->places[at] = place;
     range->live++;
     return block;
+}
+
+static void drop_idle(struct range *range) {
+    for (size_t i = 0; i < range->of->count; i++) {
+        struct place *place = &range->places[i];
+        if (place->nbytes || !place->mapped) continue;
+        unmap(range->base + range->of->offsets[i], place->mapped);
+        add_idle(range->of, -place->mapped);
+        place->mapped = 0;
+    }
+}
+
+/* Ranges in which nothing lives go, but for one: the next run needs it. */
+static void trim(struct outputs *outputs) {
+    for (struct range *range = outputs->ranges, *next; range; range = next) {
+        next = range->next;
+        drop_idle(range);
+        if (!range->live && (outputs->released || range != outputs->ranges)) end_range(range);
+    }
+}
+
+void outputs_trim(struct outputs *outputs) {
+    pthread_mutex_lock(&lock);
+    trim(outputs);
+    pthread_mutex_unlock(&lock);
+}
+
+void outputs_release(struct outputs *outputs) {
+    pthread_mutex_lock(&lock);
+    outputs->released = true;
+    trim(outputs);
+    end_if_over(outputs);
+    pthread_mutex_unlock(&lock);
 }
 
 void *outputs_take(struct outputs *outputs, size_t place, size_t nbytes) {
@@ -201,10 +239,12 @@ void outputs_give(struct range *range, void *block) {
     pthread_mutex_lock(&lock);
     struct place *place = find(range, block);
     if (!place) abort(); /* Freed twice, or never taken: go no further on broken books. */
-    unmap(block, place->nbytes);
+    if (outputs->shared) unmap(block, place->nbytes);
     if (place->fd >= 0) close(place->fd);
     place->nbytes = 0;
-    if (!--range->live && (outputs->released || range != outputs->ranges)) end_range(range);
+    add_idle(outputs, place->mapped);
+    range->live--;
+    if (outputs->released || outputs->shared) trim(outputs);
     end_if_over(outputs);
     pthread_mutex_unlock(&lock);
 }

@@ -1,10 +1,10 @@
 /* output: what planned runs return, at addresses that stay the same, in memory of its actual size.
  *
- * Each output of a plan has a place with room for its bound: addresses, not memory. A block there is
- * mapped for itself and unmapped when it dies, so nothing idle remains, as a heap would keep. Where
- * a block at the place is still alive, the next one gets the same place of another range.
+ * Each output of a plan has a place with room for its bound: addresses, not memory. Where a block at
+ * the place is still alive, the next one gets the same place of another range. The memory of a dead
+ * block stays for the next one, until somebody asks for it: a heap would keep it for good.
  *
- * In shared ones, each block is a new memfd that begins with a free page: so that a header may be
+ * In shared ones, each block is a new memfd, and goes with the block. It begins with a free page: so that a header may be
  * written before it, and the memfd become an entry of a store as it is.
  *
  * fork: the child's view becomes private. Of a shared one it may see what the parent writes later,
@@ -29,6 +29,10 @@ bool outputs_shared(const struct outputs *);
 /* A block at that place, or NULL: too large, or out of descriptors, maps or addresses. */
 void *outputs_take(struct outputs *, size_t place, size_t nbytes);
 void outputs_give(struct range *, void *block);
+
+/* Bytes of memory that dead blocks have left; and to give them back to the system. */
+uint64_t outputs_idle(const struct outputs *);
+void outputs_trim(struct outputs *);
 
 /* They end with the last block. */
 void outputs_release(struct outputs *);

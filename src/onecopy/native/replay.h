@@ -52,7 +52,7 @@ struct replay_facts {
     uint64_t runs;
     uint64_t region_nbytes; /* addresses of one region */
     uint64_t regions, held; /* of a plan; those in which something lives that outlived its run */
-    uint64_t committed; /* bytes of memory in regions that can be used again */
+    uint64_t committed; /* bytes of memory of regions, and of outputs that have died */
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
 };
@@ -78,9 +78,14 @@ uint64_t replay_id(const struct run *);
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);
 
-/* `places`: how many outputs have one. `shared`: each in a memfd of its own, whatever its size. */
-EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, size_t places, int shared,
-                              uint64_t peak, uint64_t *id);
+/* `places`: how many outputs have one. `shared`: each in a memfd of its own, whatever its size.
+ * `pool`: the arena that outputs come from instead; 0 for none. */
+struct replay_outputs {
+    uint64_t places, shared, pool;
+};
+
+EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, uint64_t peak,
+                              const struct replay_outputs *, uint64_t *id);
 
 /* Its maker holds it no longer: it ends with its last run, its regions with their last block. */
 EXPORT int onecopy_replay_release(uint64_t id);

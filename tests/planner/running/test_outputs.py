@@ -258,5 +258,5 @@ print("ok")
 
 
 def test_another_kind_of_output_is_refused():
-    with pytest.raises(InvalidArgument, match="exact, bound"):
+    with pytest.raises(InvalidArgument, match="exact, bound, pool"):
         bind_module(Square(), (torch.rand(10),), output="other")

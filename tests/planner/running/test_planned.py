@@ -468,6 +468,22 @@ class TestMemory:
             assert stats.planned_nbytes == record(module, x).problem().lower_bound
             assert stats.peak_nbytes <= stats.planned_nbytes + 128 * 1024
 
+    def test_the_memory_of_a_dead_output_is_the_next_ones(self):
+        module = torch.nn.Sequential(Wide(), Wide())
+        with bound(module, torch.rand(4 * MIB)) as run:
+            addresses = {run(torch.rand(MIB)).data_ptr() for _ in range(3)}
+            assert len(addresses) == 1
+            assert run.stats().committed_nbytes >= 4 * MIB
+
+    def test_idle_memory_goes_before_a_run_exceeds_the_plan(self):
+        module = torch.nn.Sequential(Wide(), Wide())
+        with bound(module, torch.rand(4 * MIB)) as run:
+            held = [run(torch.rand(MIB)) for _ in range(20)]
+            held.clear()
+            assert run.stats().committed_nbytes > run.layout.peak
+            run(torch.rand(4 * MIB))
+            assert run.stats().committed_nbytes <= run.layout.peak + MIB
+
     def test_small_runs_give_nothing_back(self):
         module = torch.nn.Sequential(Wide(), Wide())
         with bound(module, torch.rand(4 * MIB)) as run:

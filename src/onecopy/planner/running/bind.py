@@ -43,10 +43,12 @@ def bind(
 
     Args:
         plan: a `Plan`, or what has its `module`, `inputs_at` and `recording`.
-        output: `"exact"`: the heap has the outputs, in their actual sizes; in `store.storage()`,
-            the store does. `"bound"`: each output has an address with room for its bound. It lies
-            there unless an earlier one is held, in a memfd of its actual size: `store.save` of such
-            a tensor copies nothing, and what is written to it afterwards stays its own.
+        output: `"exact"`: outputs have memory of their own, in their actual sizes; that of
+            `store.storage()`, if it is entered. `"bound"`: each output has an address with room for
+            its bound. It lies there unless an earlier one is held, in a memfd of its actual size:
+            `store.save` of such a tensor copies nothing, and what is written to it afterwards stays
+            its own. `"pool"`: outputs come from memory of the plan's that dead ones go back to;
+            `run.pool_stats()` says how much that is.
         store: where `run.save(name, result)` saves; only with bound outputs.
         on_miss: `"heap"`: the heap serves what is not in the plan, and the log says so once.
             `"error"`: the run raises `AllocationMissed` when it is over.

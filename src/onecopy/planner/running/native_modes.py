@@ -110,20 +110,27 @@ class Replay:
     """A plan of the C library. What `enter` and `leave` need is looked up once: they are hot."""
 
     def __init__(
-        self, slots: Sequence[tuple[int, int, int]], places: int, peak: int, *, shared: bool
+        self,
+        slots: Sequence[tuple[int, int, int]],
+        places: int,
+        peak: int,
+        *,
+        shared: bool = False,
+        pool: int = 0,
     ) -> None:
         """Make a plan of slots (offset, bytes, number of the output or 0).
 
-        The first `places` outputs have addresses of their own; `shared`: in a memfd each.
+        The first `places` outputs have addresses of their own; `shared`: in a memfd each; `pool`:
+        the id of the native arena that they come from instead.
         """
         self._library = library = install()
         flat = array("Q", [word for slot in slots for word in slot])
+        how = array("Q", [places, shared, pool])
         self.number = _u64()
-        address = ctypes.c_void_p(flat.buffer_info()[0])
+        address, kept = (ctypes.c_void_p(each.buffer_info()[0]) for each in (flat, how))
         check(
             library.quick.onecopy_replay_new(
-                *(address, ctypes.c_size_t(len(slots)), ctypes.c_size_t(places)),
-                *(ctypes.c_int(shared), _u64(peak), ctypes.byref(self.number)),
+                address, ctypes.c_size_t(len(slots)), _u64(peak), kept, ctypes.byref(self.number)
             )
         )
         outputs.made |= shared

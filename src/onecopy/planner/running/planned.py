@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.native_modes import Replay, check
+from onecopy.planner.running.output_pool import OutputPool
 from onecopy.planner.running.stats import stats_of
 
 if TYPE_CHECKING:
     from onecopy.planner.running.layout import Layout
+    from onecopy.planner.running.output_pool import PoolStats
     from onecopy.planner.running.stats import Stats
 
 OnMiss = Literal["heap", "error"]
-Output = Literal["exact", "bound"]
+Output = Literal["exact", "bound", "pool"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +52,14 @@ class Planned:
         self.store = store
         self.layout = layout
         self._on_miss = on_miss
+        self._pool = pool = OutputPool(layout) if output == "pool" else None
         self._replay = replay = Replay(
-            layout.slots, layout.outputs, layout.peak, shared=output == "bound"
+            *(layout.slots, layout.outputs, layout.peak),
+            shared=output == "bound",
+            pool=0 if pool is None else pool.id,
         )
+        if pool is not None:
+            pool.release()  # The plan has it now.
         self._number, self._enter, self._leave = replay.number, replay.enter, replay.leave
         self._told: set[str] = set()
         self._last: Stats | None = None
@@ -95,6 +102,10 @@ class Planned:
             self._last = stats_of(facts, self.layout)
         assert self._last is not None
         return self._last
+
+    def pool_stats(self) -> PoolStats | None:
+        """Return what the pool of outputs has, if they come from one and it has not ended."""
+        return None if self._pool is None else self._pool.stats()
 
     def close(self) -> None:
         """Give the arena back; what lives in it keeps its memory. Twice is fine."""

@@ -34,7 +34,7 @@ class Stats(NamedTuple):
     arenas_held: int
     """In which a tensor lives that has outlived its run: they are not used until it dies."""
     committed_nbytes: int
-    """Memory that the arenas have of the system now."""
+    """Memory of the arenas, and of outputs that have died, which the next run uses again."""
     peak_nbytes: int
     """The most that an arena and the outputs of one run took together."""
     planned_nbytes: int

@@ -1,0 +1,25 @@
+/* plan: the slots of a plan, its regions, and who runs it. What others see of it is in replay.h. */
+#ifndef ONECOPY_PLAN_H
+#define ONECOPY_PLAN_H
+
+#include "replay.h"
+
+struct arena;
+struct outputs;
+
+struct plan {
+    struct plan *next;
+    uint64_t id, peak;
+    struct replay_slot *slots;
+    size_t count, region_nbytes;
+    struct region *regions;
+    struct outputs *outputs;
+    struct arena *pool; /* or NULL */
+    struct replay_facts facts;
+    bool released;
+};
+
+/* Give back the memory of what no run has: idle regions but for live blocks, and dead outputs. */
+void plan_trim(struct plan *);
+
+#endif
