@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -301,3 +302,23 @@ def test_garbage_is_collected_between_steps(vocabulary: Vocabulary, module: Any)
             place.step({0: []})
             assert seen == [False]
             assert gc.isenabled()
+
+
+def test_a_grammar_that_takes_long_ahead_costs_its_guest(
+    vocabulary: Vocabulary, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with places(vocabulary) as both, ticker.running():
+        place = both[0]
+        slow, other = (seat(place, module, row, culprit=row) for row in (0, 1))
+        place.step({0: [A], 1: [A]})
+
+        def think() -> None:
+            end = time.thread_time() + 0.15  # three times guest_seconds, of this thread's own time
+            while time.thread_time() < end:
+                pass
+
+        monkeypatch.setattr(slow._host, "foresee", think)
+        place.step({0: [A], 1: [A]})
+        assert "most of them in the host" in place.answer(0)[1]
+        assert place.answer(1)[0] == control.MASK
+        assert other.steps == 2

@@ -66,6 +66,7 @@ class Table:
             slot=self.board.slot(0),
             progress=self.progress,
             epochs=ticks(1),
+            most=10_000_000_000,
         )
         self.controllers = [Controller(module, vocabulary) for _ in range(ROWS)]
         self.turn = []

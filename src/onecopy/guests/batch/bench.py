@@ -151,13 +151,22 @@ class Bench:
                 return False
             count = words[line + APPENDED]
             tokens = (words[line + TOKENS],) if count == 1 else self.board.appended(line)
+            started = perf_counter_ns()
             seat.told = told = controller.prepare(tokens, ahead=turn is not None)
+            took = perf_counter_ns() - started
+            if took > self._most:  # its grammar, asked ahead, counts as if it had asked
+                self._check_time(took)
             if turn is not None:
                 turn.tell(controller.steps, controller.branch, told, count)
         except Exception as error:
-            self.board.answer_failure(line, error)
+            self._fail(seat, error)
             return False
         return True
+
+    def _fail(self, seat: Seat, error: Exception) -> None:
+        if isinstance(error, GuestTimeout):
+            self._offenders.add(seat.culprit)
+        self.board.answer_failure(seat.line, error)
 
     # ---- calls ----
 
@@ -217,9 +226,7 @@ class Bench:
             else:
                 self.answer(line, outcome)
         except Exception as error:
-            if isinstance(error, GuestTimeout):
-                self._offenders.add(seat.culprit)
-            self.board.answer_failure(line, error)
+            self._fail(seat, error)
         self.board.wide[(line + TOOK) >> 1] += perf_counter_ns() - started
         words[line + ANSWERED] = number
 
