@@ -161,7 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(by=st.integers(0, 1))
     def reconnect(self, by: int) -> None:
-        self.handle(by)._drop_session()
+        self.handle(by)._connection.drop()
 
     @invariant()
     def everything_agrees(self) -> None:

@@ -236,7 +236,7 @@ def test_a_descriptor_number_that_names_another_entry_is_noticed(store: onecopy.
     """Between look-up and opening, the name is removed and its descriptor number reused."""
     reader = connect(direct=True)
     store.save("mine", np.full(100, 1))
-    opener = reader._session.opener
+    opener = reader._connection.session.opener
     number = os.listdir(f"/proc/{store.pid}/fd")
 
     class Meddler:
@@ -247,7 +247,7 @@ def test_a_descriptor_number_that_names_another_entry_is_noticed(store: onecopy.
                 assert os.listdir(f"/proc/{store.pid}/fd") == number
             return opener.open(found, what)
 
-    reader._loader._open = Meddler().open
+    reader._connection.live_loader()[1]._open = Meddler().open
     with pytest.raises(onecopy.EntryNotFound):
         reader.load("mine")
     assert (reader.load("other") == 2).all()

@@ -59,12 +59,16 @@ class PoolMachine(RuleBasedStateMachine):
         try:
             block = self.pool.allocate(nbytes)
         except MemoryError:
-            assert before.in_use + nbytes > self.pool.capacity // 8
+            assert before.in_use + nbytes > self.pool.capacity // 8 or self.out_of_slots()
             assert self.pool.stats.in_use == before.in_use
             return
         self.count = self.count % 255 + 1
         block.view()[:] = bytes([self.count]) * nbytes
         self.live.append((block, self.count))
+
+    def out_of_slots(self) -> bool:
+        """Whether each block takes the bound, and there is room for no more of them."""
+        return isinstance(self.pool, Bound) and len(self.live) == self.pool.capacity // 20_480
 
     @rule(data=st.data())
     def free(self, data: st.DataObject) -> None:
