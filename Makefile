@@ -36,7 +36,8 @@ clean:
 
 # ---- set-up; each file says that its set is installed ----
 
-$(VENV)/base.ok: constraints.txt pyproject.toml
+# The C library is built by the installation, and again when its sources have changed.
+$(VENV)/base.ok: constraints.txt pyproject.toml $(wildcard src/onecopy/native/*.c src/onecopy/native/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[torch]'
 	touch $@
