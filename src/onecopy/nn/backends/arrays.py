@@ -64,7 +64,7 @@ def native(array: Array, dtype: str) -> Array:
     if array.dtype.name == dtype:
         return array
     if dtype == "bool":
-        return np.not_equal(array, 0)
+        return np.asarray(array != 0)  # Of a scalar, it is no array.
     return _cast(array, np.dtype(dtype), InvalidArgument)
 
 

@@ -107,8 +107,8 @@ def _build(name: str) -> Any:
         if not colon:
             raise AttributeError("no colon in it")
         module = getattr(importlib.import_module(package), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise InvalidModel(f"module={name}: give package:callable ({error})") from error
+    except Exception as error:  # Whatever the host's code raises.
+        raise InvalidModel(f"module={name}: give package:callable ({error!r})") from error
     if not isinstance(module, torch.nn.Module):
         raise InvalidModel(f"module={name} returned {type(module).__name__}, not a torch module")
     return module

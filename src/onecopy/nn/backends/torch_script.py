@@ -15,10 +15,8 @@ import torch
 
 from onecopy.errors import InvalidModel
 
-# Names that may not occur in the code: the first would run while it is loaded, the second could
-# hide other names.
-_NEVER = frozenset({"__setstate__", "getattr"})
-_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
+# The one method that runs while a module is loaded.
+_SETSTATE = b"__setstate__"
 # Classes that are written in C++, with constructors of their own; a pickle parts names by lines.
 _CLASSES = re.compile(rb"torch[.\n]classes")
 
@@ -30,11 +28,11 @@ _REFUSED = {
     "prim": "rpc_async rpc_sync rpc_remote PythonOp IgnoredPythonOp fork awaitable CallMethod"
     " CallFunction Closure Print data",
 }
-# Private operators that ordinary models have.
+# How the private operators begin that ordinary models have.
 _PRIVATE = (
-    "_convolution _set_item _softmax _log_softmax _weight_norm _pack_padded_sequence"
-    " _pad_packed_sequence _shape_as_tensor _unwrap_optional _unique2 _upsample_bicubic2d_aa"
-    " _upsample_bilinear2d_aa _get_tracing_state"
+    *("__", "_convolution", "_get_tracing_state", "_log_softmax", "_pack_padded_sequence"),
+    *("_pad_packed_sequence", "_set_item", "_shape_as_tensor", "_softmax", "_unique2"),
+    *("_unwrap_optional", "_upsample_", "_weight_norm"),
 )
 
 
@@ -57,11 +55,8 @@ def inspect(path: Path) -> None:
 def _inspect(name: str, content: bytes) -> None:
     if _CLASSES.search(content):
         raise InvalidModel(f"{name} uses torch.classes, which a guest's TorchScript may not")
-    if not name.endswith(".py"):
-        return
-    found = {word.decode() for word in _NAME.findall(content)} & _NEVER
-    if found:
-        raise InvalidModel(f"{name} uses {found.pop()}, which a guest's TorchScript may not")
+    if name.endswith(".py") and _SETSTATE in content:
+        raise InvalidModel(f"{name} has a __setstate__, which a guest's TorchScript may not")
 
 
 def check_operators(module: Any) -> None:
@@ -87,4 +82,4 @@ def _is_allowed(kind: str) -> bool:
     space, _, name = kind.partition("::")
     if space not in _REFUSED or name in _REFUSED[space].split():
         return False
-    return not name.startswith("_") or name.startswith("__") or name in _PRIVATE.split()
+    return not name.startswith("_") or name.startswith(_PRIVATE)
