@@ -27,8 +27,10 @@ class Port(msgspec.Struct, frozen=True):
     name: str
     dtype: str
     """One of `standard.DTYPES`, or empty if the model does not say."""
-    shape: tuple[int | str, ...] = ()
-    """A text stands for a dimension that may vary."""
+    shape: tuple[int | str, ...] | None = None
+    """A text stands for a dimension that may vary; None if the model does not say."""
+    optional: bool = False
+    """The model can do without this input."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +54,16 @@ class TensorModel(Protocol):
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    """Empty if the model does not say; after an `infer`, the names and types of its results."""
     batch: int
     """Up to how many rows of requests may be put together along the first dimension; 1 if never."""
 
-    def infer(self, inputs: Sequence[Array]) -> Sequence[Array]:
+    def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Compute all outputs; the inputs lie in memory that is the caller's, and only to be read.
+
+        None stands for an optional input that is not given; those at the end may be left out. The
+        results are of `standard.DTYPES` and need not be contiguous; they may lie in the memory of
+        the inputs or of the model, so copy them before either changes.
 
         Raises:
             InvalidArgument: inputs of a number, type or shape that the model does not take.
