@@ -13,8 +13,8 @@ from tests.processes import output_of
 
 def test_it_says_how_good_the_plan_is() -> None:
     assert run("plan", "solve", path_of("C")).stdout == (
-        "203 buffers: peak 1039360 bytes (1.02e+03 KiB), "
-        "lower bound 1039360 bytes (1.02e+03 KiB), proven to be the best\n"
+        "203 buffers: peak 1039360 bytes (1015 KiB), "
+        "lower bound 1039360 bytes (1015 KiB), proven to be the best\n"
     )
 
 
