@@ -25,6 +25,10 @@ class Dim:
     upper: int | None
     symbol: Any
 
+    def __str__(self) -> str:
+        upper = "" if self.upper is None else f" ≤ {self.upper}"
+        return f"{self.lower} ≤ {self.name}{upper}"
+
     def checked(self, value: int) -> int:
         """Return the value, which must lie within the bounds.
 
