@@ -100,6 +100,7 @@ bool record_admits(struct recording *recording, size_t nbytes) {
     if (!fits) {
         facts->refused++;
         facts->refused_bytes = nbytes;
+        facts->refused_live = facts->live;
     }
     pthread_mutex_unlock(&lock);
     return fits;

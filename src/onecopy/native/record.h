@@ -25,7 +25,8 @@ struct record_facts {
     uint64_t count;                  /* allocations */
     uint64_t clock;                  /* the time at which it ended */
     uint64_t live, peak;             /* bytes, as they were asked for */
-    uint64_t refused, refused_bytes; /* allocations that would have exceeded the limit */
+    uint64_t refused;                /* allocations that would have exceeded the limit */
+    uint64_t refused_bytes, refused_live; /* of the last one, and what lived beside it */
     uint64_t broken;                 /* there was no memory to write it down */
 };
 

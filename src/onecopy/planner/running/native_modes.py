@@ -33,6 +33,7 @@ class RecordFacts(NamedTuple):
     peak: int
     refused: int
     refused_bytes: int
+    refused_live: int
     broken: int
 
 
