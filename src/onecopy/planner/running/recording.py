@@ -98,15 +98,15 @@ def record(
     if limit is not None and limit < 0:
         raise InvalidArgument(f"a limit is a number of bytes from 0 on, not {limit}")
     recorder = native_modes.Recorder(native_modes.UNLIMITED if limit is None else limit)
-    recorder.enter()
     try:
+        recorder.enter()
         result = function(*args, **kwargs)
+        facts, events = recorder.leave()
     except BaseException as error:
-        facts, _ = recorder.leave()
-        if facts.refused and isinstance(error, Exception):
-            raise _exceeded(facts, limit) from error
+        failed = recorder.abandon()
+        if failed and failed.refused and isinstance(error, Exception):
+            raise _exceeded(failed, limit) from error
         raise
-    facts, events = recorder.leave()
     if facts.broken:
         raise MemoryError("there was no memory left to write an allocation down")
     allocations = tuple(_allocations(events, facts.clock))
