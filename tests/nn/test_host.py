@@ -45,13 +45,13 @@ def test_a_model_computes(host) -> None:
 
 
 def test_two_hosts_share_one_process(host, model) -> None:
-    with nn.Host({"again": model}, idle_seconds=0) as other:
-        with host.load("double"), other.load("again"):
-            (mine,), (theirs,) = host.models(), other.models()
-            assert mine.pid == theirs.pid
-            assert (mine.name, theirs.name) == ("double", "again")
-            assert mine.users == 2
-            assert mine.memory > 0
+    other = nn.Host({"again": model}, idle_seconds=0)
+    with host.load("double"), other.load("again"):
+        (mine,), (theirs,) = host.models(), other.models()
+        assert mine.pid == theirs.pid
+        assert (mine.name, theirs.name) == ("double", "again")
+        assert mine.users == 2
+        assert mine.memory > 0
 
 
 def test_another_program_shares_it_too(host, model) -> None:
@@ -84,12 +84,12 @@ def test_nothing_is_left_when_it_has_ended(host) -> None:
 
 def test_other_options_are_another_process(model) -> None:
     thrice = nn.Model(what=model.what, backend=BACKEND, options={"scale": 3})
-    with nn.Host({"double": model, "triple": thrice}, idle_seconds=0) as host:
-        with host.load("double") as double, host.load("triple") as triple:
-            x = np.ones(2, np.float32)
-            assert double.run([x])[0].tolist() == [2, 2]
-            assert triple.run([x])[0].tolist() == [3, 3]
-            assert len({each.pid for each in host.models()}) == 2
+    host = nn.Host({"double": model, "triple": thrice}, idle_seconds=0)
+    with host.load("double") as double, host.load("triple") as triple:
+        x = np.ones(2, np.float32)
+        assert double.run([x])[0].tolist() == [2, 2]
+        assert triple.run([x])[0].tolist() == [3, 3]
+        assert len({each.pid for each in host.models()}) == 2
     wait_until_ended()
 
 
