@@ -135,15 +135,16 @@ _replies: Final = msgspec.msgpack.Decoder(Reply)
 
 def decode_request(data: bytes) -> Any:
     """Parse what a client sent; raises `ProtocolError` for anything else."""
-    return _decode(_requests, data)
+    return decode(_requests, data)
 
 
 def decode_reply(data: bytes) -> Any:
     """Parse what the process sent; raises `ProtocolError` for anything else."""
-    return _decode(_replies, data)
+    return decode(_replies, data)
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+def decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    """Parse a message; raises `ProtocolError` for anything else."""
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
