@@ -17,6 +17,9 @@ from onecopy.errors import UnsupportedValue
 _MOST_SEQUENCES: Final = 1024
 _MOST_TOKENS: Final = 1 << 20
 """Where the config has no limit of its own."""
+_OWN: Final = (
+    "write a function that returns the plan of your model, and name it as package.module:function"
+)
 
 
 class DecodingStep(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
@@ -100,7 +103,11 @@ class Decoder:
         return (ids, positions, cache(), cache()), {}
 
     def plan(self) -> Any:
-        """Return its plan: dimensions b, c and s."""
+        """Return its plan: dimensions b, c and s.
+
+        Raises:
+            UnsupportedValue: the model does not use the cache: it is no decoder.
+        """
         from torch.export import Dim
 
         from onecopy.planner.analysis.planning import plan
@@ -111,7 +118,13 @@ class Decoder:
         caches = [{0: b, 2: s}] * self.config.num_hidden_layers
         shapes = {"ids": {0: b, 1: c}, "positions": {0: c}, "keys": caches, "values": caches}
         args, kwargs = self.inputs_at(b=2, c=min(8, tokens), s=min(16, tokens))
-        return plan(self.module, args, kwargs, shapes)
+        made = plan(self.module, args, kwargs, shapes)
+        if not any(each.name.startswith("keys") for each in made.state):
+            raise UnsupportedValue(
+                f"{type(self.module.model).__name__} writes nothing to its cache, so it is no "
+                f"decoder here; {_OWN}"
+            )
+        return made
 
 
 def of_config(config: Any, *, device: str = "meta") -> Decoder:
@@ -124,8 +137,7 @@ def of_config(config: Any, *, device: str = "meta") -> Decoder:
             )
     except ValueError as error:
         raise UnsupportedValue(
-            f"{type(config).__name__} is of no causal language model; write a function that "
-            "returns the plan of your model, and name it as package.module:function"
+            f"{type(config).__name__} is of no causal language model; {_OWN}"
         ) from error
     return Decoder(DecodingStep(model.eval()), config.get_text_config(), device)
 
