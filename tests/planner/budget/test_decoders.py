@@ -69,8 +69,8 @@ def test_an_encoder_that_transformers_takes_for_a_decoder_is_refused() -> None:
         hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
         vocab_size=300,
     )  # fmt: skip
-    with pytest.raises(UnsupportedValue, match="BertLMHeadModel writes nothing to its cache"):
-        of_config(config).plan()
+    with pytest.raises(UnsupportedValue, match="BertLMHeadModel is an encoder"):
+        of_config(config)
 
 
 def test_more_tokens_than_slots_are_no_error() -> None:

@@ -103,11 +103,7 @@ class Decoder:
         return (ids, positions, cache(), cache()), {}
 
     def plan(self) -> Any:
-        """Return its plan: dimensions b, c and s.
-
-        Raises:
-            UnsupportedValue: the model does not use the cache: it is no decoder.
-        """
+        """Return its plan: dimensions b, c and s."""
         from torch.export import Dim
 
         from onecopy.planner.analysis.planning import plan
@@ -118,17 +114,15 @@ class Decoder:
         caches = [{0: b, 2: s}] * self.config.num_hidden_layers
         shapes = {"ids": {0: b, 1: c}, "positions": {0: c}, "keys": caches, "values": caches}
         args, kwargs = self.inputs_at(b=2, c=min(8, tokens), s=min(16, tokens))
-        made = plan(self.module, args, kwargs, shapes)
-        if not any(each.name.startswith("keys") for each in made.state):
-            raise UnsupportedValue(
-                f"{type(self.module.model).__name__} writes nothing to its cache, so it is no "
-                f"decoder here; {_OWN}"
-            )
-        return made
+        return plan(self.module, args, kwargs, shapes)
 
 
 def of_config(config: Any, *, device: str = "meta") -> Decoder:
-    """Return the model of a config of transformers, without weights that were trained."""
+    """Return the model of a config of transformers, without weights that were trained.
+
+    Raises:
+        UnsupportedValue: it is no decoder.
+    """
     transformers = _transformers()
     try:
         with torch.device(device):
@@ -139,7 +133,7 @@ def of_config(config: Any, *, device: str = "meta") -> Decoder:
         raise UnsupportedValue(
             f"{type(config).__name__} is of no causal language model; {_OWN}"
         ) from error
-    return Decoder(DecodingStep(model.eval()), config.get_text_config(), device)
+    return _decoder(model, config, device)
 
 
 def of_folder(folder: Path, *, weights: bool) -> Decoder:
@@ -155,7 +149,16 @@ def of_folder(folder: Path, *, weights: bool) -> Decoder:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, dtype="auto"
     )
-    return Decoder(DecodingStep(model.eval()), config.get_text_config(), "cpu")
+    return _decoder(model, config, "cpu")
+
+
+def _decoder(model: Any, config: Any, device: str) -> Decoder:
+    causal = [each.is_causal for each in model.modules() if hasattr(each, "is_causal")]
+    if causal and not any(causal):
+        raise UnsupportedValue(
+            f"{type(model).__name__} is an encoder: all its tokens see all others; {_OWN}"
+        )
+    return Decoder(DecodingStep(model.eval()), config.get_text_config(), device)
 
 
 def _transformers() -> Any:
