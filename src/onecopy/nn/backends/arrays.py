@@ -54,18 +54,26 @@ def standard(array: Array) -> Array:
 
 
 def native(array: Array, dtype: str) -> Array:
-    """Return an input in the type (numpy's name) that a model wants, when its port said another.
+    """Return an input in the type (numpy's name) that a model wants, and as libraries take it.
 
     Raises:
         InvalidArgument: a number does not fit into it.
     """
     import numpy as np
 
+    array = plain(array)
     if array.dtype.name == dtype:
         return array
     if dtype == "bool":
         return np.asarray(array != 0)  # Of a scalar, it is no array.
     return _cast(array, np.dtype(dtype), InvalidArgument)
+
+
+def plain(array: Array) -> Array:
+    """Return an array as libraries take it: in C order, aligned, in this machine's byte order."""
+    if array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 def _cast(array: Array, dtype: np.dtype[Any], error: type[Exception]) -> Array:
@@ -112,3 +120,16 @@ def _fits(shape: Sequence[int], wanted: Sequence[int | str]) -> bool:
     return len(shape) == len(wanted) and all(
         isinstance(want, str) or have == want for have, want in zip(shape, wanted, strict=True)
     )
+
+
+def checked_batch(batch: int, ports: Sequence[Port]) -> int:
+    """Return how many rows may be put together, as a host said.
+
+    Raises:
+        InvalidArgument: the first dimension of an input or an output is not free.
+    """
+    for port in ports:
+        free = port.shape is None or (port.shape and isinstance(port.shape[0], str))
+        if batch > 1 and not free:
+            raise InvalidArgument(f"batch={batch}: the first dimension of {port.name} is not free")
+    return batch

@@ -28,6 +28,23 @@ def parse(options: Mapping[str, Any], known: type[_T]) -> _T:
         raise InvalidArgument(f"options: {error}") from error
 
 
+class Common(msgspec.Struct):
+    """What the host may say about a model of any backend of tensors."""
+
+    threads: int | None = None
+    """How many threads compute one request; the library's default if None."""
+    batch: int = 1
+    """Up to how many rows may be put together: rows must not influence one another."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("threads", self.threads), ("batch", self.batch)):
+            if value is not None and not 1 <= value <= _MOST:
+                raise ValueError(f"{name}={value}: it is from 1 to {_MOST}")
+
+
+_MOST = 65536
+
+
 def names(text: str | list[str]) -> list[str]:
     """Return names given as a list, or as a text with commas (or `+`, where commas part more)."""
     return text if isinstance(text, list) else list(text.replace("+", ",").split(","))

@@ -8,28 +8,20 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import msgspec
-
 from onecopy.errors import (
-    EntryNotFound,
     InvalidArgument,
     InvalidModel,
     ModelNotFound,
     OnecopyError,
-    StoreUnavailable,
     WeightsMismatch,
 )
-from onecopy.nn.backends import options, registry
+from onecopy.nn.backends import contents, options, registry
 from onecopy.nn.backends.backend import Source, TensorModel
 
 
-class Options(msgspec.Struct):
+class Options(options.Common):
     """What the host may say about a model."""
 
-    threads: int | None = None
-    """How many threads compute one request; torch's default if None."""
-    batch: int = 1
-    """Up to how many rows may be put together: rows must not influence one another."""
     module: str = ""
     """`package:callable` that builds the module for a state dict; it is called with nothing."""
     inputs: str | list[str] = ""
@@ -52,7 +44,6 @@ class PyTorch:
         """
         chosen = options.parse(source.options, Options)
         torch = registry.require("torch", "torch")
-        _check(chosen)
         if chosen.threads is not None:
             torch.set_num_threads(chosen.threads)
         if source.foreign and (source.entry or chosen.module):
@@ -60,13 +51,6 @@ class PyTorch:
         if source.entry:
             return _from_module(_entry_module(source, chosen), chosen)
         return _from_file(source, chosen)
-
-
-def _check(chosen: Options) -> None:
-    if chosen.threads is not None and chosen.threads < 1:
-        raise InvalidArgument(f"threads={chosen.threads}: at least one")
-    if chosen.batch < 1:
-        raise InvalidArgument(f"batch={chosen.batch}: at least one row")
 
 
 def _from_module(module: Any, chosen: Options) -> TensorModel:
@@ -78,19 +62,15 @@ def _from_module(module: Any, chosen: Options) -> TensorModel:
 
 def _entry_module(source: Source, chosen: Options) -> Any:
     """Return the module of an entry: its weights are the store's pages."""
-    import onecopy
-
     try:
-        with onecopy.connect(source.store) as store:
+        with contents.store_of(source) as store:
             if not chosen.module:
                 return store.load_module(source.entry)
             module = _build(chosen.module)
             store.load_into(module, source.entry)
             return module
-    except EntryNotFound as error:
-        raise ModelNotFound(f"no entry {source.entry!r} in the store {source.store!r}") from error
-    except StoreUnavailable as error:
-        raise ModelNotFound(f"the store {source.store!r} is not there: {error}") from error
+    except (ModelNotFound, InvalidModel):
+        raise
     except WeightsMismatch as error:
         raise InvalidModel(f"{source.entry!r} does not fit {chosen.module}: {error}") from error
     except InvalidArgument as error:

@@ -32,7 +32,7 @@ class ExportedModel:
         names = [a.name for a in self._arguments if not _is_constant(a)]
         self.inputs = tuple(_port(*pair) for pair in zip(names, self._taken, strict=True))
         self.outputs = _outputs(signature, values)
-        self.batch = _checked_batch(batch, self.inputs + self.outputs)
+        self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
         self._spec = program.call_spec.in_spec
         self._module = program.module()
 
@@ -90,11 +90,3 @@ def _port(name: str, value: Any) -> Port:
 
 def _name(value: torch.Tensor) -> str:
     return str(value.dtype).removeprefix("torch.")
-
-
-def _checked_batch(batch: int, ports: Sequence[Port]) -> int:
-    """Refuse batches unless all inputs and outputs have one and the same free first dimension."""
-    firsts = {port.shape[0] if port.shape else None for port in ports}
-    if batch > 1 and (len(firsts) != 1 or not isinstance(next(iter(firsts)), str)):
-        raise InvalidArgument("batch: the first dimension of inputs and outputs is not free")
-    return batch

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def tensor_of(array: Array) -> torch.Tensor:
     """Return a tensor over an array's memory; only what torch cannot view is copied."""
-    if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
-        array = array.astype(array.dtype.newbyteorder("="), order="C")
+    array = arrays.plain(array)
     if array.flags.writeable:
         return torch.from_numpy(array)
     with warnings.catch_warnings():
