@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,18 @@ class Onnx:
             BackendMissing: onnxruntime is not installed.
         """
         chosen = options.parse(source.options, options.Common)
-        runtime = registry.require("onnxruntime", "onnx")
+        runtime = _library()
         model, settings = _model_of(source), _settings(runtime, chosen)
         with failures.loading("onnxruntime"):
             # Without its second try after a failure, which it announces to the standard output.
             on_cpu = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
             return OnnxModel(runtime.InferenceSession(model, settings, **on_cpu), chosen.batch)
+
+
+def _library() -> Any:
+    """Import the library; by default, it would report its use to its maker from then on."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return registry.require("onnxruntime", "onnx")
 
 
 def _settings(runtime: Any, chosen: options.Common) -> Any:
