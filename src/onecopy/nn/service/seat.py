@@ -1,0 +1,116 @@
+"""One connection in the process: its segment, what it asked for, what it is yet to get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onecopy.errors import InvalidArgument, OnecopyError, ProtocolError
+from onecopy.nn.service.generation import Generation, options_of
+from onecopy.nn.service.messages import Collect, Computed, Refused, Short
+from onecopy.nn.service.segment import Segment, needed
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onecopy.nn.backends.backend import Array, TextModel
+    from onecopy.nn.service.messages import Compute, Message, Single
+    from onecopy.store.daemon.peer import Peer
+
+
+class Seat:
+    """A user of the model."""
+
+    def __init__(self, peer: Peer, idle: float, config: str, model: TextModel | None) -> None:
+        self.peer = peer
+        self.idle = idle
+        options = options_of(config)
+        self.generation = None if model is None else Generation(model, options)
+        self.inputs: list[Array] = []
+        self.busy = False
+        self._segment: Segment | None = None
+        self._room = 0
+        self._pending: tuple[Sequence[Array], OnecopyError | None] | None = None
+
+    def attach(self, request: Compute | Single | Collect, fds: list[int]) -> None:
+        """Take the segment that came along, or use the last one.
+
+        Raises:
+            InvalidArgument: it is not one that can be trusted, or not large enough.
+        """
+        try:
+            if len(fds) > 1:
+                raise InvalidArgument("more than one segment came along")
+            if fds:
+                self._segment = None
+                self._segment = Segment(fds[0], request.nbytes)
+        finally:
+            wire.close_all(fds)
+        if self._segment is None:
+            raise InvalidArgument("no segment came along")
+        if not 0 <= request.room <= self._segment.nbytes:
+            raise InvalidArgument("the room for outputs begins outside of the segment")
+        self._room = request.room
+
+    def arrays(self, request: Compute) -> list[Array]:
+        """Return the inputs of a request."""
+        return self._mapped.arrays(request.inputs)
+
+    def texts(self, request: Compute | Single) -> tuple[bytes, bytes]:
+        """Return prompt and options of a request; the options may be missing."""
+        if not 1 <= len(request.inputs) <= 2:
+            raise InvalidArgument("a text model has two inputs: a prompt, and options as JSON")
+        read = [self._mapped.read(each) for each in request.inputs]
+        return read[0], read[1] if len(read) == 2 else b""
+
+    @property
+    def _mapped(self) -> Segment:
+        if self._segment is None:
+            raise InvalidArgument("no segment came along")
+        return self._segment
+
+    def deliver(self, outputs: Sequence[Array], ended: OnecopyError | None = None) -> None:
+        """Answer with outputs, and why there are not more of them."""
+        self.busy = False
+        self._pending = (outputs, ended)
+        self._answer()
+
+    def deliver_text(self, text: bytes, ended: OnecopyError | None = None) -> None:
+        """Answer with a text, and what may be asked about it."""
+        import numpy as np
+
+        assert self.generation is not None
+        both = (text, self.generation.metadata())
+        self.deliver([np.frombuffer(each, np.uint8) for each in both], ended)
+
+    def collect(self) -> None:
+        """Answer with outputs that had no room."""
+        if self._pending is None:
+            raise ProtocolError("there are no outputs to collect")
+        self._answer()
+
+    def _answer(self) -> None:
+        assert self._pending is not None
+        outputs, ended = self._pending
+        segment, nbytes = self._mapped, needed(outputs)
+        if self._room + nbytes > segment.nbytes:
+            self.peer.reply(Short(nbytes))
+            return
+        placed = segment.put(outputs, self._room)
+        self._pending = None
+        self.peer.reply(Computed(placed, None if ended is None else Refused.of(ended)))
+
+    def refuse(self, error: OnecopyError) -> None:
+        """Answer with an error."""
+        self.busy = False
+        self.peer.reply(Refused.of(error))
+
+    def answer(self, message: Message) -> None:
+        """Answer with something else."""
+        self.peer.reply(message)
+
+    def finish(self) -> Any:
+        """Forget the text that was begun."""
+        if self.generation is not None:
+            self.generation.done = True
+            self.generation.text.clear()
