@@ -62,6 +62,7 @@ def test_the_public_names_are_these() -> None:
         "UnsupportedOperation",
         "InferenceFailed",
         "BackendLost",
+        "ModelBusy",
         "EndOfSequence",
         "ContextFull",
         "PromptTooLong",

@@ -39,7 +39,8 @@
     ├── BackendMissing     ImportError          the library that runs such models is not installed
     ├── UnsupportedOperation RuntimeError       a model or a backend cannot do that
     ├── InferenceFailed    RuntimeError         a backend refused its inputs' values, or failed
-    │   └── BackendLost         ConnectionError the process that holds the model ended
+    │   ├── BackendLost         ConnectionError the process that holds the model ended
+    │   └── ModelBusy                           an endpoint asks to be asked later
     ├── EndOfSequence      EOFError             a text model ended its text
     ├── ContextFull        RuntimeError         a text model has no room for another token
     ├── PromptTooLong      ValueError           a prompt that does not fit a text model's context
@@ -218,6 +219,10 @@ class InferenceFailed(OnecopyError, RuntimeError):
 
 class BackendLost(InferenceFailed, ConnectionError):
     """The process that holds a model ended; the next request starts it again."""
+
+
+class ModelBusy(InferenceFailed):
+    """An endpoint asks to be asked later; the text says when, if it said so."""
 
 
 class EndOfSequence(OnecopyError, EOFError):

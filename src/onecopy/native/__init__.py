@@ -73,5 +73,11 @@ def _declare(library: ctypes.CDLL) -> None:
     library.onecopy_exchange.argtypes = [
         *(ctypes.c_int, ctypes.c_char_p, size, ctypes.c_int, pointer, size),
     ]
+    library.onecopy_modes_depth.restype = size
+    library.onecopy_replay_enter.argtypes = [ctypes.c_uint64]
+    library.onecopy_replay_leave.argtypes = [size, ctypes.c_int]
+    library.onecopy_output_nbytes.restype = ctypes.c_uint64
+    library.onecopy_output_nbytes.argtypes = [ctypes.c_uint64]
+    library.onecopy_output_detach.argtypes = [ctypes.c_uint64]
     library.onecopy_turns.restype = ctypes.c_long
     library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]

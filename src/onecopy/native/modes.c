@@ -44,11 +44,28 @@ int onecopy_record_enter(uint64_t limit, uint64_t *id) {
     return 0;
 }
 
-int onecopy_record_leave(uint64_t id, struct record_facts *facts) {
-    struct recording *recording = depth ? entered[depth - 1].recording : NULL;
-    if (!recording || record_id(recording) != id) return EPERM; /* Not this thread's innermost. */
-    depth--;
-    record_end(recording, facts);
+size_t onecopy_modes_depth(void) { return depth; }
+
+/* Nobody asks for what came of it. */
+static void abandon(struct mode *mode) {
+    if (mode->recording) {
+        record_drop(mode->recording);
+    } else {
+        replay_end(&mode->run, false);
+    }
+}
+
+/* Leave the mode that was entered when `to` others were. What is entered within it is there no
+ * more: an exception came between its beginning and whoever was to end it. NULL if there is none. */
+static struct mode *leave(size_t to) {
+    if (depth <= to) return NULL;
+    while (depth > to + 1) abandon(&entered[--depth]);
+    return &entered[--depth];
+}
+
+int onecopy_record_leave(size_t to, struct record_facts *facts) {
+    if (depth <= to || !entered[to].recording) return EPERM;
+    record_end(leave(to)->recording, facts);
     return 0;
 }
 
@@ -62,11 +79,9 @@ int onecopy_replay_enter(uint64_t id) {
     return 0;
 }
 
-int64_t onecopy_replay_leave(uint64_t id, int whole) {
-    struct mode *mode = depth ? &entered[depth - 1] : NULL;
-    if (!mode || mode->recording || replay_id(&mode->run) != id) return -EPERM;
-    depth--;
-    const struct replay_counts *counts = &mode->run.counts;
-    replay_end(&mode->run, whole);
-    return (int64_t)(counts->too_large + counts->blocked + counts->beyond);
+int onecopy_replay_leave(size_t to, int whole) {
+    if (depth <= to || entered[to].recording) return -EPERM;
+    struct run *run = &leave(to)->run;
+    replay_end(run, whole);
+    return replay_misses(&run->counts);
 }

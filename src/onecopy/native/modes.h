@@ -24,13 +24,17 @@ bool modes_allocate(size_t nbytes, void **block, size_t *level);
 /* Note what was allocated in the recordings inside of `level`. */
 void modes_note(size_t level, const void *block, size_t nbytes);
 
-/* From here on this thread records, until the matching leave. */
-EXPORT int onecopy_record_enter(uint64_t limit, uint64_t *id);
-EXPORT int onecopy_record_leave(uint64_t id, struct record_facts *);
+/* How many this thread has entered. To be asked before one enters: a leave takes it, and so works
+ * also for those who were interrupted before they knew whether they had entered. */
+EXPORT size_t onecopy_modes_depth(void);
 
-/* From here on this thread's allocations are a run of a plan, until the matching leave. It returns
- * the number of misses of the run, or an errno, negative. */
+/* From here on this thread records, until the leave; EPERM if it does not. */
+EXPORT int onecopy_record_enter(uint64_t limit, uint64_t *id);
+EXPORT int onecopy_record_leave(size_t depth, struct record_facts *);
+
+/* From here on this thread's allocations are a run of a plan, until the leave. It returns a bit for
+ * each kind of miss (replay.h) of the run, or -EPERM if there is none. */
 EXPORT int onecopy_replay_enter(uint64_t id);
-EXPORT int64_t onecopy_replay_leave(uint64_t id, int whole);
+EXPORT int onecopy_replay_leave(size_t depth, int whole);
 
 #endif

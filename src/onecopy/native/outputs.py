@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from onecopy import native
 
 made = False
@@ -14,9 +12,8 @@ def nbytes_at(address: int) -> int:
     """Return how many bytes the output has that begins at this address; 0 if none does."""
     if not made:
         return 0
-    function = native.library().quick.onecopy_output_nbytes
-    function.restype = ctypes.c_uint64
-    return int(function(ctypes.c_uint64(address)))
+    nbytes: int = native.library().quick.onecopy_output_nbytes(address)
+    return nbytes
 
 
 def detach(address: int) -> int | None:
@@ -25,5 +22,5 @@ def detach(address: int) -> int | None:
     Addresses and content stay. Its bytes begin at the second page of the memfd, which is the
     caller's to close. The caller keeps the output alive meanwhile.
     """
-    fd: int = native.library().quick.onecopy_output_detach(ctypes.c_uint64(address))
+    fd: int = native.library().quick.onecopy_output_detach(address)
     return fd if fd >= 0 else None

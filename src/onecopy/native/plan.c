@@ -167,17 +167,14 @@ void plan_trim(struct plan *plan) {
 int replay_begin(uint64_t id, struct run *run) {
     pthread_mutex_lock(&registry);
     struct plan *plan = find(id);
-    struct region *region = plan ? take_region(plan) : NULL;
-    if (region) {
-        *run = (struct run){.plan = plan, .region = region, .serial = ++last_serial};
+    if (plan) {
+        *run = (struct run){.plan = plan, .region = take_region(plan), .serial = ++last_serial};
         run->aside = committed_idle(plan);
         plan->facts.open++;
     }
     pthread_mutex_unlock(&registry);
-    return region ? 0 : plan ? ENOMEM : ENOENT;
+    return plan ? 0 : ENOENT;
 }
-
-uint64_t replay_id(const struct run *run) { return run->plan->id; }
 
 static void mark_kept(size_t slot, void *of) {
     struct plan *plan = of;
@@ -203,15 +200,19 @@ static void add_counts(struct replay_counts *total, const struct replay_counts *
     for (size_t i = 0; i < sizeof *total / sizeof *to; i++) to[i] += from[i];
 }
 
+/* `as_recorded`: what lives on in it lies in the slot that is its own. */
+static void leave_region(struct plan *plan, struct region *region, bool as_recorded) {
+    region_set_busy(region, false);
+    if (region_each_live(region, as_recorded ? mark_kept : NULL, plan)) {
+        if (region_count(plan) > REGIONS) drop_region(plan, region);
+    }
+}
+
 void replay_end(struct run *run, bool whole) {
     struct plan *plan = run->plan;
     pthread_mutex_lock(&registry);
-    region_set_busy(run->region, false);
     /* With another number of allocations, their slots are not those of the recording. */
-    whole = whole && run->cursor == plan->count;
-    if (region_each_live(run->region, whole ? mark_kept : NULL, plan)) {
-        if (region_count(plan) > REGIONS) drop_region(plan, run->region);
-    }
+    if (run->region) leave_region(plan, run->region, whole && run->cursor == plan->count);
     add_counts(&plan->facts.counts, &run->counts);
     if (run->most > plan->facts.most) plan->facts.most = run->most;
     plan->facts.runs++;

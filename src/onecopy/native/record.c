@@ -100,6 +100,7 @@ bool record_admits(struct recording *recording, size_t nbytes) {
     if (!fits) {
         facts->refused++;
         facts->refused_bytes = nbytes;
+        facts->refused_live = facts->live;
     }
     pthread_mutex_unlock(&lock);
     return fits;
@@ -165,8 +166,6 @@ struct recording *record_new(uint64_t limit, uint64_t *id) {
     return recording;
 }
 
-uint64_t record_id(const struct recording *recording) { return recording->id; }
-
 void record_end(struct recording *recording, struct record_facts *facts) {
     pthread_mutex_lock(&lock);
     recording->active = false;
@@ -186,14 +185,24 @@ static struct recording *unlink_ended(uint64_t id) {
     return recording;
 }
 
-int onecopy_record_take(uint64_t id, struct record_event *events) {
-    struct recording *recording = unlink_ended(id);
-    if (!recording) return ENOENT;
-    if (recording->facts.count) {
-        memcpy(events, recording->events, recording->facts.count * sizeof *events);
-    }
+static void dispose(struct recording *recording) {
     free(recording->events);
     free(recording->table);
     free(recording);
+}
+
+void record_drop(struct recording *recording) {
+    struct record_facts facts;
+    record_end(recording, &facts);
+    dispose(unlink_ended(recording->id));
+}
+
+int onecopy_record_take(uint64_t id, struct record_event *events) {
+    struct recording *recording = unlink_ended(id);
+    if (!recording) return ENOENT;
+    if (events && recording->facts.count) {
+        memcpy(events, recording->events, recording->facts.count * sizeof *events);
+    }
+    dispose(recording);
     return 0;
 }

@@ -25,7 +25,8 @@ struct record_facts {
     uint64_t count;                  /* allocations */
     uint64_t clock;                  /* the time at which it ended */
     uint64_t live, peak;             /* bytes, as they were asked for */
-    uint64_t refused, refused_bytes; /* allocations that would have exceeded the limit */
+    uint64_t refused;                /* allocations that would have exceeded the limit */
+    uint64_t refused_bytes, refused_live; /* of the last one, and what lived beside it */
     uint64_t broken;                 /* there was no memory to write it down */
 };
 
@@ -38,10 +39,12 @@ void record_add(struct recording *, const void *block, size_t nbytes);
 void record_forget(const void *block);
 
 struct recording *record_new(uint64_t limit, uint64_t *id);
-uint64_t record_id(const struct recording *);
 void record_end(struct recording *, struct record_facts *);
 
-/* Move the events of a recording that has ended to `events`, which has room for all. */
+/* End it, and nobody takes it. */
+void record_drop(struct recording *);
+
+/* Move the events of a recording that has ended to `events`, which has room for all; or nowhere. */
 EXPORT int onecopy_record_take(uint64_t id, struct record_event *events);
 
 #endif

@@ -13,7 +13,7 @@
  * the plan, nothing else does until the run ends. */
 static void note_memory(struct run *run) {
     const struct outputs *outputs = run->plan->outputs;
-    const uint64_t peak = run->plan->peak, kept = run->counts.kept_bytes;
+    const uint64_t peak = run->plan->peak, kept = run->outside;
     uint64_t both = region_committed(run->region) + kept;
     if (both > peak && run->vacant) {
         const struct replay_slot *slot = &run->plan->slots[run->vacant - 1];
@@ -28,11 +28,23 @@ static void note_memory(struct run *run) {
     }
 }
 
+static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
+    ++*kind;
+    run->counts.miss_bytes += nbytes;
+    return NULL;
+}
+
 static void *take_output(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
     if (plan->pool) return outermost ? arena_take(plan->pool, nbytes) : NULL;
     if (place == REPLAY_KEPT) return NULL;
     if (!outputs_shared(plan->outputs) && (!outermost || nbytes < PLACED_FROM)) return NULL;
     return outputs_take(plan->outputs, place - 1, nbytes);
+}
+
+/* Whether somebody relies on where this block is: small and exact ones may be the heap's. */
+static bool is_to_be_placed(const struct plan *plan, uint64_t place, bool outermost) {
+    if (plan->pool) return outermost;
+    return outputs_shared(plan->outputs) && place != REPLAY_KEPT;
 }
 
 static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
@@ -41,9 +53,13 @@ static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
     const uint64_t place = __atomic_load_n(&slots[at].kept, __ATOMIC_RELAXED);
     void *block = take_output(plan, place, nbytes, outermost);
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
+    run->outside += nbytes;
+    if (run->region) note_memory(run);
+    if (!block && is_to_be_placed(plan, place, outermost)) {
+        return miss(run, &run->counts.unplaced, nbytes);
+    }
     run->counts.kept++;
     run->counts.kept_bytes += nbytes;
-    note_memory(run);
     return block;
 }
 
@@ -61,12 +77,6 @@ static void *displace(struct run *run, size_t at, size_t nbytes) {
     return hit(run, block, nbytes);
 }
 
-static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
-    ++*kind;
-    run->counts.miss_bytes += nbytes;
-    return NULL;
-}
-
 void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
     const struct plan *plan = run->plan;
     struct replay_counts *counts = &run->counts;
@@ -75,11 +85,17 @@ void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
     if (at < plan->count) {
         const struct replay_slot *slot = &plan->slots[at];
         if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, at, nbytes, outermost);
+        if (!run->region) return miss(run, &counts->unmapped, nbytes);
         const bool fits = nbytes <= slot->nbytes;
         void *block = fits ? region_take(run->region, slot->offset, nbytes, at) : NULL;
         if (block) return hit(run, block, nbytes);
         trouble = fits ? &counts->blocked : &counts->too_large;
     }
-    void *block = displace(run, at, nbytes);
+    void *block = run->region ? displace(run, at, nbytes) : NULL;
     return block ? block : miss(run, trouble, nbytes);
+}
+
+int replay_misses(const struct replay_counts *counts) {
+    return !!counts->too_large | !!counts->blocked << 1 | !!counts->beyond << 2 |
+           !!counts->unmapped << 3 | !!counts->unplaced << 4;
 }

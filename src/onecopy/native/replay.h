@@ -44,6 +44,8 @@ struct replay_counts {
     uint64_t displaced;
     uint64_t kept, kept_bytes;
     uint64_t too_large, blocked, beyond; /* misses: larger than the slot; overlaps; no such slot */
+    uint64_t unmapped;                   /* misses: there was no region to be had */
+    uint64_t unplaced; /* misses: kept blocks that were to have a place in `outputs` or `pool` */
     uint64_t miss_bytes;
 };
 
@@ -60,21 +62,24 @@ struct replay_facts {
 
 struct run {
     struct plan *plan;
-    struct region *region;
+    struct region *region; /* NULL: there was no memory map, or no address space, for one */
     uint64_t serial;
     size_t cursor;
     uint64_t aside; /* bytes of memory that regions had which no run has, when this one began */
+    uint64_t outside; /* bytes of kept blocks, wherever they are */
     size_t vacant;  /* the largest kept slot so far, plus one: nothing of the plan lies there */
     struct replay_counts counts;
     uint64_t most;
 };
+
+/* Which kinds of misses there were: bit 0 for too_large, and so on in the order above. */
+int replay_misses(const struct replay_counts *);
 
 /* A block for the next allocation of this run, or NULL. `outermost`: nobody else would place what is
  * kept, neither a mode nor an arena. */
 void *replay_allocate(struct run *, size_t nbytes, bool outermost);
 
 int replay_begin(uint64_t id, struct run *);
-uint64_t replay_id(const struct run *);
 
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);

@@ -1,4 +1,10 @@
-"""WASI-NN: guests that nobody here wrote run inference on models of the host (docs/nn.md)."""
+"""WASI-NN: guests that nobody here wrote run inference on models of the host (docs/nn.md).
+
+from onecopy import nn
+
+host = nn.Host({"embedder": "minilm"}, store=store)   models by name; runs guests
+nn.save_tokenizer(store, "llm", tokenizer)         beside a text model of a store
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Port
+    from onecopy.nn.backends.text_tokenizer import save_tokenizer
     from onecopy.nn.graph import Context, Graph
     from onecopy.nn.host import Host
     from onecopy.nn.model import Model
 
-__all__ = ["Context", "Graph", "Host", "Model", "Port"]
+__all__ = ["Context", "Graph", "Host", "Model", "Port", "save_tokenizer"]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
@@ -20,6 +27,7 @@ _HOMES = {
     "Host": "host",
     "Model": "model",
     "Port": "backends.backend",
+    "save_tokenizer": "backends.text_tokenizer",
 }
 
 

@@ -1,13 +1,16 @@
 """Outputs at stable addresses: memory of the actual size, an entry of a store without a copy."""
 
 import gc
+import logging
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
 import onecopy
-from onecopy.errors import InvalidArgument
+from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.bind import bind_module
 from onecopy.segments.region import PAGE
 from tests.conftest import open_files
@@ -84,6 +87,51 @@ class TestAddresses:
         x = torch.rand((1 << 20) + 1000)
         assert same(run(x), (x * 2).square())
         assert memfds() == {}
+        stats = run.stats()
+        assert (stats.unplaced, stats.outputs) == (1, 0)
+
+
+class TestWithoutDescriptors:
+    def test_the_heap_serves_them_and_they_are_counted_and_logged_once(self, run, caplog):
+        x = torch.rand(1000)
+        with caplog.at_level(logging.WARNING), few_descriptors():
+            held = [run(x + i) for i in range(100)]
+        assert all(same(y, ((x + i) * 2).square()) for i, y in enumerate(held))
+        stats = run.stats()
+        assert stats.unplaced == stats.misses > 50
+        assert stats.outputs == 100 - stats.unplaced
+        (record,) = caplog.records
+        assert "ulimit -n" in record.getMessage()
+        held.clear()
+        run(x)
+        assert run.stats().misses == stats.misses
+
+    def test_as_errors_they_are_raised(self):
+        held = []
+        with bind_module(Square(), (torch.rand(10),), output="bound", on_miss="error") as run:
+            with few_descriptors(), pytest.raises(AllocationMissed, match="no file descriptor"):
+                held.extend(run(torch.ones(10)) for _ in range(100))
+            assert all(same(y, torch.full((10,), 4.0)) for y in held)
+            held.clear()
+            run(torch.ones(10))
+
+    def test_a_save_copies(self, run):
+        with onecopy.start("test", capacity="64MiB") as store:
+            with few_descriptors():
+                held = [run(torch.ones(100)) for _ in range(50)]
+            store.save("y", held[-1])
+            assert same(store.load("y"), held[-1])
+
+
+@contextmanager
+def few_descriptors():
+    """Ten are left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestMemory:

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onecopy import native
 from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.bind import bind_module
+from onecopy.planner.running.native_modes import Recorder, depth_in
 from onecopy.planner.running.recording import record
 from onecopy.tensors.arena import Arena, locate
 from tests.planner.running.models import Decoder, Mlp, same
@@ -402,6 +404,29 @@ class TestMisses:
         (record,) = caplog.records
         assert "larger than their slots" in record.getMessage()
 
+    def test_as_errors_they_name_what_this_run_missed(self):
+        class Loop(torch.nn.Module):
+            def forward(self, x, times):
+                for _ in range(times):
+                    x = torch.sin(x)
+                return x
+
+        with bound(Loop(), torch.rand(1000), 5, on_miss="error") as run:
+            with pytest.raises(AllocationMissed, match="more than were recorded"):
+                run(torch.rand(2000), 8)
+            with pytest.raises(AllocationMissed) as caught:
+                run(torch.rand(2000), 5)
+        assert "above the bounds" in str(caught.value)
+        assert "more than were recorded" not in str(caught.value)
+        del caught
+
+    def test_as_errors_they_drop_the_result(self, decoder):
+        with bound(decoder, torch.rand(1, 8, 32), on_miss="error") as run:
+            with pytest.raises(AllocationMissed) as caught:
+                run(torch.rand(9, 64, 32))
+            assert not [each for each in frames_tensors(caught.tb) if each.shape == (9, 64, 100)]
+            del caught
+
     def test_as_errors_they_end_the_run(self, decoder):
         with bound(decoder, torch.rand(2, 8, 32), on_miss="error") as run:
             run(torch.rand(2, 8, 32))
@@ -451,6 +476,70 @@ class TestMisses:
             assert stats.hit_bytes > 10 * stats.miss_bytes
 
 
+class TestInterrupts:
+    """A signal's exception, at the worst moment."""
+
+    def test_after_the_first_step_of_a_call(self, run, decoder):
+        enter = run._enter
+
+        def interrupted(number):
+            assert enter(number) == 0
+            raise KeyboardInterrupt
+
+        run._enter = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            run(torch.rand(1, 2, 32))
+        run._enter = enter
+        assert run._depth() == 0
+        x = torch.rand(3, 40, 32)
+        assert same(run(x), decoder(x))
+        assert run.stats().arenas == 1
+
+    def test_after_the_last_step_of_a_call(self, run):
+        leave = run._leave
+
+        def interrupted(depth, whole):
+            leave(depth, whole)
+            if whole:
+                raise KeyboardInterrupt
+
+        run._leave = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            run(torch.rand(1, 2, 32))
+        assert run._depth() == 0
+        assert run.stats().calls == 1
+
+    def test_before_a_recording_knows_that_it_has_begun(self, monkeypatch):
+        enter = Recorder.enter
+
+        def interrupted(self):
+            enter(self)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Recorder, "enter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            record(torch.empty, 5)
+        assert depth_in(native.library())() == 0
+
+    def test_what_was_not_ended_ends_with_what_is_around_it(self, run, decoder):
+        """A second exception, before the first one's leave."""
+        lost = torch.nn.Linear(32, 32)
+        with bound(lost, torch.rand(8, 32)) as inner:
+
+            def leave_it_open(*_):
+                inner._enter(inner._number)
+                Recorder(100).enter()
+
+            hook = decoder.blocks[0].register_forward_hook(leave_it_open)
+            x = torch.rand(3, 40, 32)
+            with pytest.raises(RuntimeError, match="allocate"):
+                run(x)  # past the limit of a recording that nobody ends
+            hook.remove()
+            assert run._depth() == 0
+            assert same(run(x), decoder(x))
+            assert inner.stats().calls == 1
+
+
 class TestMemory:
     def test_arena_and_outputs_take_no_more_than_the_plan(self):
         class Late(torch.nn.Module):
@@ -491,6 +580,41 @@ class TestMemory:
             before = run.stats().committed_nbytes
             run(torch.rand(64 * 1024))
             assert run.stats().committed_nbytes == before > 0
+
+
+def test_without_addresses_for_an_arena_the_heap_serves_a_run():
+    assert (
+        output_of("""
+import resource, torch
+torch.set_num_threads(1)
+torch.set_grad_enabled(False)
+from onecopy.errors import AllocationMissed
+from onecopy.planner.running.bind import bind_module
+from tests.planner.running.models import Decoder, same
+
+decoder, x = Decoder().eval(), torch.rand(4, 64, 32)
+run = bind_module(decoder, (x,))
+strict = bind_module(decoder, (x,), on_miss="error")
+expected = decoder(x)
+with open("/proc/self/statm") as file:
+    pages = int(file.read().split()[0])
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (500 << 20), hard))
+assert same(run(x), expected)
+stats = run.stats()
+assert stats.unmapped == stats.misses > 0 == stats.hits
+try:
+    strict(x)
+except AllocationMissed as error:
+    assert "no address space" in str(error)
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+assert same(run(x), expected)
+assert run.stats().misses == stats.misses
+assert same(strict(x), expected)
+print("ok")
+""")
+        == "ok"
+    )
 
 
 def test_a_forked_child_runs_on_and_reads_on():

@@ -119,6 +119,17 @@ class TestLimit:
         with pytest.raises(BudgetExceeded, match=r"101 bytes .* limit of 100; raise it by 1"):
             record(torch.empty, 101, dtype=torch.uint8, limit=100)
 
+    def test_a_refusal_says_what_lived_when_it_came(self):
+        def work():
+            held = [torch.empty(50, dtype=torch.uint8) for _ in range(2)]
+            try:
+                torch.empty(70, dtype=torch.uint8)
+            finally:
+                held.clear()
+
+        with pytest.raises(BudgetExceeded, match=r"70 bytes .* beside 100 .* raise it by 50 "):
+            record(work, limit=120)
+
     def test_what_was_freed_counts_no_longer(self):
         def work():
             for _ in range(10):
@@ -162,8 +173,25 @@ class TestSaved:
         recording = record(Mlp(), torch.ones(3, 32))
         assert Recording.from_dict(json.loads(json.dumps(recording.as_dict()))) == recording
 
-    @pytest.mark.parametrize("saved", [{}, {"peak": 1}, {"peak": "x", "allocations": []}])
+    @pytest.mark.parametrize(
+        "saved",
+        [
+            *({}, {"peak": 1}, {"peak": "x", "allocations": []}, {"peak": -1, "allocations": []}),
+            *({"peak": 9.5, "allocations": []}, {"peak": 1, "allocations": 5}),
+            {"peak": 9, "allocations": [[0, 9, 0, 1, True]] * 2},
+            {"peak": 9, "allocations": [[0, 9, 0, 1]]},
+        ],
+    )
     def test_nonsense_is_refused(self, saved):
+        with pytest.raises(InvalidArgument, match="record it anew"):
+            Recording.from_dict(saved)
+
+    @pytest.mark.parametrize("field", range(5))
+    @pytest.mark.parametrize("value", [-1, 1.5, "a", None, [1], 1 << 64, float("nan")])
+    def test_an_allocation_with_a_field_of_nonsense_is_refused(self, field, value):
+        allocation = [0, 100, 1, 2, True]
+        allocation[field] = value
+        saved = {"peak": 100, "allocations": [allocation]}
         with pytest.raises(InvalidArgument, match="record it anew"):
             Recording.from_dict(saved)
 

@@ -27,8 +27,10 @@ class Port(msgspec.Struct, frozen=True):
     name: str
     dtype: str
     """One of `standard.DTYPES`, or empty if the model does not say."""
-    shape: tuple[int | str, ...] = ()
-    """A text stands for a dimension that may vary."""
+    shape: tuple[int | str, ...] | None = None
+    """A text stands for a dimension that may vary; None if the model does not say."""
+    optional: bool = False
+    """The model can do without this input."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +54,16 @@ class TensorModel(Protocol):
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    """Empty if the model does not say; after an `infer`, the names and types of its results."""
     batch: int
     """Up to how many rows of requests may be put together along the first dimension; 1 if never."""
 
-    def infer(self, inputs: Sequence[Array]) -> Sequence[Array]:
+    def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Compute all outputs; the inputs lie in memory that is the caller's, and only to be read.
+
+        None stands for an optional input that is not given; those at the end may be left out. The
+        results are of `standard.DTYPES` and need not be contiguous; they may lie in the memory of
+        the inputs or of the model, so copy them before either changes.
 
         Raises:
             InvalidArgument: inputs of a number, type or shape that the model does not take.
@@ -71,6 +78,13 @@ class TextSession(Protocol):
     def begin(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         """Take the prompt, and forget what was generated before.
 
+        Nothing is computed yet: the first `advance` reads the prompt. `metadata` says at once how
+        long it is.
+
+        Args:
+            prompt: UTF-8.
+            options: a guest's JSON of this request; they count before those of the graph.
+
         Raises:
             PromptTooLong: it does not fit into the context.
             InvalidArgument: an option has a value that it cannot have.
@@ -83,8 +97,10 @@ class TextSession(Protocol):
         It may be empty, or end within a character.
 
         Raises:
-            EndOfSequence: the model ended its text.
+            EndOfSequence: the model ended its text, or an option of the guest did (`n-predict`,
+                `reverse-prompt`).
             ContextFull: there is no room for another token.
+            InferenceFailed: this generation failed; `begin` starts another.
         """
         ...
 
@@ -92,9 +108,16 @@ class TextSession(Protocol):
         """Return what guests may ask about it, in the words of WasmEdge's GGML plugin."""
         ...
 
+    def close(self) -> None:
+        """Give back what the conversation holds; twice is fine."""
+        ...
+
 
 class TextModel(Protocol):
     """A loaded model that continues text."""
+
+    concurrent: bool
+    """Whether several threads may call sessions of it, each session by one at a time."""
 
     def session(self, options: Mapping[str, Any]) -> TextSession:
         """Open a conversation; the options are those of the graph, as a guest's JSON has them."""
@@ -104,8 +127,13 @@ class TextModel(Protocol):
         """Return the embedding of a text.
 
         Raises:
+            PromptTooLong: the model does not take so long a text at once.
             UnsupportedOperation: the model has none.
         """
+        ...
+
+    def close(self) -> None:
+        """End what the model started, such as processes of guides; twice is fine."""
         ...
 
 

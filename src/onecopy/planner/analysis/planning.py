@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from onecopy.errors import InvalidArgument
-from onecopy.planner.analysis.dims import Dim, check_names, refuse_unbounded
+from onecopy.planner.analysis.dims import Dim, check_names, names_in, refuse_unbounded
 from onecopy.planner.analysis.examples import enlarged, examples_of
 from onecopy.planner.analysis.export import exported
-from onecopy.planner.analysis.leaves import Leaf, leaves_of
+from onecopy.planner.analysis.leaves import Leaf, completed, leaves_of
 from onecopy.planner.analysis.lifetimes import buffers_of
 from onecopy.planner.analysis.plan import Plan
 from onecopy.planner.analysis.program import Program, followed
@@ -24,14 +24,15 @@ def plan(
     kwargs: Mapping[str, Any] | None = None,
     dynamic_shapes: Any = None,
     *,
-    state: Iterable[str] = (),
-    dynamic: Iterable[str] = (),
+    state: str | Iterable[str] = (),
+    dynamic: str | Iterable[str] = (),
     device: Any = None,
 ) -> Plan:
     """Analyse a module for all shapes within the bounds of its dimensions.
 
     `args` and `kwargs` are an example; `dynamic_shapes` says which of their sizes vary, as
-    torch.export has it, with `torch.export.Dim(name, min=…, max=…)`. `state` names buffers of the
+    torch.export has it, with `torch.export.Dim(name, min=…, max=…)`; arguments that are not in it
+    do not vary. `state` names buffers of the
     module or arguments that live from call to call, such as KV caches; what a call writes to is
     state without being named. Dimensions in `dynamic` may lack an upper bound: buffers whose size
     depends on them stay outside the plan. A module on the meta device is analysed as if it ran on
@@ -50,16 +51,16 @@ def plan(
 
     """
     inner = _module_of(module)
-    args, kwargs, dynamic = tuple(args), dict(kwargs or {}), tuple(dynamic)
+    args, kwargs = _arguments(args, kwargs)
+    state, dynamic = names_in(state, "state"), names_in(dynamic, "dynamic")
     if hasattr(dynamic_shapes, "dynamic_shapes"):  # a torch.export.ShapesCollection
         dynamic_shapes = dynamic_shapes.dynamic_shapes(inner, args, kwargs)
     leaves = leaves_of(inner, args, kwargs, dynamic_shapes)
     dims = declared(leaves)
     refuse_unbounded(dims, dynamic)
     trial = _trial(args, kwargs, leaves, dims)
-    program = followed(
-        exported(inner, *trial, dynamic_shapes), inner, leaves, state, device or "cpu"
-    )
+    shapes = completed(inner, args, kwargs, dynamic_shapes)
+    program = followed(exported(inner, *trial, shapes), inner, leaves, state, device or "cpu")
     names = names_of(leaves, dims, program.shapes, program.ranges)
     sizes = Sizes(names, program.trace.limits, program.ranges)
     buffers = buffers_of(program.trace, program.kinds, sizes.of)
@@ -80,9 +81,29 @@ def _module_of(module: Any) -> Any:
     """Return the module that is analysed: of a compiled one, that which it was made from."""
     import torch
 
+    if isinstance(module, torch.export.ExportedProgram):
+        raise InvalidArgument("a plan needs the nn.Module that was exported, not its program")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InvalidArgument("a plan needs the nn.Module that was scripted: it cannot be exported")
     if not isinstance(module, torch.nn.Module):
-        raise InvalidArgument(f"a plan needs an nn.Module, not {type(module).__name__}; wrap it")
+        raise InvalidArgument(
+            f"a plan needs an nn.Module, not {type(module).__name__}; call it in the `forward` "
+            "of one"
+        )
     return getattr(module, "_orig_mod", module)
+
+
+def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the example's arguments; a tensor by itself is no list of its rows."""
+    if not isinstance(args, (tuple, list)):
+        raise InvalidArgument(
+            f"the example's args are a tuple, as (ids,), not {type(args).__name__}"
+        )
+    if not isinstance(kwargs or {}, Mapping):
+        raise InvalidArgument(
+            f"the example's kwargs are a dict by parameter, not {type(kwargs).__name__}"
+        )
+    return tuple(args), dict(kwargs or {})
 
 
 def _trial(

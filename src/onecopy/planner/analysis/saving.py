@@ -96,7 +96,7 @@ def encoded(plan: Plan) -> bytes:
     saved = SavedPlan(
         format=FORMAT,
         version=VERSION,
-        module=type(plan.module).__name__,
+        module=plan.module_name,
         weights=plan.weights_list,
         dims=[SavedDim(dim.name, dim.lower, dim.upper) for dim in plan.dims.values()],
         expressions=[formula(size) for size in sizes],
@@ -163,6 +163,7 @@ def _plan(saved: SavedPlan, module: Any) -> Plan:
         steps=saved.steps,
         module=module,
         weights_list=saved.weights,
+        module_name=saved.module,
         examples=Examples(tree_of(saved.tree), inputs),
         recording=_recording(saved.recording),
     )

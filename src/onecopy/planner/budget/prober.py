@@ -63,6 +63,11 @@ class Prober:
                 "certify was called again while its process imports the main module; put the call "
                 'under `if __name__ == "__main__":`'
             )
+        if plan.module is None and not factory:
+            raise InvalidArgument(
+                "the plan was loaded without its module: Plan.load(path, module) gives it one, or "
+                'factory="package.module:function" makes it there'
+            )
         self._timeout = timeout
         files = [_file("onecopy-plan", _plan_writer(plan))]
         try:

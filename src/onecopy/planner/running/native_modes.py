@@ -33,6 +33,7 @@ class RecordFacts(NamedTuple):
     peak: int
     refused: int
     refused_bytes: int
+    refused_live: int
     broken: int
 
 
@@ -47,6 +48,8 @@ class ReplayFacts(NamedTuple):
     too_large: int
     blocked: int
     beyond: int
+    unmapped: int
+    unplaced: int
     miss_bytes: int
     runs: int
     region_nbytes: int
@@ -81,6 +84,16 @@ def install() -> native.Library:
         ) from reason
 
 
+def depth_in(library: native.Library) -> Callable[[], int]:
+    """Return what says how many recordings and runs this thread has entered.
+
+    Whoever enters one asks before, and leaves with that number: an exception that a signal raises
+    may come after the first step of entering, before it is known.
+    """
+    function: Callable[[], int] = library.quick.onecopy_modes_depth
+    return function
+
+
 class Recorder:
     """Writes down what this thread allocates between `enter` and `leave`."""
 
@@ -88,6 +101,7 @@ class Recorder:
         self._library = install()
         self._number = _u64()
         self._limit = limit
+        self._depth = ctypes.c_size_t(depth_in(self._library)())
 
     def enter(self) -> None:
         """Begin; past `limit` live bytes allocations fail as torch's own do without memory."""
@@ -98,13 +112,26 @@ class Recorder:
 
     def leave(self) -> tuple[RecordFacts, array[int]]:
         """End; return facts, and size, start and end of each allocation, one after another."""
-        facts = _RecordFacts()
-        check(self._library.quick.onecopy_record_leave(self._number, ctypes.byref(facts)))
-        found = RecordFacts(*(getattr(facts, name) for name in RecordFacts._fields))
-        events = array("Q", bytes(8 * _EVENT_WORDS * found.allocations))
+        facts = self._end()
+        if facts is None:
+            check(errno.EPERM)
+            raise AssertionError  # mypy does not know.
+        events = array("Q", bytes(8 * _EVENT_WORDS * facts.allocations))
         address = ctypes.c_void_p(events.buffer_info()[0])
         check(self._library.quick.onecopy_record_take(self._number, address))
-        return found, events
+        return facts, events
+
+    def abandon(self) -> RecordFacts | None:
+        """End, wherever an exception came from; None if it had not begun, or has ended."""
+        facts = self._end()
+        self._library.quick.onecopy_record_take(self._number, None)
+        return facts
+
+    def _end(self) -> RecordFacts | None:
+        facts = _RecordFacts()
+        if self._library.quick.onecopy_record_leave(self._depth, ctypes.byref(facts)):
+            return None
+        return RecordFacts(*(getattr(facts, name) for name in RecordFacts._fields))
 
 
 class Replay:
@@ -135,9 +162,9 @@ class Replay:
             )
         )
         outputs.made |= shared
+        self.depth = depth_in(library)
         self.enter: Callable[[ctypes.c_uint64], int] = library.quick.onecopy_replay_enter
-        self.leave: Callable[[ctypes.c_uint64, int], int] = library.quick.onecopy_replay_leave
-        self.leave.restype = ctypes.c_int64
+        self.leave: Callable[[int, int], int] = library.quick.onecopy_replay_leave
 
     def release(self) -> None:
         """Let it end with its last run, its memory with the last tensor there; twice is fine."""

@@ -12,6 +12,8 @@ from onecopy.planner.running.output_pool import OutputPool
 from onecopy.planner.running.stats import stats_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from onecopy.planner.running.layout import Layout
     from onecopy.planner.running.output_pool import PoolStats
     from onecopy.planner.running.stats import Stats
@@ -27,6 +29,11 @@ _MISSES: Final = {
     "held": "kept out of their slots by tensors that live there: of a hook, a traceback, another "
     "thread, or because the order of allocations has changed",
     "unplanned": "more than were recorded: the order of allocations has changed",
+    "unmapped": "without an arena: no address space, or no memory map, was left for one (ulimit "
+    "-v, the sysctl vm.max_map_count); drop tensors that earlier runs have left",
+    "unplaced": "outputs without the place that they were to have: no file descriptor, no memory "
+    "map or no room is left (ulimit -n, the sysctl vm.max_map_count), or the input is above the "
+    "bounds of the plan; drop earlier outputs",
 }
 
 
@@ -60,7 +67,8 @@ class Planned:
         )
         if pool is not None:
             pool.release()  # The plan has it now.
-        self._number, self._enter, self._leave = replay.number, replay.enter, replay.leave
+        self._number, self._depth = replay.number, replay.depth
+        self._enter, self._leave = replay.enter, replay.leave
         self._told: set[str] = set()
         self._last: Stats | None = None
         self._end = weakref.finalize(self, replay.release)
@@ -73,16 +81,22 @@ class Planned:
             AllocationMissed: an allocation was not in the plan, and `on_miss="error"` was given.
                 The run is over then, its result dropped.
         """
-        code = self._enter(self._number)
-        if code:
-            check(code)
+        depth = self._depth()
         try:
+            code = self._enter(self._number)
+            if code:
+                check(code)
             result = self.module(*args, **kwargs)
+            missed = self._leave(depth, 1)
         except BaseException:
-            self._leave(self._number, 0)
+            # A signal's exception may come anywhere: if nothing was entered, nothing is left.
+            self._leave(depth, 0)
             raise
-        if self._leave(self._number, 1):
-            self._report()
+        if missed:
+            if self._on_miss == "error":
+                del result  # The traceback would hold it.
+                raise _refusal(missed)
+            self._tell(missed)
         return result
 
     def save(self, name: str, value: Any, **options: Any) -> None:
@@ -122,19 +136,27 @@ class Planned:
         arena = self.layout.arena_nbytes
         return f"<Planned {type(self.module).__name__}: an arena of {arena} bytes>"
 
-    def _report(self) -> None:
-        """Log each kind of miss once, or refuse the run."""
+    def _tell(self, missed: int) -> None:
+        """Log each kind of miss once."""
+        new = [kind for kind in _kinds(missed) if kind not in self._told]
+        if not new:
+            return
         stats = self.stats()
-        found = [kind for kind in _MISSES if getattr(stats, kind)]
-        if self._on_miss == "error":
-            raise AllocationMissed(
-                f"allocations of this run were {_MISSES[found[-1]]}. Plan for larger bounds, or "
-                'bind with on_miss="heap"'
+        for kind in new:
+            self._told.add(kind)
+            _log.warning(
+                "%d allocations (all misses: %d bytes) were %s; the heap served them",
+                *(getattr(stats, kind), stats.miss_bytes, _MISSES[kind]),
             )
-        for kind in found:
-            if kind not in self._told:
-                self._told.add(kind)
-                _log.warning(
-                    "%d allocations (all misses: %d bytes) were %s; the heap served them",
-                    *(getattr(stats, kind), stats.miss_bytes, _MISSES[kind]),
-                )
+
+
+def _kinds(missed: int) -> Iterator[str]:
+    """Return the kinds of misses of a run, of which the library has a bit each."""
+    return (kind for bit, kind in enumerate(_MISSES) if missed >> bit & 1)
+
+
+def _refusal(missed: int) -> AllocationMissed:
+    found = "; ".join(_MISSES[kind] for kind in _kinds(missed))
+    return AllocationMissed(
+        f'allocations of this run were {found}. Plan for larger bounds, or bind with on_miss="heap"'
+    )

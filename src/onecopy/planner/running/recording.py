@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ALIGNMENT = 64
 """What torch aligns its own blocks to."""
 
+_NUMBERS = 1 << 60
+"""Sizes and times that can be packed are below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
@@ -65,7 +68,9 @@ class Recording:
         """
         try:
             allocations = tuple(Allocation(*each) for each in saved["allocations"])
-            return cls(allocations, int(saved["peak"]))
+            peak = saved["peak"]
+            _check(allocations, peak)
+            return cls(allocations, peak)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidArgument(f"this is no recording ({error!r}); record it anew") from error
 
@@ -93,26 +98,42 @@ def record(
     if limit is not None and limit < 0:
         raise InvalidArgument(f"a limit is a number of bytes from 0 on, not {limit}")
     recorder = native_modes.Recorder(native_modes.UNLIMITED if limit is None else limit)
-    recorder.enter()
     try:
+        recorder.enter()
         result = function(*args, **kwargs)
+        facts, events = recorder.leave()
     except BaseException as error:
-        facts, _ = recorder.leave()
-        if facts.refused and isinstance(error, Exception):
-            raise _exceeded(facts, limit) from error
+        failed = recorder.abandon()
+        if failed and failed.refused and isinstance(error, Exception):
+            raise _exceeded(failed, limit) from error
         raise
-    facts, events = recorder.leave()
     if facts.broken:
         raise MemoryError("there was no memory left to write an allocation down")
     allocations = tuple(_allocations(events, facts.clock))
     return Recording(allocations, facts.peak, facts.refused, result)
 
 
+def _check(allocations: tuple[Allocation, ...], peak: object) -> None:
+    if not _is_number(peak):
+        raise ValueError("its peak is no number of bytes")
+    for index, each in enumerate(allocations):
+        numbers = all(map(_is_number, (each.nbytes, each.start, each.end)))
+        if each.index != index or not numbers or not isinstance(each.freed, bool):
+            raise ValueError(f"allocation {index} is not written as one")
+        if each.start >= each.end:
+            raise ValueError(f"allocation {index} ends before it starts")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < _NUMBERS
+
+
 def _exceeded(facts: native_modes.RecordFacts, limit: int | None) -> BudgetExceeded:
+    needed = facts.refused_live + facts.refused_bytes
     return BudgetExceeded(
-        f"{facts.refused_bytes} bytes were asked for beside {facts.live} that lived, more than the "
-        f"limit of {limit}; raise it by {facts.live + facts.refused_bytes - (limit or 0)} bytes at "
-        "least, or run it with smaller inputs"
+        f"{facts.refused_bytes} bytes were asked for beside {facts.refused_live} that lived, more "
+        f"than the limit of {limit}; raise it by {needed - (limit or 0)} bytes at least, or run it "
+        "with smaller inputs"
     )
 
 

@@ -27,6 +27,11 @@ class Stats(NamedTuple):
     """Misses: something that lives lay in the slot, and there was no other room."""
     unplanned: int
     """Misses: more allocations than were recorded."""
+    unmapped: int
+    """Misses: no address space, or no memory map, was left for an arena."""
+    unplaced: int
+    """Misses: outputs that were to be bound, or in the pool. No descriptor, map or room was left
+    for them, or they are above their bounds."""
     miss_bytes: int
     arena_nbytes: int
     """Of one arena: each run at the same time has one of its own."""
@@ -46,8 +51,8 @@ class Stats(NamedTuple):
 
     @property
     def misses(self) -> int:
-        """Allocations that torch's own allocator served, though they were to be in the arena."""
-        return self.too_large + self.held + self.unplanned
+        """Allocations that torch's own allocator served, though the plan has a place for them."""
+        return self.too_large + self.held + self.unplanned + self.unmapped + self.unplaced
 
 
 def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
@@ -63,6 +68,8 @@ def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
         too_large=facts.too_large,
         held=facts.blocked,
         unplanned=facts.beyond,
+        unmapped=facts.unmapped,
+        unplaced=facts.unplaced,
         miss_bytes=facts.miss_bytes,
         arena_nbytes=layout.arena_nbytes,
         arenas=facts.regions,

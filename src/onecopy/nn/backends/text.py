@@ -1,0 +1,62 @@
+"""Text models of transformers: from a store, or from a checkpoint's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from onecopy.errors import InvalidArgument
+from onecopy.nn.backends import registry
+from onecopy.nn.backends.options import parse
+from onecopy.nn.backends.text_options import NAMES, read_defaults
+
+if TYPE_CHECKING:
+    from onecopy.nn.backends.backend import Source
+    from onecopy.nn.backends.text_model import TransformersModel
+
+
+class HostOptions(msgspec.Struct, kw_only=True):
+    """What a host says about a model, beside the options of guests as defaults for all."""
+
+    tokenizer: str = ""
+    """An entry or a path; by default the entry `NAME/tokenizer`, or what is in the folder."""
+    dtype: str = ""
+    """Of a folder's weights, such as `bfloat16`; by default what the checkpoint says."""
+    context: int = 0
+    """The most tokens of a prompt and its answer; the model's own limit if 0."""
+    guides: dict[str, Any] = {}
+    """Controllers by name: the path of a module, or `[path, config]`."""
+
+    def __post_init__(self) -> None:
+        if self.context < 0:
+            raise ValueError(f"context={self.context}; it is a number of tokens, or 0")
+
+
+class Text:
+    """Continues texts token by token, and makes embeddings of them."""
+
+    encodings = ("ggml",)
+    suffixes = ()
+
+    def load(self, source: Source) -> TransformersModel:
+        """Load a model, as `Backend.load` says."""
+        for library in ("torch", "transformers", "llguidance"):
+            registry.require(library, "text")
+        host, defaults = _split(source)
+        from onecopy.nn.backends.text_model import TransformersModel
+        from onecopy.nn.backends.text_source import load
+
+        model, tokenizer = load(source, host.tokenizer, host.dtype)
+        return TransformersModel(model, tokenizer, defaults, host.context, host.guides)
+
+
+def _split(source: Source) -> tuple[HostOptions, dict[str, Any]]:
+    """Return the host's own options, and the guests' that it has set for all."""
+    spelled = {name.replace("_", "-"): name for name in source.options}
+    of_guests = {name: source.options[name] for key, name in spelled.items() if key in NAMES}
+    own = {name: value for name, value in source.options.items() if name not in of_guests}
+    try:
+        return parse(own, HostOptions), read_defaults(of_guests)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"a text model's {error}") from error
