@@ -24,7 +24,7 @@ def put(context: Context, inputs: Sequence[Any]) -> None:
     for index, each in enumerate(inputs):
         array = np.asarray(each.detach() if hasattr(each, "detach") else each)
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        context.set_input(index, dtype_of(array), array.shape, cast("memoryview", flat.data))
+        context.set_input(index, dtype_of(array), array.shape, flat.data)
     context.keep_inputs(len(inputs))
 
 

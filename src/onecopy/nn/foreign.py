@@ -106,9 +106,11 @@ def _check(fds: Sequence[int]) -> int:
     total = 0
     for fd in fds:
         # What can still change, or be cut short, is not what was hashed.
-        if not region.keeps_size(fd) or region.is_writable(fd):
+        if not region.keeps_size(fd):
             raise InvalidArgument("the parts of a model have to be sealed memfds")
-        total += os.fstat(fd).st_size
+        nbytes = os.fstat(fd).st_size
+        region.check(fd, nbytes)
+        total += nbytes
         if total > NBYTES:
             raise InvalidArgument(f"a model of over {NBYTES} bytes; have the host give it a name")
     if not total:

@@ -176,6 +176,7 @@ class Context:
         self._open = True
         self._anew = True
         self._text: bytearray | None = None
+        self._names = tuple(each.name for each in graph.outputs)
 
     def set_input(
         self, index: int | str, dtype: str, shape: Sequence[int], data: bytes | memoryview
@@ -192,7 +193,9 @@ class Context:
             InvalidArgument: no such input, or the bytes are not that many elements.
         """
         self._check()
-        self._space.put(_number(index, self._graph.inputs, "input"), dtype, shape, data)
+        self._space.put(
+            _number(index, [each.name for each in self._graph.inputs], "input"), dtype, shape, data
+        )
         self._anew = True
 
     def keep_inputs(self, count: int) -> None:
@@ -247,8 +250,8 @@ class Context:
         number = self._output(index)
         if self._text is not None and number == 0:
             return Port("text", "u8", (len(self._text),))
-        tensor, ports = self._space.outputs[number], self._graph.outputs
-        name = ports[number].name if number < len(ports) else str(number)
+        tensor, names = self._space.outputs[number], self._names
+        name = names[number] if number < len(names) else str(number)
         return Port(name, tensor.dtype, tensor.shape)
 
     def output(self, index: int | str) -> memoryview:
@@ -270,7 +273,7 @@ class Context:
 
     def _output(self, index: int | str) -> int:
         self._check()
-        number = _number(index, self._graph.outputs, "output")
+        number = _number(index, self._names, "output")
         if not 0 <= number < len(self._space.views):
             raise InvalidArgument(
                 f"no output {index!r}: there are {len(self._space.views)}, computed by compute()"
@@ -303,7 +306,6 @@ class Context:
         """Have room for as many bytes of outputs as there were the last time."""
         self._check()
         space = self._space
-        space.inputs()
         space.make_room(space.expected)
         return space
 
@@ -319,6 +321,7 @@ class Context:
                 reply = self._exchange(Collect(self._space.room, self._space.nbytes))
             if isinstance(reply, Computed):
                 self._space.take(reply.outputs)
+                self._names = reply.names or self._names
         except BaseException:
             # Also if somebody interrupted us: an answer may be due on it.
             self._drop()
@@ -363,13 +366,12 @@ def _checked(reply: Any, message: Message) -> Any:
     return reply
 
 
-def _number(index: int | str, ports: tuple[Port, ...], what: str) -> int:
+def _number(index: int | str, names: Sequence[str], what: str) -> int:
     """Return the number of an input or output by its number or name."""
     if isinstance(index, int):
-        if ports and not 0 <= index < len(ports):
-            raise InvalidArgument(f"no {what} {index}: the model has {len(ports)}")
+        if names and not 0 <= index < len(names):
+            raise InvalidArgument(f"no {what} {index}: the model has {len(names)}")
         return index
-    names = [port.name for port in ports]
     if index not in names:
-        raise InvalidArgument(f"no {what} {index!r}: the model has {names}")
+        raise InvalidArgument(f"no {what} {index!r}: the model has {list(names)}")
     return names.index(index)

@@ -92,9 +92,7 @@ class Host:
             AccessDenied: this host takes no models of guests.
             InvalidModel, BackendMissing: it cannot be run.
         """
-        self.check_guests_may_load()
-        if target not in TARGETS:
-            raise InvalidArgument(f"no target {target!r}; there are {', '.join(TARGETS)}")
+        self.check_bytes(target)
         brought = Brought.of(builders)
         return self._keep(Graph(brought.name, lambda: self.connect_bytes(brought, encoding)))
 
@@ -102,8 +100,14 @@ class Host:
         self._graphs.add(graph)
         return graph
 
-    def check_guests_may_load(self) -> None:
-        """Raise `AccessDenied` if guests may bring no models."""
+    def check_bytes(self, target: str = "cpu") -> None:
+        """Raise an error if no guest may bring a model, or not for that target.
+
+        Raises:
+            AccessDenied, InvalidArgument: the host says no; there is no such target.
+        """
+        if target not in TARGETS:
+            raise InvalidArgument(f"no target {target!r}; there are {', '.join(TARGETS)}")
         if not self._guests_may_load:
             raise AccessDenied(
                 "this host takes no models of guests: load one by its name, or create the host "
@@ -124,7 +128,7 @@ class Host:
 
     def connect_bytes(self, brought: Brought, encoding: str) -> tuple[socket.socket, Welcome]:
         """Return a new connection to the process of a model that a guest brought."""
-        self.check_guests_may_load()
+        self.check_bytes()
         return launch.open_connection(brought.wanted(encoding, self._idle_seconds))
 
     @property

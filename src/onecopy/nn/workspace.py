@@ -67,16 +67,9 @@ class Workspace:
         for index in [each for each in self._inputs if each >= count]:
             del self._inputs[index]
 
-    def inputs(self) -> list[Tensor]:
-        """Return where the inputs are.
-
-        Raises:
-            InvalidArgument: one before the last was not set, or none was.
-        """
-        missing = [each for each in range(len(self._inputs)) if each not in self._inputs]
-        if missing or not self._inputs:
-            raise InvalidArgument(f"input {missing[0] if missing else 0} was not set")
-        return [self._inputs[each] for each in range(len(self._inputs))]
+    def inputs(self) -> list[Tensor | None]:
+        """Return where the inputs are; None stands for one that was not set."""
+        return [self._inputs.get(each) for each in range(max(self._inputs, default=-1) + 1)]
 
     @property
     def room(self) -> int:

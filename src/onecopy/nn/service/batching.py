@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from onecopy.nn.backends.backend import Array, TensorModel
 
-    Inputs = Sequence[Array]
+    Inputs = Sequence[Array | None]
     Outcome = Sequence[Array] | OnecopyError
 
 log = logging.getLogger("onecopy.nn")
@@ -25,38 +25,39 @@ class Batches:
         self._model = model
         self._limit = model.batch
 
-    def run(self, requests: Sequence[Inputs]) -> list[Outcome]:
-        """Return the outputs of each request, or its error; as if each had been run alone."""
-        outcomes: dict[int, Outcome] = {}
+    def run(self, requests: Sequence[Inputs]) -> Iterator[tuple[int, Outcome]]:
+        """Yield the outputs of each request by its number, or its error; as if it ran alone.
+
+        They may lie in the model's own memory: use them before the next is asked for.
+        """
         for group in groups(requests, self._limit):
             together = self._together([requests[each] for each in group])
             if together is None:
-                outcomes.update((each, self._alone(requests[each])) for each in group)
+                for each in group:
+                    yield each, self._alone(requests[each])
             else:
-                outcomes.update(zip(group, together, strict=True))
-        return [outcomes[each] for each in range(len(requests))]
+                yield from zip(group, together, strict=True)
 
-    def _together(self, requests: Sequence[Inputs]) -> list[Inputs] | None:
+    def _together(self, requests: Sequence[Inputs]) -> list[Sequence[Array]] | None:
         """Return the outputs of several requests; None if they have to be run one by one."""
         import numpy as np
 
         if len(requests) == 1:
             return None
-        inputs = [np.concatenate(each) for each in zip(*requests, strict=True)]
-        outputs = self._alone(inputs)
+        outputs = self._alone([_joined(each) for each in zip(*requests, strict=True)])
         if isinstance(outputs, OnecopyError):
             return None  # One of them is to blame, and shall fail alone.
-        rows = [each[0].shape[0] for each in requests]
+        rows = [rows_of(each) for each in requests]
         if any(each.ndim == 0 or each.shape[0] != sum(rows) for each in outputs):
             log.warning("a model's outputs do not have its inputs' rows: it gets no more batches")
             self._limit = 1
             return None
-        ends = np.cumsum(rows)[:-1]
-        return list(zip(*(np.split(each, ends) for each in outputs), strict=True))
+        parts = [np.split(each, np.cumsum(rows)[:-1]) for each in outputs]
+        return [[part[number] for part in parts] for number in range(len(requests))]
 
     def _alone(self, inputs: Inputs) -> Outcome:
         try:
-            return [as_array(each) for each in self._model.infer(inputs)]
+            return self._model.infer(inputs)
         except OnecopyError as error:
             return error
         except MemoryError:
@@ -66,11 +67,11 @@ class Batches:
             return InferenceFailed(f"the model failed: {type(error).__name__}: {error}")
 
 
-def as_array(output: Any) -> Array:
-    """Return an output as an array whose bytes lie one after another as its shape says."""
+def _joined(arrays: Inputs) -> Array | None:
     import numpy as np
 
-    return np.asarray(output)
+    given = [each for each in arrays if each is not None]
+    return np.concatenate(given) if given else None
 
 
 def groups(requests: Sequence[Inputs], limit: int) -> Iterator[list[int]]:
@@ -84,7 +85,7 @@ def groups(requests: Sequence[Inputs], limit: int) -> Iterator[list[int]]:
         if not 0 < rows < limit:
             yield [number]
             continue
-        kind = tuple((each.dtype.str, each.shape[1:]) for each in inputs)
+        kind = tuple(each if each is None else (each.dtype.str, each.shape[1:]) for each in inputs)
         members, total = growing.pop(kind, ([], 0))
         if total + rows > limit:
             yield members
@@ -96,7 +97,6 @@ def groups(requests: Sequence[Inputs], limit: int) -> Iterator[list[int]]:
 
 def rows_of(inputs: Inputs) -> int:
     """Return the first dimension that all inputs share; 0 if they do not share one."""
-    if not inputs or any(each.ndim == 0 for each in inputs):
-        return 0
-    rows = {each.shape[0] for each in inputs}
+    given = [each for each in inputs if each is not None]
+    rows = {each.shape[0] if each.ndim else 0 for each in given}
     return rows.pop() if len(rows) == 1 else 0

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from onecopy.nn.backends.backend import TextModel, TextSession
 
-_PREDICT = "n-predict"
 _EMBEDDING = "embedding"
 
 
@@ -36,8 +35,7 @@ class Generation:
         self._model = model
         self._options = options
         self._session: TextSession = model.session(options)
-        self._left: int | None = None
-        self._metadata: Mapping[str, Any] = {}
+        self._metadata: Mapping[str, Any] | None = None
         self.text = bytearray()
         """What was generated since `begin`."""
         self.done = True
@@ -50,57 +48,59 @@ class Generation:
         Raises:
             InvalidArgument, PromptTooLong: as the model says.
         """
-        merged = {**self._options, **options_of(options)}
-        self.text.clear()
-        self.ended = None
-        self._metadata = {}
-        self._left = _limit(merged)
-        self.done = self._left == 0
+        self.forget()
+        given = options_of(options)
+        merged = {**self._options, **given}
         if merged.get(_EMBEDDING):
             self._embed(prompt, merged)
         else:
-            self._session.begin(prompt, merged)
+            self._session.begin(prompt, given)
+            self.done = False
 
     def _embed(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         vector = [float(each) for each in self._model.embed(prompt, options)]
         self.text += msgspec.json.encode({"n_embedding": len(vector), "embedding": vector})
-        self.done = True
-        self._metadata = {"input_tokens": 0, "output_tokens": 0}
+        self._metadata = {}
 
     def advance(self) -> bytes:
-        """Generate one more token; after that, `done` says whether it was the last.
+        """Generate one more token.
 
         Raises:
             EndOfSequence, ContextFull: there is none.
         """
+        if self.done:
+            raise EndOfSequence("the text has ended; begin another")
         try:
             piece = self._session.advance()
-        except OnecopyError as error:
+        except Exception:
             self.done = True
-            self.ended = None if isinstance(error, EndOfSequence) else error
             raise
         self.text += piece
-        if self._left is not None:
-            self._left -= 1
-            self.done = self._left == 0
         return piece
 
     def step(self) -> None:
-        """Generate one more token of a text that is asked for as a whole."""
+        """Generate one more token of a text that is asked for as a whole; `done` says if it ended.
+
+        Raises:
+            InferenceFailed: the model failed.
+        """
         try:
             self.advance()
-        except (EndOfSequence, ContextFull):
-            pass  # `done`, and `ended`, say so.
+        except EndOfSequence:
+            pass
+        except ContextFull as error:
+            self.ended = error  # There is a text nevertheless.
 
     def metadata(self) -> bytes:
         """Return what may be asked about it, as JSON."""
-        return msgspec.json.encode(dict(self._metadata or self._session.metadata()))
+        words = self._session.metadata() if self._metadata is None else self._metadata
+        return msgspec.json.encode(dict(words))
 
+    def forget(self) -> None:
+        """Have no text."""
+        self.text.clear()
+        self.done, self.ended, self._metadata = True, None, None
 
-def _limit(options: Mapping[str, Any]) -> int | None:
-    limit = options.get(_PREDICT)
-    if limit is None:
-        return None
-    if not isinstance(limit, int):
-        raise InvalidArgument(f"{_PREDICT} is a number of tokens, not {limit!r}")
-    return limit if limit >= 0 else None
+    def close(self) -> None:
+        """Give back what the conversation holds."""
+        self._session.close()

@@ -63,7 +63,8 @@ class Ask(Message, frozen=True, gc=False):
 class Compute(Message, frozen=True, gc=False):
     """Asks for all outputs."""
 
-    inputs: list[Tensor]
+    inputs: list[Tensor | None]
+    """None stands for one that is not given."""
     room: int
     nbytes: int
     """Of the segment."""
@@ -72,7 +73,7 @@ class Compute(Message, frozen=True, gc=False):
 class Single(Message, frozen=True, gc=False):
     """Asks for one more token; the first time, and after inputs have changed, of a new text."""
 
-    inputs: list[Tensor]
+    inputs: list[Tensor | None]
     room: int
     nbytes: int
     anew: bool
@@ -113,6 +114,8 @@ class Computed(Message, frozen=True, gc=False):
     """The outputs are in the segment; with them may come why there are not more."""
 
     outputs: list[Tensor]
+    names: tuple[str, ...] = ()
+    """Of the outputs, if the model did not say them at first."""
     ended: Refused | None = None
 
 
@@ -132,15 +135,16 @@ _replies: Final = msgspec.msgpack.Decoder(Reply)
 
 def decode_request(data: bytes) -> Any:
     """Parse what a client sent; raises `ProtocolError` for anything else."""
-    return _decode(_requests, data)
+    return decode(_requests, data)
 
 
 def decode_reply(data: bytes) -> Any:
     """Parse what the process sent; raises `ProtocolError` for anything else."""
-    return _decode(_replies, data)
+    return decode(_replies, data)
 
 
-def _decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+def decode(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    """Parse a message; raises `ProtocolError` for anything else."""
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -120,7 +120,7 @@ class Process:
         with self._spot.locked_at_once() as mine:
             # Without the lock, somebody is about to connect.
             if not mine or self._server.accept(self._listener) or self._server.peers:
-                self._loop.after(1.0, lambda: self._end_if_idle(since))
+                self._loop.after(0.05, lambda: self._end_if_idle(since))
                 return
             self._close()
         self._loop.stop()

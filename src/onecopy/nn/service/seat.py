@@ -30,7 +30,7 @@ class Seat:
         self.busy = False
         self._segment: Segment | None = None
         self._room = 0
-        self._pending: tuple[Sequence[Array], OnecopyError | None] | None = None
+        self._pending: tuple[Sequence[Array], tuple[str, ...], OnecopyError | None] | None = None
 
     def attach(self, request: Compute | Single | Collect, fds: list[int]) -> None:
         """Take the segment that came along, or use the last one.
@@ -51,17 +51,19 @@ class Seat:
         if not 0 <= request.room <= self._segment.nbytes:
             raise InvalidArgument("the room for outputs begins outside of the segment")
         self._room = request.room
+        if not isinstance(request, Collect):
+            self._pending = None
 
-    def arrays(self, request: Compute) -> list[Array]:
+    def arrays(self, request: Compute) -> list[Array | None]:
         """Return the inputs of a request."""
         return self._mapped.arrays(request.inputs)
 
     def texts(self, request: Compute | Single) -> tuple[bytes, bytes]:
         """Return prompt and options of a request; the options may be missing."""
-        if not 1 <= len(request.inputs) <= 2:
+        if not 1 <= len(request.inputs) <= 2 or request.inputs[0] is None:
             raise InvalidArgument("a text model has two inputs: a prompt, and options as JSON")
-        read = [self._mapped.read(each) for each in request.inputs]
-        return read[0], read[1] if len(read) == 2 else b""
+        read = [b"" if each is None else self._mapped.read(each) for each in request.inputs]
+        return read[0], b"".join(read[1:])
 
     @property
     def _mapped(self) -> Segment:
@@ -69,11 +71,17 @@ class Seat:
             raise InvalidArgument("no segment came along")
         return self._segment
 
-    def deliver(self, outputs: Sequence[Array], ended: OnecopyError | None = None) -> None:
-        """Answer with outputs, and why there are not more of them."""
+    def deliver(
+        self,
+        outputs: Sequence[Array],
+        names: tuple[str, ...] = (),
+        ended: OnecopyError | None = None,
+    ) -> None:
+        """Answer with outputs, their names, and why there are not more of them."""
         self.busy = False
-        self._pending = (outputs, ended)
-        self._answer()
+        if not self._answer(outputs, names, ended):
+            # They may lie in memory that the next request writes to.
+            self._pending = ([each.copy() for each in outputs], names, ended)
 
     def deliver_text(self, text: bytes, ended: OnecopyError | None = None) -> None:
         """Answer with a text, and what may be asked about it."""
@@ -81,24 +89,26 @@ class Seat:
 
         assert self.generation is not None
         both = (text, self.generation.metadata())
-        self.deliver([np.frombuffer(each, np.uint8) for each in both], ended)
+        self.deliver([np.frombuffer(each, np.uint8) for each in both], ended=ended)
 
     def collect(self) -> None:
         """Answer with outputs that had no room."""
         if self._pending is None:
             raise ProtocolError("there are no outputs to collect")
-        self._answer()
+        if self._answer(*self._pending):
+            self._pending = None
 
-    def _answer(self) -> None:
-        assert self._pending is not None
-        outputs, ended = self._pending
+    def _answer(
+        self, outputs: Sequence[Array], names: tuple[str, ...], ended: OnecopyError | None
+    ) -> bool:
         segment, nbytes = self._mapped, needed(outputs)
         if self._room + nbytes > segment.nbytes:
             self.peer.reply(Short(nbytes))
-            return
+            return False
         placed = segment.put(outputs, self._room)
-        self._pending = None
-        self.peer.reply(Computed(placed, None if ended is None else Refused.of(ended)))
+        refused = None if ended is None else Refused.of(ended)
+        self.peer.reply(Computed(placed, names, refused))
+        return True
 
     def refuse(self, error: OnecopyError) -> None:
         """Answer with an error."""
@@ -112,5 +122,9 @@ class Seat:
     def finish(self) -> Any:
         """Forget the text that was begun."""
         if self.generation is not None:
-            self.generation.done = True
-            self.generation.text.clear()
+            self.generation.forget()
+
+    def close(self) -> None:
+        """Let go of what it had."""
+        if self.generation is not None:
+            self.generation.close()

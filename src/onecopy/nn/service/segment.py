@@ -86,11 +86,11 @@ class Segment:
         except OSError as error:
             raise InvalidArgument(f"the segment cannot be mapped: {error.strerror}") from None
 
-    def arrays(self, tensors: Sequence[Tensor]) -> list[Array]:
+    def arrays(self, tensors: Sequence[Tensor | None]) -> list[Array | None]:
         """Return inputs; those of integers are copies: what indexes memory must not change."""
         if len(tensors) > TENSORS:
             raise InvalidArgument(f"{len(tensors)} inputs, and at most {TENSORS} are possible")
-        return [self._array(each) for each in tensors]
+        return [None if each is None else self._array(each) for each in tensors]
 
     def _array(self, tensor: Tensor) -> Array:
         import numpy as np

@@ -35,8 +35,14 @@ USERS: Final = 1024
 LONGEST: Final = 86400.0
 """How many seconds a user may have a process stay."""
 
-_TEXT_INPUTS: Final = (Port("prompt", "u8", ("bytes",)), Port("options", "u8", ("bytes",)))
-_TEXT_OUTPUTS: Final = (Port("text", "u8", ("bytes",)), Port("metadata", "u8", ("bytes",)))
+_TEXT_INPUTS: Final[tuple[Port, ...]] = (
+    Port("prompt", "u8", ("bytes",)),
+    Port("options", "u8", ("bytes",)),
+)
+_TEXT_OUTPUTS: Final[tuple[Port, ...]] = (
+    Port("text", "u8", ("bytes",)),
+    Port("metadata", "u8", ("bytes",)),
+)
 
 
 class Server:
@@ -57,11 +63,12 @@ class Server:
         """Called with the seconds that the last user wants the process to stay."""
         self._peers: set[Peer] = set()
         self._seats: dict[Peer, Seat] = {}
-        self._computing: list[tuple[Seat, list[Array]]] = []
+        self._computing: list[tuple[Seat, list[Array | None]]] = []
         self._writing: list[Seat] = []
         self._due = False
         text = isinstance(model, OnecopyError) or not hasattr(model, "infer")
         self._text = cast("TextModel", model) if text else None
+        self._welcome = _welcome(model)
         self._batches = None if text else Batches(cast("TensorModel", model))
 
     @property
@@ -96,6 +103,7 @@ class Server:
         seat = self._seats.pop(peer, None)
         if seat is None:
             return
+        seat.close()
         self._computing = [each for each in self._computing if each[0] is not seat]
         self._writing = [each for each in self._writing if each is not seat]
         if not self._seats:
@@ -134,16 +142,9 @@ class Server:
                     raise self._model
                 seat = Seat(peer, min(max(0.0, idle), LONGEST), config, self._text)
                 self._seats[peer] = seat
-                peer.reply(self._welcome())
+                peer.reply(self._welcome)
             case _:
                 raise ProtocolError("Hello comes first")
-
-    def _welcome(self) -> Welcome:
-        version, pid = messages.VERSION, os.getpid()
-        if self._text is not None:
-            return Welcome(version, "text", list(_TEXT_INPUTS), list(_TEXT_OUTPUTS), pid)
-        model = cast("TensorModel", self._model)
-        return Welcome(version, "tensors", list(model.inputs), list(model.outputs), pid)
 
     def _answer(self, seat: Seat, request: object, fds: list[int]) -> None:
         match request:
@@ -186,6 +187,12 @@ class Server:
         else:
             seat.deliver_text(piece)
 
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of outputs, if nobody could know them before."""
+        if self._welcome.outputs:
+            return ()
+        return tuple(each.name for each in cast("TensorModel", self._model).outputs)
+
     def _work_soon(self) -> None:
         """Work when every socket that is ready has been looked at."""
         if not self._due:
@@ -203,18 +210,27 @@ class Server:
         waiting, self._computing = self._computing, []
         if not waiting or self._batches is None:
             return
-        for (seat, _), outcome in zip(
-            waiting, self._batches.run([inputs for _, inputs in waiting]), strict=True
-        ):
+        for number, outcome in self._batches.run([inputs for _, inputs in waiting]):
+            seat = waiting[number][0]
             if isinstance(outcome, OnecopyError):
                 seat.refuse(outcome)
             else:
-                _attempt(seat, partial(seat.deliver, outcome))
+                _attempt(seat, partial(seat.deliver, outcome, self._names()))
 
     def _take_turns(self) -> None:
         for seat in list(self._writing):
             _attempt(seat, partial(_turn, seat))
         self._writing = [each for each in self._writing if each.busy and each.peer.open]
+
+
+def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
+    """Return what is said to each user: always the same, whatever a model learns later."""
+    if isinstance(model, OnecopyError) or not hasattr(model, "infer"):
+        what, inputs, outputs = "text", _TEXT_INPUTS, _TEXT_OUTPUTS
+    else:
+        tensors = cast("TensorModel", model)
+        what, inputs, outputs = "tensors", tuple(tensors.inputs), tuple(tensors.outputs)
+    return Welcome(messages.VERSION, what, list(inputs), list(outputs), os.getpid())
 
 
 def _turn(seat: Seat) -> None:
