@@ -2,7 +2,8 @@
 
 from onecopy import nn
 
-host = nn.Host({"embedder": "minilm"}, store=store)   models by name; runs guests
+host = nn.Host({"tiny": "entry"}, store=store)     models by name, each loaded once
+host.load("tiny").run([array])                     what guests do, for Python programs
 nn.save_tokenizer(store, "llm", tokenizer)         beside a text model of a store
 """
 

@@ -18,22 +18,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from onecopy.nn.graph import Graph
     from wasmtime import StoreContext
     from wasmtime.component import Linker, LinkerInstance, ResourceAny, ResourceHost
 
+    from onecopy.nn.graph import Graph
+
+    _Functions = dict[str, Callable[..., Any]]
+
 VERSION: Final = "0.2.0-rc-2024-10-28"
-_CODES: Final[tuple[tuple[type[Exception], str], ...]] = (
+# As `refusals` has it for modules, in the words of this interface.
+_CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.ModelNotFound, "not-found"),
+    (errors.BackendMissing, "invalid-encoding"),
     (errors.UnsupportedOperation, "unsupported-operation"),
-    (errors.BackendMissing, "unsupported-operation"),
     (errors.AccessDenied, "security"),
     (errors.WaitTimeout, "timeout"),
     (errors.PromptTooLong, "too-large"),
-    (errors.GuestMemoryExceeded, "too-large"),
-    (errors.InvalidArgument, "invalid-argument"),
-    (errors.InvalidModel, "invalid-argument"),
     (errors.InferenceFailed, "runtime-error"),
+    (errors.InvalidModel, "invalid-argument"),
+    (errors.InvalidArgument, "invalid-argument"),
+    (errors.LimitReached, "too-large"),
+    (MemoryError, "too-large"),
 )
 
 
@@ -68,19 +73,19 @@ class Inference:
 
     def define(self, linker: Linker) -> None:
         """Define all four interfaces, and the resources in them, in a linker."""
-        graph = {
+        graph: _Functions = {
             "[method]graph.init-execution-context": self._init_execution_context,
             "load": self._load,
             "load-by-name": self._load_by_name,
         }
-        tensor = {
+        tensor: _Functions = {
             "[constructor]tensor": self._new_tensor,
             "[method]tensor.dimensions": self._dimensions,
             "[method]tensor.ty": self._ty,
             "[method]tensor.data": self._data,
         }
-        compute = {"[method]graph-execution-context.compute": self._compute}
-        error = {"[method]error.code": self._code, "[method]error.data": self._text}
+        compute: _Functions = {"[method]graph-execution-context.compute": self._compute}
+        error: _Functions = {"[method]error.code": self._code, "[method]error.data": self._text}
         with linker.root() as root:
             self._interface(root, "tensor", "tensor", tensor)
             self._interface(root, "errors", "error", error)
@@ -92,7 +97,7 @@ class Inference:
         root: LinkerInstance,
         name: str,
         resource: str,
-        functions: dict[str, Callable[..., Any]],
+        functions: _Functions,
     ) -> None:
         with root.add_instance(f"wasi:nn/{name}@{VERSION}") as instance:
             self._resources.define(instance, resource)

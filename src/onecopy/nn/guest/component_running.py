@@ -79,7 +79,7 @@ class Running:
     def _outputs(self) -> Iterator[Named]:
         for number in range(self._context.output_count):
             port = self._context.output_port(number)
-            dimensions = [int(each) for each in port.shape]
+            dimensions = [int(each) for each in port.shape or ()]
             # The context's next outputs will lie where these do.
             data = bytes(self._context.output(number))
             yield port.name, Tensor(dimensions, _KINDS[port.dtype], data)

@@ -5,7 +5,7 @@ EXPORT int run(void)
 {
     uint32_t dims[] = {1, 4};
     float x[] = {1, 2, 3, 4};
-    uint32_t context = context_of(TEXT("affine"));
+    uint32_t context = context_of(TEXT(MODEL));
     if (!context)
         return 1;
     for (int round = 0; round < 2; round++, x[0] += 1) {
