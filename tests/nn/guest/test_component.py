@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import wasmtime
-from wasmtime.component import Component
 
 from onecopy import nn
-from onecopy.errors import GuestMemoryExceeded, InvalidModule
-from onecopy.guests.wasm.engine import engine
-from onecopy.nn.guest.component import is_component, run_component
+from onecopy.errors import GuestMemoryExceeded, GuestTrapped, InvalidModule
+from onecopy.nn.guest.component import ComponentInstance, compiled, is_component
 from tests.nn.arithmetic import BACKEND, write
 from tests.nn.backends.onnx_zoo import linear
 from tests.nn.guest.components.building import component
@@ -49,13 +47,7 @@ def run(wasm: bytes, models, tmp_path, room: int = 1 << 24) -> tuple[int, list[s
     """Run a component in this process, as the process of a guest does; return what it printed."""
     config = wasmtime.WasiConfig()
     config.stdout_file = str(tmp_path / "out")
-    store = wasmtime.Store(engine())
-    store.set_wasi(config)
-    store.set_epoch_deadline(1 << 40)
-    try:
-        status = run_component(Component(engine(), wasm), engine(), store, models, room)
-    finally:
-        store.close()
+    status = ComponentInstance(compiled(wasm), config, models, 1 << 30, room).run()
     return status, (tmp_path / "out").read_text().splitlines()
 
 
@@ -122,7 +114,7 @@ ATTACKS = {
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_a_trap(host, tmp_path, attack: str) -> None:
     number, text = ATTACKS[attack]
-    with pytest.raises(wasmtime.WasmtimeError, match=text):
+    with pytest.raises(GuestTrapped, match=text):
         run(component("attack", f"ATTACK={number}"), host, tmp_path)
 
 
