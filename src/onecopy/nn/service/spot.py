@@ -121,6 +121,13 @@ class Spot:
         except FileNotFoundError:
             return False
 
+    def pid(self) -> int:
+        """Return the process that started last, as it wrote itself; 0 if it has not yet."""
+        try:
+            return int(self.place.pid.read_text())
+        except (OSError, ValueError):
+            return 0
+
     def last_words(self) -> str:
         """Return the end of what the process wrote to its standard error, for an error's text."""
         try:
