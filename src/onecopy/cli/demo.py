@@ -24,8 +24,8 @@ def demo(
         typer.Argument(
             help="store: one real model, several worker processes. guided: a small model, trained "
             "on the spot, under controllers in WebAssembly. plan: a decoder and an encoder whose "
-            "memory is planned, and fitted to budgets. nn: programs in WebAssembly that ask a model "
-            "of the store, through WASI-NN."
+            "memory is planned, and fitted to budgets. nn: programs in WebAssembly that have a "
+            "model of the store infer, through WASI-NN."
         ),
     ] = Story.STORE,
     model: Annotated[
@@ -42,7 +42,7 @@ def demo(
         typer.Option(min=1, help="How many processes; 4 for store, 2 for guided."),
     ] = None,
 ) -> None:
-    """Show the main jobs: a model in the store, controllers in sandboxes, planned memory, WASI-NN."""
+    """Show the main jobs: a shared model, guests that steer or use one, planned memory."""
     from rich.console import Console
 
     from onecopy import demo

@@ -41,7 +41,7 @@ def _figures(outcome: Outcome, at_once: int) -> Table:
     table.add_column(justify="right")
     table.add_row("first guest: from its start to its first vector", _time(outcome.first))
     table.add_row("second guest, the model being loaded", _time(outcome.second))
-    table.add_row(f"its {count} vectors", _time(outcome.guest))
+    table.add_row(f"the other {count - 1} vectors of the first guest", _time(outcome.rest))
     table.add_row(f"{count} vectors in Python", _time(outcome.python))
     table.add_row("the model's weights", format_size(outcome.weights))
     table.add_row("PSS of one guest and the model's process", format_size(outcome.alone.pss))

@@ -7,14 +7,14 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.demo.errors import DemoError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from onecopy.nn import Host
+    from onecopy.nn.guest.invocation import Folders
 
 PATIENCE: Final = 120
 """Seconds in which a guest has to end."""
@@ -26,6 +26,8 @@ class Found:
 
     seconds: float
     """From its start to its first inference."""
+    rest: float
+    """From there until it was done."""
     answers: list[int]
     vectors: bytes
 
@@ -33,14 +35,14 @@ class Found:
 class Visitor:
     """A guest that embeds texts and says what is nearest; on leaving the block it is let go.
 
-        with Visitor(host, wasm, texts, out) as visitor:
-            found = visitor.listen()
+    with Visitor(host, wasm, texts, out) as visitor:
+        found = visitor.listen()
     """
 
     def __init__(self, host: Host, wasm: bytes, texts: Path, out: Path) -> None:
         out.mkdir()
         self._host, self._wasm, self._out = host, wasm, out
-        self._folders = {"texts": (texts, "ro"), "out": out}
+        self._folders: Folders = {"texts": (texts, "ro"), "out": out}
         self._error: BaseException | None = None
         self._status = 0
 
@@ -71,14 +73,16 @@ class Visitor:
         """
         with os.fdopen(os.dup(self._output)) as lines:
             said = [lines.readline().strip()]
-            seconds = time.perf_counter() - self._began
+            first = time.perf_counter()
             while said[-1] and said[-1] != "done":
                 said.append(lines.readline().strip())
+            last = time.perf_counter()
         if said[0] != "ready" or said[-1] != "done":
             self._thread.join()
             raise DemoError(f"a guest failed: {self._error or f'status {self._status}'}")
         vectors = (self._out / "vectors").read_bytes()
-        return Found(seconds, [int(each) for each in said[1:-1]], vectors)
+        answers = [int(each) for each in said[1:-1]]
+        return Found(first - self._began, last - first, answers, vectors)
 
     def __exit__(self, *_: Any) -> None:
         os.close(self._input)
@@ -89,14 +93,14 @@ class Visitor:
 
 def pids() -> list[int]:
     """Return the processes of all guests of this process, and the one kept ready for the next."""
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        with suppress(OSError), open(f"/proc/self/task/{task}/children") as file:
-            found += [int(each) for each in file.read().split()]
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            found += map(int, (task / "children").read_text().split())
     return [pid for pid in found if _is_guest(pid)]
 
 
 def _is_guest(pid: int) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-        return b"onecopy.nn.guest.runner" in file.read()
+    with suppress(OSError):
+        return b"onecopy.nn.guest.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
