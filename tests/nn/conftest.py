@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from onecopy import nn
+from onecopy.nn.service.spot import spots
 from tests.nn.arithmetic import BACKEND, write
 from tests.nn.gates import Gate
 from tests.nn.service.ending import wait_until_ended
@@ -33,6 +34,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory):
                 graphs[kind] = nn.Host({kind: model}, idle_seconds=0).load(kind)
         return graphs[kind]
 
+    load.spots = lambda: spots(folder / "run" / ".nn")
     yield load
     for each in graphs.values():
         each.close()

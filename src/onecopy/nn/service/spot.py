@@ -153,9 +153,9 @@ class Spot:
         return True
 
 
-def spots() -> list[Spot]:
+def spots(folder: Path | None = None) -> list[Spot]:
     """Return those of this user; some may have no process any more."""
-    folder = base()
+    folder = folder or base()
     return [Spot(each.name, folder) for each in sorted(folder.glob("*")) if each.is_dir()]
 
 
