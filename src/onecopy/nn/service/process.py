@@ -48,6 +48,7 @@ class Process:
 
     def run(self) -> None:
         """Load the model and serve it."""
+        self._spot.place.pid.write_text(f"{os.getpid()}\n")
         model = self._load()
         # Told to end while it loads, it ends at once; from here on it cleans up first.
         self._loop.stop_on(signal.SIGTERM, signal.SIGINT)

@@ -8,7 +8,6 @@ from onecopy.errors import InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.service.generation import Generation, options_of
 from onecopy.nn.service.messages import Collect, Computed, Refused, Short
 from onecopy.nn.service.segment import Segment, needed
-from onecopy.store import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,14 +37,11 @@ class Seat:
         Raises:
             InvalidArgument: it is not one that can be trusted, or not large enough.
         """
-        try:
-            if len(fds) > 1:
-                raise InvalidArgument("more than one segment came along")
-            if fds:
-                self._segment = None
-                self._segment = Segment(fds[0], request.nbytes)
-        finally:
-            wire.close_all(fds)
+        if len(fds) > 1:
+            raise InvalidArgument("more than one segment came along")
+        if fds:
+            self._segment = None
+            self._segment = Segment(fds[0], request.nbytes)
         if self._segment is None:
             raise InvalidArgument("no segment came along")
         if not 0 <= request.room <= self._segment.nbytes:

@@ -119,7 +119,6 @@ class Server:
                 raise ProtocolError("one request at a time")
             else:
                 self._answer(seat, request, fds)
-                fds = []
         except ProtocolError as error:
             peer.reply(Refused.of(error))
             peer.close()
@@ -158,11 +157,9 @@ class Server:
                 seat.attach(request, fds)
                 seat.collect()
             case messages.Finish():
-                wire.close_all(fds)
                 seat.finish()
                 seat.answer(Done())
             case _:
-                wire.close_all(fds)
                 raise ProtocolError("Hello comes first, and once")
 
     def _compute(self, seat: Seat, request: messages.Compute) -> None:
