@@ -22,9 +22,10 @@ import msgspec
 
 from onecopy.errors import OnecopyError, ProtocolError
 from onecopy.guests.workers import sandbox
+from onecopy.nn.broker import Broker
 from onecopy.nn.guest import landlock, messages
 from onecopy.nn.guest.messages import STREAMS, Ended, Ready, Said, Start
-from onecopy.nn.guest.syscalls import FILES
+from onecopy.nn.guest.syscalls import FCNTL, FILES
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     import wasmtime
     from wasmtime.component import Component
-
-    from onecopy.nn.guest.loader import Loader
 
 _TEXT_LIMIT: Final = 16_000
 
@@ -99,7 +98,7 @@ def _run(control: socket.socket, config: Config, start: Start, fds: list[int]) -
         raise ProtocolError("descriptors are missing; this is a fault of the host")
     code: Any = _component(native) if start.component else _module(native)
     wasi = _wasi(start, folders)
-    loader = _loader(config)
+    loader = Broker(socket.socket(fileno=config.models))
     _take_streams(streams)
     for text in _close_off(start, folders):
         _tell(control, Said(text, warning=True))
@@ -148,12 +147,6 @@ def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
     return wasi
 
 
-def _loader(config: Config) -> Loader:  # noqa: ARG001
-    from onecopy.nn.guest.nowhere import Nowhere
-
-    return Nowhere()
-
-
 def _take_streams(streams: Sequence[int]) -> None:
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
@@ -167,7 +160,7 @@ def _close_off(start: Start, folders: Sequence[int]) -> list[str]:
     lacks = landlock.confine(allowed)
     for fd in folders:
         os.close(fd)
-    unfiltered = sandbox.enter(FILES)
+    unfiltered = sandbox.enter(FILES, FCNTL)
     return [text for text in (lacks, unfiltered) if text]
 
 

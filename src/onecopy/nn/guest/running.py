@@ -52,6 +52,8 @@ class Guests:
         self._modules = Modules()
         self._lock = threading.Lock()
         self._spare: Future[GuestProcess] | None = None
+        self.running: set[GuestProcess] = set()
+        """The processes of guests that run right now."""
         self._pid = os.getpid()
         self._closed = False
         # The kernel ends a process when the thread that started it ends: this one lives long.
@@ -79,6 +81,8 @@ class Guests:
             )
             process = self._take()
             stack.callback(process.close)
+            self.running.add(process)
+            stack.callback(self.running.discard, process)
             native = self._module(guest)
             stack.callback(os.close, native.fd)
             process.await_ready()
