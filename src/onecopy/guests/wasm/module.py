@@ -52,8 +52,13 @@ class Module:
         return wasmtime.Module.deserialize(engine(), self.native)
 
 
-def compile_module(source: bytes | os.PathLike[str] | str, cache: Path | None = None) -> Module:
+def compile_module(
+    source: bytes | os.PathLike[str] | str, cache: Path | None = None, rules: str = __name__
+) -> Module:
     """Compile Wasm bytes, or the file at a path; a module that was met before is only read.
+
+    `rules` names what says which modules will do: a Python module with `prepare(wasm)`, which
+    returns what is compiled, and `check(module)`; by default those of guests with windows.
 
     Raises:
         InvalidModule: not Wasm (or already compiled), too large, does not validate, does not
@@ -70,10 +75,10 @@ def compile_module(source: bytes | os.PathLike[str] | str, cache: Path | None = 
         )
     digest = hashlib.sha256(wasm).hexdigest()
     folder = private_folder(cache or default_cache())
-    path = folder / f"{digest}-{_engine_key()}"
+    path = folder / f"{digest}-{_engine_key(rules)}"
     native = _cached(path)
     if native is None:
-        native = _compile(wasm)
+        native = _compile(wasm, rules)
         _keep(path, native)
     return Module(digest, native)
 
@@ -82,6 +87,17 @@ def default_cache() -> Path:
     """Return where compiled modules are kept: `$XDG_CACHE_HOME/onecopy/modules`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "onecopy" / "modules"
+
+
+def prepare(wasm: bytes) -> bytes:
+    """Return a guest's module as it is compiled: its state can be saved.
+
+    Raises:
+        InvalidModule: it is garbled, or has state that cannot.
+    """
+    from onecopy.guests.wasm.binary import export_globals
+
+    return export_globals(wasm)
 
 
 def check(module: wasmtime.Module) -> None:
@@ -141,10 +157,10 @@ def _wasmtime() -> str:
     return version("wasmtime")
 
 
-def _engine_key() -> str:
-    # What binary.py does to a module, and compiler.py checks of it, is part of the result; count up
-    # when that changes.
-    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} globals-1 checks-2"
+def _engine_key(rules: str) -> str:
+    # What the rules do to a module, and what is checked of it, is part of the result; count up when
+    # that changes.
+    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} {rules} checks-3"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -196,8 +212,8 @@ def _keep(path: Path, native: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _compile(wasm: bytes) -> bytes:
-    command = [sys.executable, "-m", "onecopy.guests.wasm.compiler"]
+def _compile(wasm: bytes, rules: str) -> bytes:
+    command = [sys.executable, "-m", "onecopy.guests.wasm.compiler", rules]
     try:
         done = subprocess.run(command, input=wasm, capture_output=True, timeout=COMPILE_SECONDS)
     except subprocess.TimeoutExpired:

@@ -36,6 +36,7 @@ _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32_BIT: Final = 0x40000000
 
 OPEN_FILES: Final = 4096
+NOTHING: Final[syscalls.Numbers] = {}
 # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
 _SCHEDULE: Final = struct.Struct("@IIQiIQQQ")
 _EXPENDABLE: Final = "500"  # of 1000
@@ -96,10 +97,11 @@ RULES: Final[dict[str, Rule]] = {
 }
 
 
-def enter() -> str:
+def enter(also: syscalls.Numbers = NOTHING) -> str:
     """Confine this process and its threads; return "" or why its system calls are not filtered.
 
-    Everything that has to be opened must be open, and every module imported.
+    Everything that has to be opened must be open, and every module imported. `also` are system
+    calls that this process may make beside those of all workers.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -110,7 +112,7 @@ def enter() -> str:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return "the kernel does not know no_new_privs"
-    return _filter(libc)
+    return _filter(libc, also)
 
 
 def end_with_parent(parent: int) -> None:
@@ -144,11 +146,11 @@ def go_first_when_memory_runs_out() -> None:
         Path("/proc/self/oom_score_adj").write_text(_EXPENDABLE)
 
 
-def _filter(libc: ctypes.CDLL) -> str:
+def _filter(libc: ctypes.CDLL, also: syscalls.Numbers) -> str:
     machine = MACHINES.get(platform.machine())
     if machine is None:
         return f"no filter is written for {platform.machine()}"
-    code = program(machine, os.getpid())
+    code = program(machine, os.getpid(), also)
     kept = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(kept))
     if libc.syscall(machine.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, header):
@@ -156,7 +158,7 @@ def _filter(libc: ctypes.CDLL) -> str:
     return ""
 
 
-def program(machine: Machine, pid: int) -> bytes:
+def program(machine: Machine, pid: int, also: syscalls.Numbers = NOTHING) -> bytes:
     """Return the filter: each known call has its own few instructions, then EPERM."""
     column = machine.column
     code = [
@@ -168,7 +170,8 @@ def program(machine: Machine, pid: int) -> bytes:
         _op(_AT_LEAST, _X32_BIT, 0, 1),
         _op(_RETURN, _KILL),
     ]
-    code += _all(syscalls.ALLOWED, column, _ALLOW)
+    # What comes first counts.
+    code += _all({**syscalls.ALLOWED, **also}, column, _ALLOW)
     code += _all(syscalls.ABSENT, column, _ERRNO | errno.ENOSYS)
     code += _all(syscalls.KILLED, column, _KILL)
     for name, numbers in syscalls.CHECKED.items():

@@ -19,7 +19,7 @@ from onecopy.errors import (
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.nn.backends.text_embedding import embed
 from onecopy.nn.backends.text_grammar import TextGrammars
-from onecopy.nn.backends.text_guides import Guides
+from onecopy.nn.backends.text_guides import Guides, checked
 from onecopy.nn.backends.text_options import read
 from onecopy.nn.backends.text_pieces import Pieces
 from onecopy.nn.backends.text_sampler import Sampler
@@ -58,7 +58,7 @@ class TransformersModel:
         self.module = model
         self._tokenizer = tokenizer
         self._defaults = dict(defaults)
-        self._guide_paths = guides or {}
+        self._known_guides = checked(guides or {})
         self.context = min(_limit(model.config, tokenizer), context or _ENDLESS)
         self._longest = max(map(len, tokenizer.get_vocab()), default=1)
         self.pieces = Pieces(tokenizer)
@@ -173,7 +173,7 @@ class TransformersModel:
 
     @cached_property
     def _guides(self) -> Guides:
-        return Guides(self._guide_paths, self._vocabulary)
+        return Guides(self._known_guides, self._vocabulary)
 
     # ---- the rest ----
 

@@ -58,15 +58,16 @@ class Sampler:
             logits: of what follows, `[1, vocab]`.
 
         Raises:
-            InferenceFailed: nothing can be chosen: the logits are NaN, or all forbidden.
+            InferenceFailed: the logits are not finite, or all are forbidden.
         """
+        if not math.isfinite(float(logits.max())):  # NaN if one is.
+            raise InferenceFailed("the model's logits are not finite; its weights may be broken")
         scores = self._constraints(tokens, logits.float())
         recent = self._recent(tokens[:, prompt:])
         if recent.shape[1]:
             scores = self._penalties(recent, scores)
-        best = float(scores.max())  # NaN if one is.
-        if not math.isfinite(best):
-            raise InferenceFailed("the model's logits allow no token: its numbers are not finite")
+        if not math.isfinite(float(scores.max())):
+            raise InferenceFailed("the grammar and the guide of this text allow no token together")
         if self._greedy:
             return int(scores.argmax())
         weights = self._warpers(tokens, scores).softmax(-1)

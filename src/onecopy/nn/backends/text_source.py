@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import (
     EntryNotFound,
@@ -18,7 +18,9 @@ from onecopy.nn.backends.text_tokenizer import open_folder, tokenizer_for
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS: Final = 10.0
+_LOCAL: Final = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and no code that lies beside a model is run: by default it would ask."""
 
 
 def load(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:
@@ -74,11 +76,11 @@ def _read(folder: Path, dtype: str) -> Any:
     """Have transformers read a checkpoint; nothing of it is run, and pickles only as weights."""
     import transformers
 
-    options: dict[str, Any] = {"dtype": dtype} if dtype else {}
+    options: dict[str, Any] = _LOCAL | ({"dtype": dtype} if dtype else {})
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
         kind = getattr(transformers, (config.architectures or ["AutoModel"])[0])
-        return kind.from_pretrained(folder, local_files_only=True, **options)
+        return kind.from_pretrained(folder, **options)
     except Exception as error:  # It raises whatever the files make it raise.
         raise InvalidModel(f"transformers does not read {folder}: {error}") from error
 
