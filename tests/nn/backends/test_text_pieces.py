@@ -23,7 +23,7 @@ def joined(pieces: Pieces, tokens: list[int]) -> bytes:
     return b"".join(map(push, tokens))
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="|"), max_size=40))
 def test_pieces_of_byte_level_tokens_are_the_text(text: str) -> None:
     tokenizer = text_zoo.tokenizer()
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InferenceFailed, InvalidArgument, LimitReached, ModelBusy, OnecopyError
@@ -32,7 +33,7 @@ class GuideLogits:
             found = self._guide(input_ids, scores)
         except LimitReached as error:
             raise ModelBusy(f"the guide {self._name!r} has no place: {error}") from error
-        except OnecopyError as error:
+        except (OnecopyError, OSError) as error:
             raise InferenceFailed(f"the guide {self._name!r}: {error}") from error
         if self._guide.error is not None:
             raise InferenceFailed(f"the guide {self._name!r}: {self._guide.error}")
@@ -46,8 +47,8 @@ class GuideLogits:
 class Guides:
     """The guides of one model; the first that is asked for starts their worker process."""
 
-    def __init__(self, known: Mapping[str, Any], vocabulary: Vocabulary) -> None:
-        self._known = {name: _checked(name, guide) for name, guide in known.items()}
+    def __init__(self, known: Mapping[str, tuple[str, str]], vocabulary: Vocabulary) -> None:
+        self._known = known
         self._vocabulary = vocabulary
         self._pool: Pool | None = None
         self._controllers: Controllers | None = None
@@ -80,10 +81,20 @@ class Guides:
             self._pool = None
 
 
+def checked(guides: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return what a host says about guides as paths of modules and configurations.
+
+    Raises:
+        InvalidArgument: one is neither a path nor `[path, config]`, or there is no such file.
+    """
+    return {name: _checked(name, guide) for name, guide in guides.items()}
+
+
 def _checked(name: str, guide: Any) -> tuple[str, str]:
-    """Return the module's path and the configuration; a path alone has none."""
     parts = [guide] if isinstance(guide, str) else guide
     texts = isinstance(parts, list | tuple) and all(isinstance(part, str) for part in parts)
     if not texts or not 1 <= len(parts) <= 2:
         raise InvalidArgument(f"guides: {name!r} is not the path of a module, or [path, config]")
+    if not Path(parts[0]).is_file():
+        raise InvalidArgument(f"guides: {name!r}: there is no file {parts[0]}")
     return parts[0], parts[1] if len(parts) == 2 else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import (
     EntryNotFound,
     InvalidArgument,
     InvalidModel,
     ModelNotFound,
+    StoreUnavailable,
     UnsupportedOperation,
     UnsupportedValue,
 )
@@ -18,7 +19,9 @@ from onecopy.nn.backends.text_tokenizer import open_folder, tokenizer_for
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS: Final = 10.0
+_LOCAL: Final = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and no code that lies beside a model is run: by default it would ask."""
 
 
 def load(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:
@@ -38,11 +41,9 @@ def load(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:
 
 
 def _load_entry(source: Source, tokenizer: str) -> tuple[Any, Any]:
-    import onecopy
-
-    with onecopy.connect(source.store, timeout=_CONNECT_SECONDS) as store:
+    with _open(source.store) as store:
         try:
-            model = store.load_module(source.entry)
+            model = store.load(source.entry)
         except EntryNotFound as error:
             raise ModelNotFound(
                 f"the store {source.store!r} has no entry {source.entry!r}; save_module saves one"
@@ -51,6 +52,18 @@ def _load_entry(source: Source, tokenizer: str) -> tuple[Any, Any]:
             raise InvalidModel(f"the entry {source.entry!r}: {error}") from error
         _check(model, source.entry)
         return model.eval(), tokenizer_for(store, source.entry, tokenizer)
+
+
+def _open(name: str) -> Any:
+    """Return a store, or a snapshot by its path."""
+    import onecopy
+
+    if "/" in name:
+        return onecopy.open(name)
+    try:
+        return onecopy.connect(name, timeout=_CONNECT_SECONDS)
+    except StoreUnavailable as error:
+        raise ModelNotFound(f"the store {name!r} is not there: {error}") from error
 
 
 def _load_folder(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:
@@ -74,11 +87,11 @@ def _read(folder: Path, dtype: str) -> Any:
     """Have transformers read a checkpoint; nothing of it is run, and pickles only as weights."""
     import transformers
 
-    options: dict[str, Any] = {"dtype": dtype} if dtype else {}
+    options: dict[str, Any] = _LOCAL | ({"dtype": dtype} if dtype else {})
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(folder, **_LOCAL)
         kind = getattr(transformers, (config.architectures or ["AutoModel"])[0])
-        return kind.from_pretrained(folder, local_files_only=True, **options)
+        return kind.from_pretrained(folder, **options)
     except Exception as error:  # It raises whatever the files make it raise.
         raise InvalidModel(f"transformers does not read {folder}: {error}") from error
 

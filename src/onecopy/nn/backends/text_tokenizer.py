@@ -71,7 +71,8 @@ def open_folder(path: Path) -> Any:
             return _wrapped(PreTrainedTokenizerFast(tokenizer_file=str(path)))
         if not path.is_dir():
             raise OSError("there is no such folder")
-        return _wrapped(AutoTokenizer.from_pretrained(path, local_files_only=True))
+        options = {"local_files_only": True, "trust_remote_code": False}
+        return _wrapped(AutoTokenizer.from_pretrained(path, **options))
     except InvalidArgument:
         raise
     except Exception as error:  # It raises whatever its files make it raise.

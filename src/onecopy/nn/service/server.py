@@ -119,7 +119,6 @@ class Server:
                 raise ProtocolError("one request at a time")
             else:
                 self._answer(seat, request, fds)
-                fds = []
         except ProtocolError as error:
             peer.reply(Refused.of(error))
             peer.close()
@@ -154,15 +153,16 @@ class Server:
             case messages.Single():
                 seat.attach(request, fds)
                 self._single(seat, request)
+            case messages.Prepare():
+                seat.attach(request, fds)
+                self._prepare(seat, request)
             case messages.Collect():
                 seat.attach(request, fds)
                 seat.collect()
             case messages.Finish():
-                wire.close_all(fds)
                 seat.finish()
                 seat.answer(Done())
             case _:
-                wire.close_all(fds)
                 raise ProtocolError("Hello comes first, and once")
 
     def _compute(self, seat: Seat, request: messages.Compute) -> None:
@@ -186,6 +186,12 @@ class Server:
             seat.deliver_text(b"", error)
         else:
             seat.deliver_text(piece)
+
+    def _prepare(self, seat: Seat, request: messages.Prepare) -> None:
+        if seat.generation is None:
+            raise InvalidArgument("a model of tensors has no prompt")
+        seat.generation.prepare(*seat.texts(request))
+        seat.deliver_text(b"")
 
     def _names(self) -> tuple[str, ...]:
         """Return the names of outputs, if nobody could know them before."""

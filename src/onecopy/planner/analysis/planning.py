@@ -99,7 +99,7 @@ def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]
         raise InvalidArgument(
             f"the example's args are a tuple, as (ids,), not {type(args).__name__}"
         )
-    if not isinstance(kwargs or {}, Mapping):
+    if kwargs is not None and not isinstance(kwargs, Mapping):
         raise InvalidArgument(
             f"the example's kwargs are a dict by parameter, not {type(kwargs).__name__}"
         )
@@ -114,12 +114,15 @@ def _trial(
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     """Return the arguments with which to export: the example, larger where a size is 0 or 1.
 
-    Views are copied, for of their base's size the export would know nothing.
+    Views are copied, for of their base's size the export would know nothing; and what is given
+    twice, for it would take both for one.
     """
     examples = examples_of(args, kwargs, leaves, [_named_sizes(leaf, dims) for leaf in leaves])
     larger = enlarged(dims, examples)
-    views = any(getattr(leaf.value, "_is_view", bool)() for leaf in leaves)
-    return examples.at(larger) if larger or views else (args, kwargs)
+    tensors = [leaf.value for leaf in leaves if hasattr(leaf.value, "_is_view")]
+    views = any(tensor._is_view() for tensor in tensors)
+    twice = len({id(tensor) for tensor in tensors}) < len(tensors)
+    return examples.at(larger) if larger or views or twice else (args, kwargs)
 
 
 def _named_sizes(leaf: Leaf, dims: Mapping[str, Dim]) -> dict[int | None, Any]:
