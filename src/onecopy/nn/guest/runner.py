@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import wasmtime
+    from wasmtime.component import Component
 
 _TEXT_LIMIT: Final = 16_000
 
@@ -95,14 +96,18 @@ def _run(control: socket.socket, config: Config, start: Start, fds: list[int]) -
     native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
     if len(streams) != STREAMS or len(folders) != len(start.folders):
         raise ProtocolError("descriptors are missing; this is a fault of the host")
-    module = _module(native)
+    code: Any = _component(native) if start.component else _module(native)
     wasi = _wasi(start, folders)
     loader = Broker(socket.socket(fileno=config.models))
     _take_streams(streams)
     for text in _close_off(start, folders):
         _tell(control, Said(text, warning=True))
     reporter = Reporter(lambda text: _tell(control, Said(text)))
-    return Instance(module, wasi, Functions(loader, reporter), start.memory_limit).run()
+    if start.component:
+        from onecopy.nn.guest.component import ComponentInstance
+
+        return ComponentInstance(code, wasi, loader, start.memory_limit).run()
+    return Instance(code, wasi, Functions(loader, reporter), start.memory_limit).run()
 
 
 def _module(native: int) -> wasmtime.Module:
@@ -114,6 +119,18 @@ def _module(native: int) -> wasmtime.Module:
     module = wasmtime.Module.deserialize_file(engine(), f"/proc/self/fd/{native}")
     os.close(native)
     return module
+
+
+def _component(native: int) -> Component:
+    """Map a component's native code, and import what only components need while there are files."""
+    from wasmtime.component import Component
+
+    from onecopy.guests.wasm.engine import engine
+    from onecopy.nn.guest import component_nn  # noqa: F401
+
+    component = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    os.close(native)
+    return component
 
 
 def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
