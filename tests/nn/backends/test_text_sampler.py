@@ -16,7 +16,7 @@ LOGITS = torch.tensor([[1.0, 2.0, 3.0, 2.5, -1.0]])
 
 def chosen(options: dict, logits: torch.Tensor = LOGITS, generated=(), count: int = 1) -> list[int]:
     sampler = Sampler(read(options), [], frozenset({2}))
-    tokens = torch.tensor([[4, 4, *generated]])
+    tokens = [4, 4, *generated]
     return [sampler.choose(tokens, 2, logits) for _ in range(count)]
 
 

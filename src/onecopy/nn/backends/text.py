@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from onecopy.errors import InvalidArgument
 from onecopy.nn.backends import registry
 from onecopy.nn.backends.options import parse
-from onecopy.nn.backends.text_options import NAMES, read_defaults
+from onecopy.nn.backends.text_options import split
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
@@ -43,20 +42,10 @@ class Text:
         """Load a model, as `Backend.load` says."""
         for library in ("torch", "transformers", "llguidance"):
             registry.require(library, "text")
-        host, defaults = _split(source)
+        own, defaults = split(source.options, HostOptions.__struct_fields__)
+        host = parse(own, HostOptions)
         from onecopy.nn.backends.text_model import TransformersModel
         from onecopy.nn.backends.text_source import load
 
         model, tokenizer = load(source, host.tokenizer, host.dtype)
         return TransformersModel(model, tokenizer, defaults, host.context, host.guides)
-
-
-def _split(source: Source) -> tuple[HostOptions, dict[str, Any]]:
-    """Return the host's own options, and the guests' that it has set for all."""
-    spelled = {name.replace("_", "-"): name for name in source.options}
-    of_guests = {name: source.options[name] for key, name in spelled.items() if key in NAMES}
-    own = {name: value for name, value in source.options.items() if name not in of_guests}
-    try:
-        return parse(own, HostOptions), read_defaults(of_guests)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"a text model's {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,7 +61,7 @@ class TransformersModel:
         self._known_guides = checked(guides or {})
         self.context = min(_limit(model.config, tokenizer), context or _ENDLESS)
         self._longest = max(map(len, tokenizer.get_vocab()), default=1)
-        self.pieces = Pieces(tokenizer)
+        self._pieces = Pieces(tokenizer)
         self.ends = _ends(model, tokenizer)
 
     def session(self, options: Mapping[str, Any]) -> Session:
@@ -107,10 +107,13 @@ class TransformersModel:
             )
         return found
 
+    def pieces(self) -> Callable[[int], bytes]:
+        """Return what turns tokens into bytes, as `Engine.pieces` says."""
+        return self._pieces.stream()
+
     # ---- generations ----
 
-    def check_generates(self) -> None:
-        """Raise `UnsupportedOperation` for a model that cannot continue a text."""
+    def _check_generates(self) -> None:
         kind = type(self.module)
         encoder = not getattr(kind, "can_generate", bool)()
         encoder |= bool(getattr(self.module.config, "is_encoder_decoder", False))
@@ -121,7 +124,8 @@ class TransformersModel:
             )
 
     def sampler(self, options: TextOptions) -> tuple[Sampler, list[Any]]:
-        """Return what chooses a generation's tokens, and what is to be closed after it."""
+        """Return what chooses a generation's tokens, as `Engine.sampler` says."""
+        self._check_generates()
         constraints: list[Any] = []
         closing: list[Any] = []
         if options.guide:
@@ -148,8 +152,8 @@ class TransformersModel:
         known = inspect.signature(self.module.forward).parameters
         return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
-    def new_cache(self) -> Any:
-        """Return an empty cache of keys and values."""
+    def new_cache(self, _: int) -> Any:
+        """Return an empty cache of keys and values, which grows."""
         from transformers import DynamicCache
 
         return DynamicCache(config=self.module.config.get_text_config(decoder=True))

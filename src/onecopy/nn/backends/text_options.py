@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -137,6 +137,21 @@ def read_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidArgument(f"no option {name!r}; there are {', '.join(sorted(NAMES))}")
     known: dict[str, Any] = msgspec.to_builtins(_converted(spelled, strict=False))
     return {name: known[name] for name in spelled}
+
+
+def split(options: Mapping[str, Any], own: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a host's options as the backend's own, by their names, and as defaults of guests'.
+
+    Raises:
+        InvalidArgument: see `read_defaults`.
+    """
+    mine = set(own)
+    guests = {key: value for key, value in options.items() if _is_of_guests(key, mine)}
+    return {k: v for k, v in options.items() if k not in guests}, read_defaults(guests)
+
+
+def _is_of_guests(name: str, own: set[str]) -> bool:
+    return name not in own and name.replace("_", "-") in NAMES
 
 
 def _converted(options: Mapping[str, Any], *, strict: bool) -> TextOptions:

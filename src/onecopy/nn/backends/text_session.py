@@ -1,11 +1,9 @@
-"""One conversation with a model of transformers: a prompt, then a token at a time."""
+"""One conversation with a model that runs here: a prompt, then a token at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-import torch
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from onecopy.errors import (
     ContextFull,
@@ -16,15 +14,58 @@ from onecopy.errors import (
 )
 
 if TYPE_CHECKING:
-    from onecopy.nn.backends.text_model import TransformersModel
     from onecopy.nn.backends.text_options import TextOptions
-    from onecopy.nn.backends.text_sampler import Sampler
+
+
+class Chooser(Protocol):
+    """Chooses the tokens of one generation."""
+
+    def choose(self, tokens: Sequence[int], prompt: int, logits: Any) -> int:
+        """Return the token that follows; the first `prompt` tokens were given."""
+        ...
+
+
+class Engine(Protocol):
+    """What a library offers to conversations with a model that it has loaded."""
+
+    context: int
+    """The most tokens of a prompt and its answer."""
+    ends: frozenset[int]
+    """The tokens that end a text."""
+
+    def options(self, *layers: Mapping[str, Any]) -> TextOptions:
+        """Return the options of a guest over the host's."""
+        ...
+
+    def tokens(self, prompt: bytes, size: int) -> list[int]:
+        """Return a prompt's tokens; raises `PromptTooLong` for more than `size`."""
+        ...
+
+    def pieces(self) -> Callable[[int], bytes]:
+        """Return a function that takes a text's tokens in order, and returns what each adds."""
+        ...
+
+    def sampler(self, options: TextOptions) -> tuple[Chooser, list[Any]]:
+        """Return what chooses a generation's tokens, and what is to be closed after it.
+
+        Raises:
+            UnsupportedOperation: the model does not continue texts.
+        """
+        ...
+
+    def new_cache(self, size: int) -> Any:
+        """Return what remembers so many tokens, and knows none."""
+        ...
+
+    def logits(self, tokens: Sequence[int], cache: Any) -> Any:
+        """Return what `Chooser.choose` takes; the cache knows all tokens before these."""
+        ...
 
 
 class Session:
     """A `TextSession`; a generation computes each token once, and keeps its keys and values."""
 
-    def __init__(self, model: TransformersModel, options: Mapping[str, Any]) -> None:
+    def __init__(self, model: Engine, options: Mapping[str, Any]) -> None:
         self._model = model
         self._graph_options = options
         self._generation: Generation | None = None
@@ -66,7 +107,7 @@ class Generation:
     """A prompt, and what follows it."""
 
     def __init__(
-        self, model: TransformersModel, options: TextOptions, prompt: bytes, size: int, room: int
+        self, model: Engine, options: TextOptions, prompt: bytes, size: int, room: int
     ) -> None:
         self._model = model
         self._size = size
@@ -77,13 +118,12 @@ class Generation:
         self._known = 0
         """How many tokens are in the cache."""
         self._cache: Any = None
-        self._piece: Callable[[int], bytes] = model.pieces.stream()
+        self._piece: Callable[[int], bytes] = model.pieces()
         self._tail = b""
         self._ended: OnecopyError | None = None
         self._closing: list[Any] = []
-        self._sampler: Sampler | None = None
+        self._sampler: Chooser | None = None
         if not options.embedding:
-            model.check_generates()
             self._sampler, self._closing = model.sampler(options)
 
     @property
@@ -113,11 +153,10 @@ class Generation:
         if self._sampler is None:
             raise InvalidArgument("`embedding` is true: no text is generated")
         if self._cache is None:
-            self._cache = self._model.new_cache()
+            self._cache = self._model.new_cache(self._size)
         logits = self._model.logits(self._tokens[self._known :], self._cache)
         self._known = len(self._tokens)
-        with torch.inference_mode():
-            token = self._sampler.choose(torch.tensor([self._tokens]), self.prompt, logits)
+        token = self._sampler.choose(self._tokens, self.prompt, logits)
         self._tokens.append(token)
         return token
 

@@ -35,7 +35,6 @@ class Generation:
         self._model = model
         self._options = options
         self._session: TextSession = model.session(options)
-        self._metadata: Mapping[str, Any] | None = None
         self.text = bytearray()
         """What was generated since `begin`."""
         self.done = True
@@ -51,16 +50,24 @@ class Generation:
         self.forget()
         given = options_of(options)
         merged = {**self._options, **given}
+        self._session.begin(prompt, given)
         if merged.get(_EMBEDDING):
             self._embed(prompt, merged)
         else:
-            self._session.begin(prompt, given)
             self.done = False
+
+    def prepare(self, prompt: bytes, options: bytes) -> None:
+        """Take a prompt for `metadata` to say how long it is, and compute nothing.
+
+        Raises:
+            InvalidArgument, PromptTooLong: as the model says.
+        """
+        self.forget()
+        self._session.begin(prompt, options_of(options))
 
     def _embed(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         vector = [float(each) for each in self._model.embed(prompt, options)]
         self.text += msgspec.json.encode({"n_embedding": len(vector), "embedding": vector})
-        self._metadata = {}
 
     def advance(self) -> bytes:
         """Generate one more token.
@@ -93,13 +100,12 @@ class Generation:
 
     def metadata(self) -> bytes:
         """Return what may be asked about it, as JSON."""
-        words = self._session.metadata() if self._metadata is None else self._metadata
-        return msgspec.json.encode(dict(words))
+        return msgspec.json.encode(dict(self._session.metadata()))
 
     def forget(self) -> None:
         """Have no text."""
         self.text.clear()
-        self.done, self.ended, self._metadata = True, None, None
+        self.done, self.ended = True, None
 
     def close(self) -> None:
         """Give back what the conversation holds."""

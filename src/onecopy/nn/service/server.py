@@ -153,6 +153,9 @@ class Server:
             case messages.Single():
                 seat.attach(request, fds)
                 self._single(seat, request)
+            case messages.Prepare():
+                seat.attach(request, fds)
+                self._prepare(seat, request)
             case messages.Collect():
                 seat.attach(request, fds)
                 seat.collect()
@@ -183,6 +186,12 @@ class Server:
             seat.deliver_text(b"", error)
         else:
             seat.deliver_text(piece)
+
+    def _prepare(self, seat: Seat, request: messages.Prepare) -> None:
+        if seat.generation is None:
+            raise InvalidArgument("a model of tensors has no prompt")
+        seat.generation.prepare(*seat.texts(request))
+        seat.deliver_text(b"")
 
     def _names(self) -> tuple[str, ...]:
         """Return the names of outputs, if nobody could know them before."""
