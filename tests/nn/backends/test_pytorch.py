@@ -68,6 +68,23 @@ def test_a_state_dict_gives_its_memory_to_the_module(store):
     assert "memfd:" in _mapping_of(model._call._module[0].weight.data_ptr())
 
 
+def test_entries_of_a_snapshot_are_models_too(store, tmp_path: Path):
+    store.save_module("net", network())
+    store.save("weights", network().state_dict())
+    store.snapshot(tmp_path / "s.onecopy")
+    for name, options in (("net", {}), ("weights", {"module": BUILD})):
+        found = Source(
+            backend="pytorch", store=str(tmp_path / "s.onecopy"), entry=name, options=options
+        )
+        model = registry.find("pytorch").load(found)
+        assert "s.onecopy" in _mapping_of(model._call._module[0].weight.data_ptr())
+        assert model.infer([X.numpy()])[0].shape == (2, 3)
+    with pytest.raises(onecopy.ModelNotFound):
+        registry.find("pytorch").load(
+            Source(backend="pytorch", store=str(tmp_path / "absent"), entry="x")
+        )
+
+
 def test_an_exported_program_says_what_it_takes(tmp_path: Path):
     model = load(exported(tmp_path / "m.pt2", network(), X, free=True))
     (taken,), (given,) = model.inputs, model.outputs
@@ -312,7 +329,7 @@ def test_entries_that_are_no_modules_say_what_to_give(store):
     with pytest.raises(onecopy.InvalidModel):
         entry(store, "text", module=BUILD)
     store.save("other", {"x": torch.ones(1)})
-    with pytest.raises(onecopy.InvalidModel, match="does not fit"):
+    with pytest.raises(onecopy.InvalidModel, match="other"):
         entry(store, "other", module=BUILD)
 
 
