@@ -16,7 +16,7 @@ import msgspec
 from onecopy.errors import InferenceFailed, InvalidModel, ModelNotFound, OnecopyError
 from onecopy.guests.workers.messages import contents
 from onecopy.nn.backends import registry
-from onecopy.nn.service import closing, confinement
+from onecopy.nn.service import closing
 from onecopy.nn.service.identity import identity
 from onecopy.nn.service.launch import Config
 from onecopy.nn.service.server import Server
@@ -52,7 +52,7 @@ class Process:
         self._spot.place.pid.write_text(f"{os.getpid()}\n")
         source = self._config.source
         if source.foreign:
-            self._close_off()
+            self._leave_keeper()
         model = self._load()
         if not source.foreign:
             # Told to end while it loads, it ends at once; from here on it cleans up first.
@@ -61,11 +61,13 @@ class Process:
         self._listener.listen(_BACKLOG)  # again: the kernel names us, not who started us
         if isinstance(model, OnecopyError):
             self._refuse()
-        else:
-            self._serve()
+            return
+        self._serve()
+        if hasattr(model, "close"):
+            model.close()
 
-    def _close_off(self) -> None:
-        """Leave a keeper behind, who cleans up: from here on, this process can change no file."""
+    def _leave_keeper(self) -> None:
+        """Have a process that cleans up: this one will not be able to change any file."""
         if child := os.fork():
             self._listener.close()
             os.waitpid(child, 0)
@@ -74,7 +76,9 @@ class Process:
                     self._spot.remove()
             os._exit(0)
         self._spot.place.pid.write_text(f"{os.getpid()}\n")
-        for lack in closing.close_off(self._config.memory):
+
+    def _close_off(self, backend: Backend) -> None:
+        for lack in closing.close_off(self._config.memory, closing.code_of(backend)):
             log.warning("a model that a guest brought is less confined here: %s", lack)
 
     def _load(self) -> TensorModel | TextModel | OnecopyError:
@@ -82,7 +86,7 @@ class Process:
         try:
             backend = registry.find(source.backend)
             if source.foreign:
-                self._confine(backend)
+                self._close_off(backend)
             model = backend.load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
@@ -99,11 +103,6 @@ class Process:
                 f"{type(error).__name__}: {error}"
             )
         return model
-
-    def _confine(self, backend: Backend) -> None:
-        lacks = confinement.enter(backend, self._spot.folder, self._config.memory)
-        if lacks:
-            log.warning("a model of a guest's is not confined: %s", lacks)
 
     def _serve(self) -> None:
         self._loop.add(self._listener.fileno(), self._accept)
@@ -176,3 +175,5 @@ def main(told: int) -> None:
     """Run the process of a model, as the memfd says."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     Process(msgspec.json.decode(contents(told), type=Config)).run()
+    logging.shutdown()
+    os._exit(0)  # Nothing is left to do: to take libraries down would take seconds.
