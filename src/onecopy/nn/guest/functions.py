@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from onecopy.errors import InvalidArgument
 from onecopy.nn.guest.handles import Handles
 from onecopy.nn.guest.refusals import Refused, errno_of
+from onecopy.nn.guest.streaming import Streams, print_text
 from onecopy.nn.guest.tensors import read_tensor, read_text
 from onecopy.nn.standard import Encoding, Errno, Target
 
@@ -38,6 +39,7 @@ class Functions:
         self._loader = loader
         self._report = report
         self._handles = Handles()
+        self._streams = Streams()
         self._attached: LinearMemory | None = None
 
     def attach(self, memory: LinearMemory) -> None:
@@ -96,7 +98,9 @@ class Functions:
         known_as = self._text(name, length, NAME_NBYTES)
         options = self._text(config, config_length, CONFIG_NBYTES)
         self._handles.check_room_for_graph()
-        self._publish(out, self._loader.load(known_as, options))
+        graph = self._loader.load(known_as, options)
+        self._streams.hear(graph, options)
+        self._publish(out, graph)
 
     def _text(self, address: int, nbytes: int, limit: int) -> str:
         if nbytes > limit:
@@ -122,10 +126,16 @@ class Functions:
         read = read_text if graph.what == "text" else read_tensor
         dtype, shape, data = read(self._memory, tensor)
         found.set_input(index, dtype, shape, data)
+        if graph.what == "text" and index == 1:
+            self._streams.hear(found, data)
 
     def compute(self, context: int) -> None:
         """Compute all outputs of a context."""
-        self._handles.context(context)[0].compute()
+        found, graph = self._handles.context(context)
+        if graph.what == "text" and self._streams.wanted(graph, found):
+            print_text(found)
+        else:
+            found.compute()
 
     def get_output(self, context: int, index: int, buffer: int, room: int, written: int) -> None:
         """Copy an output into the guest's memory, all of it or nothing."""
