@@ -52,14 +52,14 @@ def test_a_model_of_a_store_continues_texts_and_embeds_them(store) -> None:
                     pieces.append(bytes(context.output_single(0)))
             context.finish_single()
             assert b"".join(pieces) == expected
-            set_text(context, 0, b"the " * 50)
+            set_text(context, 0, b"the " * 90)
             for compute in (context.compute, context.compute_single):
                 count = json.loads(output(context, 1))["input_tokens"]
-                assert count == len(tokenizer()("the " * 50)["input_ids"])
+                assert count == len(tokenizer()("the " * 90)["input_ids"])
                 with pytest.raises(PromptTooLong):
                     compute()
                 assert output(context, 0) == b""
-                set_text(context, 0, b"the " * 50)
+                set_text(context, 0, b"the " * 90)
             set_text(context, 0, b"the")
             set_text(context, 1, b'{"grammar": "root ::= [0-9]{3}"}')
             context.compute()
