@@ -47,5 +47,10 @@ class Text:
         from onecopy.nn.backends.text_model import TransformersModel
         from onecopy.nn.backends.text_source import load
 
+        # Of the process, so it is the host's to say; a guest's own wish changes nothing.
+        if threads := defaults.get("threads"):
+            import torch
+
+            torch.set_num_threads(threads)
         model, tokenizer = load(source, host.tokenizer, host.dtype)
         return TransformersModel(model, tokenizer, defaults, host.context, host.guides)

@@ -97,6 +97,20 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         return msgspec.json.encode(self.json_schema).decode()
 
 
+def normalized(vector: list[float], kind: int) -> list[float]:
+    """Return a vector divided by a norm, as `embd_normalize` says."""
+    if kind < 0:
+        return vector
+    sizes = list(map(abs, vector))
+    top = max(sizes, default=0.0)
+    if kind == 0 or top == 0:
+        norm = top
+    else:
+        # Powers of what is at most 1 do not overflow.
+        norm = top * math.fsum((size / top) ** kind for size in sizes) ** (1 / kind)
+    return [each / max(norm, 1e-12) for each in vector]
+
+
 def _spelled(field: str) -> str:
     return field.replace("_", "-")
 

@@ -30,8 +30,11 @@ class Engine(Protocol):
 
     context: int
     """The most tokens of a prompt and its answer."""
-    ends: frozenset[int]
-    """The tokens that end a text."""
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a text."""
+        ...
 
     def options(self, *layers: Mapping[str, Any]) -> TextOptions:
         """Return the options of a guest over the host's."""

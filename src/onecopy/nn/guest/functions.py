@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onecopy.guests.wasm.memory import LinearMemory
-    from onecopy.nn.guest.loader import Graph, Loader
+    from onecopy.nn.guest.loader import Context, Graph, Loader
 
     Report = Callable[[str, Errno, BaseException], object]
 
@@ -147,18 +147,24 @@ class Functions:
 
     def compute_single(self, context: int) -> None:
         """Compute the next token of a text."""
-        self._handles.context(context)[0].compute_single()
+        self._text_context(context).compute_single()
+
+    def _text_context(self, context: int) -> Context:
+        found, graph = self._handles.context(context)
+        if graph.what != "text":
+            raise Refused(Errno.UNSUPPORTED_OPERATION, "only text models compute token by token")
+        return found
 
     def get_output_single(
         self, context: int, index: int, buffer: int, room: int, written: int
     ) -> None:
         """Copy the last token into the guest's memory."""
-        found = self._handles.context(context)[0]
+        found = self._text_context(context)
         self._hand_over(lambda: found.output_single(index), buffer, room, written)
 
     def fini_single(self, context: int) -> None:
         """End a text that was computed token by token."""
-        self._handles.context(context)[0].finish_single()
+        self._text_context(context).finish_single()
 
     def unload(self, graph: int) -> None:
         """End a graph and its contexts."""

@@ -89,7 +89,7 @@ class GuestProcess:
 
     def give_models(self) -> socket.socket:
         """Return the socket by which it asks for models; it is the caller's now."""
-        return self._models.dup()
+        return socket.socket(fileno=self._models.detach())
 
     def memory(self) -> int:
         """Return the bytes of memory that it has in use, its segments too; 0 when it has ended."""
