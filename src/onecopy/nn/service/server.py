@@ -6,8 +6,10 @@ Texts take turns of one token, and between two turns the sockets are looked at.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import socket
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -22,7 +24,6 @@ from onecopy.store import wire
 from onecopy.store.daemon.peer import Peer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from onecopy.nn.backends.backend import Array, TensorModel, TextModel
@@ -32,6 +33,8 @@ log = logging.getLogger("onecopy.nn")
 
 USERS: Final = 1024
 """How many connections a process takes."""
+_accept4 = ctypes.PyDLL(None, use_errno=True).accept4
+
 LONGEST: Final = 86400.0
 """How many seconds a user may have a process stay."""
 
@@ -84,7 +87,7 @@ class Server:
     def accept(self, listener: socket.socket) -> bool:
         """Take one connection; False if none waits."""
         try:
-            sock, _ = listener.accept()
+            sock = accept(listener)
         except BlockingIOError:
             return False
         except OSError as error:  # out of descriptors: it waits until there are some
@@ -227,6 +230,22 @@ class Server:
         for seat in list(self._writing):
             _attempt(seat, partial(_turn, seat))
         self._writing = [each for each in self._writing if each.busy and each.peer.open]
+
+
+class _Accepted(socket.socket):
+    """A connection that never blocks, from the first."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: it is so, and a process that is closed off could not change it."""
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    """Take a connection that waits; raises `BlockingIOError` if there is none."""
+    fd = _accept4(listener.fileno(), None, None, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return _Accepted(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd)
 
 
 def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
