@@ -16,7 +16,7 @@ import msgspec
 from onecopy.errors import InferenceFailed, InvalidModel, ModelNotFound, OnecopyError
 from onecopy.guests.workers.messages import contents
 from onecopy.nn.backends import registry
-from onecopy.nn.service import closing, confinement
+from onecopy.nn.service import closing
 from onecopy.nn.service.identity import identity
 from onecopy.nn.service.launch import Config
 from onecopy.nn.service.server import Server
@@ -24,7 +24,7 @@ from onecopy.nn.service.spot import Spot
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
-    from onecopy.nn.backends.backend import Backend, TensorModel, TextModel
+    from onecopy.nn.backends.backend import TensorModel, TextModel
 
 log = logging.getLogger("onecopy.nn")
 
@@ -80,10 +80,7 @@ class Process:
     def _load(self) -> TensorModel | TextModel | OnecopyError:
         source = self._config.source
         try:
-            backend = registry.find(source.backend)
-            if source.foreign:
-                self._confine(backend)
-            model = backend.load(source)
+            model = registry.find(source.backend).load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
                     f"model {self._config.name!r} was replaced while it was loaded; load it again"
@@ -99,11 +96,6 @@ class Process:
                 f"{type(error).__name__}: {error}"
             )
         return model
-
-    def _confine(self, backend: Backend) -> None:
-        lacks = confinement.enter(backend, self._spot.folder, self._config.memory)
-        if lacks:
-            log.warning("a model of a guest's is not confined: %s", lacks)
 
     def _serve(self) -> None:
         self._loop.add(self._listener.fileno(), self._accept)
