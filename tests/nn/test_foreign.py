@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from onecopy import nn
 from onecopy.errors import (
@@ -26,9 +27,11 @@ from onecopy.nn.service.running import running
 from onecopy.segments import region
 from onecopy.store import wire
 from tests.conftest import open_files
+from tests.nn.backends import torch_zoo
+from tests.nn.backends.contract import BIAS, WEIGHT, X
+from tests.nn.backends.test_onnx import TestOnnx as OnnxModels
+from tests.nn.backends.test_openvino import TestOpenVino as OpenVinoModels
 from tests.nn.service.ending import wait_for, wait_until_clean
-
-pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +88,18 @@ def test_it_is_started_again_when_it_was_killed(host, doubling) -> None:
         assert np.frombuffer(context.output("y"), np.float32).tolist() == [8]
 
 
-def test_torchscript_is_closed_off_too(host) -> None:
-    torch = pytest.importorskip("torch")
-    import io
-    import warnings
+def test_torchscript_is_closed_off_too(host, tmp_path) -> None:
+    x = torch.ones(2, 4)
+    content = torch_zoo.scripted(tmp_path / "m", torch_zoo.network(), x).read_bytes()
+    with host.load_bytes([content], "pytorch") as graph:
+        assert graph.run([x])[0].shape == (2, 3)
 
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.ones(2)), buffer)
-    with host.load_bytes([buffer.getvalue()], "pytorch") as graph:
-        assert graph.run([np.array([-1, 1], np.float32)])[0].tolist() == [0, 1]
+
+@pytest.mark.parametrize("models", [OnnxModels(), OpenVinoModels()], ids=lambda each: each.name)
+def test_models_of_all_libraries_compute_there(host, models, tmp_path) -> None:
+    parts = [path.read_bytes() for path in models.linear(tmp_path)]
+    with host.load_bytes(parts, models.encoding) as graph:
+        assert abs(graph.run([X])[0] - (X @ WEIGHT + BIAS)).max() < 1e-5
 
 
 @pytest.mark.parametrize(

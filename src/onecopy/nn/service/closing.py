@@ -19,7 +19,10 @@ from onecopy.guests.workers import sandbox
 from onecopy.nn.guest import landlock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onecopy.guests.workers.syscalls import Numbers
+    from onecopy.nn.backends.backend import Backend
 
 # Beside those of workers: files are opened by libraries while they are imported, and clients come.
 ALSO: Final[Numbers] = {
@@ -51,6 +54,8 @@ _SYSTEM: Final = (
     "/usr/share/zoneinfo",
     "/sys/devices/system",
     "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/proc/self",
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/dev/urandom",
@@ -67,13 +72,24 @@ def libraries() -> list[str]:
     return [str(Path(__file__).parents[3]), *sorted(found)]
 
 
-def close_off(memory: int) -> list[str]:
-    """Confine this process, before it has threads; return what of it this kernel cannot do."""
+def code_of(backend: Backend) -> list[str]:
+    """Return the folder of a backend's own code, which may be somebody else's."""
+    module = getattr(sys.modules.get(type(backend).__module__), "__file__", None)
+    return [str(Path(module).parent)] if module else []
+
+
+def close_off(memory: int, more: Sequence[str] = ()) -> list[str]:
+    """Confine this process, before it has threads; return what of it this kernel cannot do.
+
+    Args:
+        memory: how many bytes of its own it may have.
+        more: folders of code that it may read.
+    """
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_NBYTES, _LOG_NBYTES))
     opened = [
         (os.open(each, os.O_PATH | os.O_CLOEXEC), False)
-        for each in (*libraries(), *_SYSTEM)
+        for each in (*libraries(), *more, *_SYSTEM)
         if Path(each).exists()
     ]
     try:

@@ -24,7 +24,7 @@ from onecopy.nn.service.spot import Spot
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
-    from onecopy.nn.backends.backend import TensorModel, TextModel
+    from onecopy.nn.backends.backend import Backend, TensorModel, TextModel
 
 log = logging.getLogger("onecopy.nn")
 
@@ -52,7 +52,7 @@ class Process:
         self._spot.place.pid.write_text(f"{os.getpid()}\n")
         source = self._config.source
         if source.foreign:
-            self._close_off()
+            self._leave_keeper()
         model = self._load()
         if not source.foreign:
             # Told to end while it loads, it ends at once; from here on it cleans up first.
@@ -61,11 +61,13 @@ class Process:
         self._listener.listen(_BACKLOG)  # again: the kernel names us, not who started us
         if isinstance(model, OnecopyError):
             self._refuse()
-        else:
-            self._serve()
+            return
+        self._serve()
+        if hasattr(model, "close"):
+            model.close()
 
-    def _close_off(self) -> None:
-        """Leave a keeper behind, who cleans up: from here on, this process can change no file."""
+    def _leave_keeper(self) -> None:
+        """Have a process that cleans up: this one will not be able to change any file."""
         if child := os.fork():
             self._listener.close()
             os.waitpid(child, 0)
@@ -74,13 +76,18 @@ class Process:
                     self._spot.remove()
             os._exit(0)
         self._spot.place.pid.write_text(f"{os.getpid()}\n")
-        for lack in closing.close_off(self._config.memory):
+
+    def _close_off(self, backend: Backend) -> None:
+        for lack in closing.close_off(self._config.memory, closing.code_of(backend)):
             log.warning("a model that a guest brought is less confined here: %s", lack)
 
     def _load(self) -> TensorModel | TextModel | OnecopyError:
         source = self._config.source
         try:
-            model = registry.find(source.backend).load(source)
+            backend = registry.find(source.backend)
+            if source.foreign:
+                self._close_off(backend)
+            model = backend.load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
                     f"model {self._config.name!r} was replaced while it was loaded; load it again"
@@ -168,3 +175,5 @@ def main(told: int) -> None:
     """Run the process of a model, as the memfd says."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     Process(msgspec.json.decode(contents(told), type=Config)).run()
+    logging.shutdown()
+    os._exit(0)  # Nothing is left to do: to take libraries down would take seconds.
