@@ -24,7 +24,7 @@ from onecopy.nn.service.spot import Spot
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
-    from onecopy.nn.backends.backend import TensorModel, TextModel
+    from onecopy.nn.backends.backend import Backend, TensorModel, TextModel
 
 log = logging.getLogger("onecopy.nn")
 
