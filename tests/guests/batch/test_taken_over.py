@@ -18,9 +18,7 @@ from onecopy.guests.decoding.outcome import MAX_BRANCHES
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.handle import Guest
 from onecopy.guests.workers.pool import SERVICES, Pool
-from tests.guests.batch.test_controllers import SCRIPTED
 from tests.guests.probing import Tell, probe
-from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
@@ -37,19 +35,6 @@ def tried(act):
     except OSError as error:
         return error.errno
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
-
-
-@pytest.fixture(scope="module")
-def scripted(build: Callable[..., bytes]) -> bytes:
-    """The guest that does as its configuration says."""
-    return build(SCRIPTED)
 
 
 @pytest.fixture
