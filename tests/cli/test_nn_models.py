@@ -1,3 +1,4 @@
+# ruff: noqa: F401, F811
 """`nn models` lists what processes hold, also those that are too busy to say so."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ import json
 import threading
 
 from tests.cli.commands import run
-from tests.nn.conftest import gate, load  # noqa: F401
+from tests.nn.conftest import gate, load
 
 
 def test_without_models_it_says_so() -> None:
