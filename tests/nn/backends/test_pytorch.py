@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import onecopy
@@ -124,6 +128,32 @@ def test_arguments_of_a_module_are_ports_by_their_names(tmp_path: Path):
         model.infer([None, ids])
 
 
+def test_models_of_transformers_take_what_their_guests_have(store):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    store.save_module("bert", transformers.BertModel(config).eval())
+    model = entry(store, "bert")
+    names = [port.name for port in model.inputs]
+    assert names[:2] == ["input_ids", "attention_mask"]
+    assert not {"use_cache", "return_dict", "past_key_values"} & set(names)
+    ids, mask = np.array([[1, 2, 3, 0]]), np.array([[1, 1, 1, 0]])
+    found = model.infer([ids, mask])
+    assert [port.name for port in model.outputs] == ["last_hidden_state", "pooler_output"]
+    with torch.inference_mode():
+        bert = store.load_module("bert")
+        wanted = bert(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
+    assert np.array_equal(found[0], wanted.last_hidden_state.numpy())
+    assert not np.array_equal(found[0], model.infer([ids])[0])
+    only = entry(store, "bert", inputs="attention_mask+input_ids")
+    assert np.array_equal(only.infer([mask, ids])[0], found[0])
+
+
 def test_the_host_chooses_which_arguments_are_inputs():
     model = _model(torch_zoo.Named(), inputs="bias+input_ids")
     found = model.infer([np.array([10.0], np.float32), np.array([[1, 2]])])
@@ -226,8 +256,8 @@ def test_inputs_may_lie_anyhow():
     model = _model(torch_zoo.Forward(lambda x: x * 2))
     whole = np.arange(24, dtype=np.float32).reshape(4, 6)
     odd = np.frombuffer(b"x" + whole.tobytes(), np.uint8)[1:].view(np.float32)
-    for given in (whole.T, whole[::-1, ::2], odd, whole.astype(">f4")):
-        assert np.array_equal(model.infer([given])[0], given * 2)
+    for laid in (whole.T, whole[::-1, ::2], odd, whole.astype(">f4")):
+        assert np.array_equal(model.infer([laid])[0], laid * 2)
 
 
 @pytest.mark.parametrize("given", [np.ones(2, np.complex64), np.ones(2, bool), np.array(["x"])])
@@ -346,3 +376,21 @@ def test_one_file_is_wanted(tmp_path: Path):
     for files in ((), ("a", "b")):
         with pytest.raises(onecopy.InvalidModel, match="one file"):
             registry.find("pytorch").load(Source(backend="pytorch", files=files))
+
+
+TYPES = ["float16", "float32", "float64", "uint8", "int32", "int64"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(TYPES), st.lists(st.integers(0, 4), max_size=4))
+def test_any_shape_and_type_gives_what_torch_gives(dtype: str, shape: list[int]):
+    x = torch.arange(math.prod(shape)).reshape(shape).to(getattr(torch, dtype))
+    with tempfile.TemporaryDirectory() as folder:
+        twice = torch_zoo.Forward(lambda x: (x + x, x.sum(), x.flatten() > 1))
+        models = [_model(twice), load(exported(Path(folder, "m.pt2"), twice, x))]
+        models.append(load(scripted(Path(folder, "m.pt"), twice, x), foreign=True))
+        for model in models:
+            found = model.infer([x.numpy()])
+            for result, wanted in zip(found, twice(x), strict=True):
+                assert result.shape == wanted.shape
+                assert np.array_equal(result, wanted.numpy())
