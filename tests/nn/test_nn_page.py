@@ -15,7 +15,7 @@ pytest.importorskip("transformers")
 PAGE = Path(__file__).parents[2] / "docs" / "nn.md"
 
 
-def test_the_snippets_run_in_their_order(tmp_path, monkeypatch) -> None:
+def test_the_snippets_run_in_their_order(compiler, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert snippets

@@ -7,7 +7,7 @@ import pytest
 import wasmtime
 
 from onecopy import nn
-from onecopy.errors import GuestMemoryExceeded, GuestTrapped, InvalidModule
+from onecopy.errors import GuestMemoryExceeded, GuestTimeout, GuestTrapped, InvalidModule
 from onecopy.nn.guest.component import ComponentInstance, compiled, is_component
 from tests.nn.arithmetic import BACKEND, write
 from tests.nn.backends.onnx_zoo import linear
@@ -150,3 +150,24 @@ def test_an_import_that_there_is_not_is_named(host, tmp_path) -> None:
 def test_components_and_modules_are_told_apart() -> None:
     assert is_component(bytes(wasmtime.wat2wasm("(component)")))
     assert not is_component(bytes(wasmtime.wat2wasm("(module)")))
+
+
+def test_hosts_run_components_as_they_run_modules(host, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for _ in range(2):  # compiled, then found
+        with (tmp_path / "out").open("w") as out:
+            guest = component("affine", 'MODEL="affine"', 'INPUT="x"')
+            assert host.run(guest, stdout=out, timeout=60) == 0
+        assert (tmp_path / "out").read_text().split()[-4:] == ["5", "5", "7", "9"]
+
+
+def test_the_process_of_a_component_tells_how_it_ended(host, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(GuestTrapped, match="unknown handle index"):
+        host.run(component("attack", "ATTACK=2"), timeout=60)
+    with pytest.raises(GuestMemoryExceeded):
+        host.run(component("attack", "ATTACK=1"), timeout=60)
+    with pytest.raises(GuestTimeout):
+        host.run(component("attack", "ATTACK=10"), timeout=0.5)
+    with pytest.raises(InvalidModule, match="no command"):
+        host.run(bytes(wasmtime.wat2wasm("(component)")))

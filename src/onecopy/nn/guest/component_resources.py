@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import wasmtime
     from wasmtime.component import LinkerInstance, ResourceAny
 
-MOST: Final = 1 << 16
+MOST: Final = 1 << 14
 """How many of them a component may hold at once."""
 
 

@@ -41,6 +41,9 @@ EXPORT int run(void)
     case 8: /* a name that is no text */
         load_by_name("\xff\xfe", 2, &result);
         break;
+    case 10: /* no end */
+        for (volatile int x = 0;; x++)
+            ;
     case 9: /* more bytes than wasmtime lets through */
         new_tensor(dims, 1, U8, (void *)0, 4000000);
         break;
