@@ -22,8 +22,8 @@ static void load(void)
         give_up("the model cannot be used");
 }
 
-/* A number of JSON. It is read as a double, a few units in its last place from the truth: nearest
- * to it is the very float that was written. */
+/* A number of JSON. It is read as a double, a few units in its last place from the truth: the float
+ * that is nearest to it is nearest to the truth. */
 static const char *number(const char *at, float *out)
 {
     static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,

@@ -25,8 +25,10 @@ def vectors(data: bytes, count: int) -> Vectors:
 
 
 def _embed(model: Any, tokens: Any) -> Any:
-    mean = model(**tokens).last_hidden_state[0].mean(0)
-    return (mean / torch.linalg.vector_norm(mean)).numpy()
+    # The length is taken in double precision, as the backend does; only then comes the last digit
+    # of a single one from the model alone, and not from the order of a sum.
+    mean = model(**tokens).last_hidden_state[0].mean(0).double()
+    return (mean / torch.linalg.vector_norm(mean)).float().numpy()
 
 
 def nearest(questions: Vectors, sentences: Vectors) -> list[int]:

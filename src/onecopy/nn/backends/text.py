@@ -24,12 +24,14 @@ class HostOptions(msgspec.Struct, kw_only=True):
     """Of a folder's weights, such as `bfloat16`; by default what the checkpoint says."""
     context: int = 0
     """The most tokens of a prompt and its answer; the model's own limit if 0."""
+    threads: int = 0
+    """How many compute; torch's default if 0, of one that shares the machine with others 1."""
     guides: dict[str, Any] = {}
     """Controllers by name: the path of a module, or `[path, config]`."""
 
     def __post_init__(self) -> None:
-        if self.context < 0:
-            raise ValueError(f"context={self.context}; it is a number of tokens, or 0")
+        if self.context < 0 or self.threads < 0:
+            raise ValueError("context and threads are not negative; 0 is the default")
 
 
 class Text:
@@ -44,6 +46,8 @@ class Text:
             registry.require(library, "text")
         own, defaults = split(source.options, HostOptions.__struct_fields__)
         host = parse(own, HostOptions)
+        if host.threads:
+            registry.require("torch", "text").set_num_threads(host.threads)
         from onecopy.nn.backends.text_model import TransformersModel
         from onecopy.nn.backends.text_source import load
 

@@ -79,12 +79,7 @@ class TransformersModel:
     # ---- prompts ----
 
     def tokens(self, prompt: bytes, size: int) -> list[int]:
-        """Return a prompt's tokens, those that open a text included.
-
-        Raises:
-            PromptTooLong: there are more than `size`.
-            InvalidArgument: it is not UTF-8, or empty.
-        """
+        """Return a prompt's tokens, those that open a text included, as `Engine.tokens` says."""
         found: list[int] = self._encoded(prompt, size)["input_ids"]
         if not found and self._tokenizer.bos_token_id is not None:
             found = [self._tokenizer.bos_token_id]
@@ -100,12 +95,7 @@ class TransformersModel:
         # No token is longer than the longest: what cannot fit is not even looked at.
         if len(text) > self._longest * size:
             raise PromptTooLong(f"{len(text)} characters cannot fit into {size} tokens")
-        found = self._tokenizer(text, verbose=False)
-        if len(found["input_ids"]) > size:
-            raise PromptTooLong(
-                f"the prompt has {len(found['input_ids'])} tokens, and there is room for {size}"
-            )
-        return found
+        return self._tokenizer(text, verbose=False)
 
     def pieces(self) -> Callable[[int], bytes]:
         """Return what turns tokens into bytes, as `Engine.pieces` says."""
@@ -185,8 +175,11 @@ class TransformersModel:
         """Return the embedding of a text, as `TextModel.embed` says."""
         parsed = self.options(options)
         found = self._encoded(text, self.context)
-        if not found["input_ids"]:
+        count = len(found["input_ids"])
+        if not count:
             raise InvalidArgument("the text is empty; set input 0")
+        if count > self.context:
+            raise PromptTooLong(f"the text has {count} tokens, and the model takes {self.context}")
         inputs = {name: torch.tensor([values]) for name, values in found.items()}
         return embed(self.module, inputs, parsed)
 

@@ -11,6 +11,7 @@ from onecopy.errors import (
     InferenceFailed,
     InvalidArgument,
     OnecopyError,
+    PromptTooLong,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class Engine(Protocol):
         ...
 
     def tokens(self, prompt: bytes, size: int) -> list[int]:
-        """Return a prompt's tokens; raises `PromptTooLong` for more than `size`."""
+        """Return a prompt's tokens, as many as there are.
+
+        Raises:
+            PromptTooLong: it is so long that it need not be read: it cannot fit into `size`.
+            InvalidArgument: it is no text, or empty.
+        """
         ...
 
     def pieces(self) -> Callable[[int], bytes]:
@@ -72,16 +78,22 @@ class Session:
         self._model = model
         self._graph_options = options
         self._generation: Generation | None = None
+        self._prompt = 0
 
     def begin(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         """Take a prompt, as `TextSession.begin` says."""
         self.close()
         chosen = self._model.options(self._graph_options, options)
         size = min(self._model.context, chosen.ctx_size if chosen.ctx_size > 0 else 1 << 62)
-        if chosen.embedding:
-            self._generation = Generation(self._model, chosen, prompt, size, room=0)
-            return
-        self._generation = Generation(self._model, chosen, prompt, size, room=1)
+        tokens = self._model.tokens(prompt, size)
+        # Also of one that does not fit: guests tell their users.
+        self._prompt = len(tokens)
+        room = size if chosen.embedding else size - 1
+        if len(tokens) > room:
+            raise PromptTooLong(
+                f"the prompt has {len(tokens)} tokens, and there is room for {max(0, room)}"
+            )
+        self._generation = Generation(self._model, chosen, tokens, size)
 
     def advance(self) -> bytes:
         """Generate a token, as `TextSession.advance` says."""
@@ -93,7 +105,7 @@ class Session:
         """Return the words of WasmEdge's plugin; there is no llama.cpp, hence no build of it."""
         now = self._generation
         return {
-            "input_tokens": 0 if now is None else now.prompt,
+            "input_tokens": self._prompt,
             "output_tokens": 0 if now is None else now.generated,
             "llama_build_number": 0,
             "llama_commit": "",
@@ -104,20 +116,19 @@ class Session:
         if self._generation is not None:
             self._generation.close()
         self._generation = None
+        self._prompt = 0
 
 
 class Generation:
     """A prompt, and what follows it."""
 
-    def __init__(
-        self, model: Engine, options: TextOptions, prompt: bytes, size: int, room: int
-    ) -> None:
+    def __init__(self, model: Engine, options: TextOptions, tokens: list[int], size: int) -> None:
         self._model = model
         self._size = size
         self._limit = options.limit
         self._stop = options.reverse_prompt.encode()
-        self._tokens = model.tokens(prompt, size - room)
-        self.prompt = len(self._tokens)
+        self._tokens = tokens
+        self._prompt = len(tokens)
         self._known = 0
         """How many tokens are in the cache."""
         self._cache: Any = None
@@ -132,7 +143,7 @@ class Generation:
     @property
     def generated(self) -> int:
         """How many tokens were generated, the one that ended the text included."""
-        return len(self._tokens) - self.prompt
+        return len(self._tokens) - self._prompt
 
     def advance(self) -> bytes:
         """Generate the next token; once it has ended, it says so again."""
@@ -159,7 +170,7 @@ class Generation:
             self._cache = self._model.new_cache(self._size)
         logits = self._model.logits(self._tokens[self._known :], self._cache)
         self._known = len(self._tokens)
-        token = self._sampler.choose(self._tokens, self.prompt, logits)
+        token = self._sampler.choose(self._tokens, self._prompt, logits)
         self._tokens.append(token)
         return token
 
