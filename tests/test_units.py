@@ -48,3 +48,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 )
 def test_sizes_are_shown_with_three_digits(nbytes: int, text: str) -> None:
     assert format_size(nbytes) == text
+
+
+def test_a_thousand_of_a_unit_is_not_written_with_an_exponent() -> None:
+    assert format_size(1010 * 1024) == "1010 KiB"
+    assert format_size(999.7 * 1024**2) == "1000 MiB"
+    assert format_size(5000 * 1024**4) == "5000 TiB"

@@ -7,11 +7,14 @@ import json
 import random
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answer import Answer, Summary, Table, Target, over
+from benchmarks.rulers import Responder, ask_all
 from benchmarks.stage import FULL, Stage
 from benchmarks.vocabularies import tokenizer_json, word
 from onecopy.errors import BuildFailed
@@ -23,6 +26,8 @@ SIZES = {32_000: (0.5, 0.4), 128_000: (1.0, 1.5)}
 """Vocabularies: milliseconds to reach for a step, and for biases on top of it."""
 VETOED = 40
 OURS, BIASED, NATIVE, XGRAMMAR = "onecopy", "with biases", "llguidance", "xgrammar"
+SPIN_NS = 200_000
+BARE = f"{WORKERS} bare processes that compute {SPIN_NS / 1e6:g} ms each and answer"
 SCHEMA = json.dumps(
     {
         "type": "array",
@@ -68,6 +73,7 @@ class Times:
     """What the guests of the busiest worker took, all of them."""
     native: list[float] = field(default_factory=list)
     xgrammar: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
 
 
 def ask(stage: Stage) -> Answer:
@@ -108,6 +114,7 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
     native = _Native(vocabulary)
     xgrammar = _Xgrammar(vocabulary) if importlib.util.find_spec("xgrammar") else None
     with (
+        _bare() as bare,
         Pool(workers=WORKERS, guest_ms=100, step_ms=2000, cache=stage.root / "modules") as pool,
         Controllers(None, vocabulary, pool, batch=SEQUENCES, biases=biases) as controllers,
     ):
@@ -119,6 +126,7 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
             times.native.append(native.step(tokens))
             if xgrammar is not None:
                 times.xgrammar.append(xgrammar.step(tokens))
+            times.bare.append(ask_all(bare))
             begin = now()
             controllers.begin(dict(zip(sequences, tokens, strict=True)))
             times.tell.append(now() - begin)
@@ -129,6 +137,12 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
                 _check(step, each, mask)
             tokens = [[each[count]] for each in documents]
     return times
+
+
+@contextmanager
+def _bare() -> Iterator[list[Responder]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(Responder(SPIN_NS))) for _ in range(WORKERS)]
 
 
 def _busiest(controllers: Controllers, sequences: list[Any]) -> float:
@@ -215,6 +229,7 @@ class _Xgrammar:
 
 def _fill(total: Table, tails: Table, column: str, plain: Times, biased: Times) -> None:
     rows = {OURS: plain.step, BIASED: biased.step, NATIVE: plain.native, XGRAMMAR: plain.xgrammar}
+    rows[BARE] = plain.bare
     for title, times in rows.items():
         if times:
             total.put_row(title, column, Summary.of(times, 1e3))
@@ -226,6 +241,8 @@ def _explain(spent: Table, column: str, times: Times) -> None:
     rest = [step - guests for step, guests in zip(times.step, times.guests, strict=True)]
     spent.put_row(spent.ours, column, Summary.of(times.guests, 1e3))
     spent.put_row("signals, waiting for the cores", column, Summary.of(rest, 1e3))
+    bare = [step - SPIN_NS / 1e9 for step in times.bare]
+    spent.put_row("the same of bare processes", column, Summary.of(bare, 1e3))
     spent.put_row("before: telling what was appended", column, Summary.of(times.tell, 1e3))
 
 

@@ -34,6 +34,16 @@
     ├── AllocationMissed   MemoryError          a planned run needed memory that its plan lacks
     ├── AllocatorUnavailable RuntimeError       torch's allocator cannot be replaced here
     ├── BudgetExceeded     MemoryError          more memory was asked for than a budget allows
+    ├── ModelNotFound      LookupError          no model of that name
+    ├── InvalidModel       ValueError           a model's bytes are not what its backend takes
+    ├── BackendMissing     ImportError          the library that runs such models is not installed
+    ├── UnsupportedOperation RuntimeError       a model or a backend cannot do that
+    ├── InferenceFailed    RuntimeError         a backend refused its inputs' values, or failed
+    │   ├── BackendLost         ConnectionError the process that holds the model ended
+    │   └── ModelBusy                           an endpoint asks to be asked later
+    ├── EndOfSequence      EOFError             a text model ended its text
+    ├── ContextFull        RuntimeError         a text model has no room for another token
+    ├── PromptTooLong      ValueError           a prompt that does not fit a text model's context
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -185,3 +195,43 @@ class AllocatorUnavailable(OnecopyError, RuntimeError):
 
 class BudgetExceeded(OnecopyError, MemoryError):
     """More memory was asked for than a budget allows; the text says how much is missing."""
+
+
+class ModelNotFound(OnecopyError, LookupError):
+    """No model of that name was given, or what it stands for is gone."""
+
+
+class InvalidModel(OnecopyError, ValueError):
+    """A model's bytes are not what its backend takes."""
+
+
+class BackendMissing(OnecopyError, ImportError):
+    """The library that runs such models is not installed."""
+
+
+class UnsupportedOperation(OnecopyError, RuntimeError):
+    """A model or a backend cannot do that."""
+
+
+class InferenceFailed(OnecopyError, RuntimeError):
+    """A backend refused the values of its inputs, or failed."""
+
+
+class BackendLost(InferenceFailed, ConnectionError):
+    """The process that holds a model ended; the next request starts it again."""
+
+
+class ModelBusy(InferenceFailed):
+    """An endpoint asks to be asked later; the text says when, if it said so."""
+
+
+class EndOfSequence(OnecopyError, EOFError):
+    """A text model ended its text."""
+
+
+class ContextFull(OnecopyError, RuntimeError):
+    """A text model has no room for another token in its context."""
+
+
+class PromptTooLong(OnecopyError, ValueError):
+    """A prompt does not fit into the context of a text model."""

@@ -54,4 +54,5 @@ def format_size(nbytes: float) -> str:
         if nbytes < 1024 or unit == "TiB":
             break
         nbytes /= 1024
-    return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.3g} {unit}"
+    # .3g would write 1,010 KiB as 1.01e+03.
+    return f"{nbytes:.0f} {unit}" if unit == "B" or nbytes >= 999.5 else f"{nbytes:.3g} {unit}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import onecopy
@@ -102,3 +105,9 @@ def test_an_error_of_the_system_without_a_file_is_a_bug(monkeypatch: pytest.Monk
 
 def test_a_store_that_is_not_there_names_those_that_are(store: onecopy.Store) -> None:
     assert "running here: test." in refused("ls", "tset")
+
+
+def test_python_m_onecopy_is_the_command_too() -> None:
+    line = [sys.executable, "-m", "onecopy", "--version"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout == command("--version").stdout

@@ -13,8 +13,8 @@ from tests.processes import output_of
 
 def test_it_says_how_good_the_plan_is() -> None:
     assert run("plan", "solve", path_of("C")).stdout == (
-        "203 buffers: peak 1039360 bytes (1.02e+03 KiB), "
-        "lower bound 1039360 bytes (1.02e+03 KiB), proven to be the best\n"
+        "203 buffers: peak 1039360 bytes (1015 KiB), "
+        "lower bound 1039360 bytes (1015 KiB), proven to be the best\n"
     )
 
 
@@ -52,6 +52,14 @@ def test_a_file_that_is_wrong_is_one_line_of_error(tmp_path: Path) -> None:
     path.write_text("id,lower,upper,size\na,0,1,-1\n")
     assert f"{path}, line 2: size is '-1'" in refused("plan", "solve", path)
     assert "No such file" in refused("plan", "solve", tmp_path / "none.csv")
+
+
+def test_a_few_bytes_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("id,lower,upper,size\na,0,1,1\n")
+    assert run("plan", "solve", path).stdout == (
+        "1 buffer: peak 1 byte, lower bound 1 byte, proven to be the best\n"
+    )
 
 
 def test_packing_needs_neither_torch_nor_numpy() -> None:

@@ -56,10 +56,33 @@ def test_a_saved_plan_is_certified_with_its_module(tmp_path) -> None:
     assert certificate["beyond"]["values"]["s"] == certificate["values"]["s"] + 8
 
 
+def test_several_dimensions_are_certified_with_a_step_each() -> None:
+    found = _fitted(f"{modules.__name__}:grown_plan", "-b", "3MiB", "-m", "b", "-m", "s",
+                    "-s", "b=..3", "--certify", "--step", "s=16")["certificate"]  # fmt: skip
+    assert found["along"] == ["b", "s"]
+    assert found["values"]["b"] == 3
+    assert found["refused"]["b"] is None
+    assert found["refused"]["s"]["values"]["s"] == found["values"]["s"] + 16
+
+
+def test_what_a_bound_limits_is_said() -> None:
+    result = run("plan", "fit", MODEL, "-b", "3MiB", "-m", "s", "-s", "s=..50")
+    assert result.stdout == "s = 50 (s at the bound): 471 KiB of 3 MiB\n"
+    assert "s cannot be larger in this plan, or by --subject-to" in result.stderr
+
+
+def test_a_saved_plan_cannot_be_certified_without_its_module(tmp_path) -> None:
+    modules.wide_plan().save(tmp_path / "wide.plan")
+    arguments = ("plan", "fit", tmp_path / "wide.plan", "-b", "3MiB", "-m", "s", "--certify")
+    assert "--module" in run(*arguments, code=2).stderr
+
+
 def test_what_does_not_fit_is_one_line() -> None:
     assert "are needed at least" in refused("plan", "fit", MODEL, "-b", "1KiB", "-m", "s")
     assert "names x" in refused("plan", "fit", MODEL, "-b", "3MiB", "-m", "x")
-    assert "neither a file" in refused("plan", "fit", "nothing", "-b", "3MiB", "-m", "x")
+    assert "neither a file nor a folder" in refused(
+        "plan", "fit", "nothing", "-b", "3MiB", "-m", "x"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +92,9 @@ def test_what_does_not_fit_is_one_line() -> None:
         (["-m", "s", "-s", "s=1..x"], "no bound"),
         (["-m", "s=1", "-m", "b"], "a weight to each"),
         (["-m", "s=much"], "a weight is a number"),
+        (["-m", "s", "--certify", "--step", "x"], "a step like 64"),
+        (["-m", "s", "--certify", "--step", "s=1", "--step", "2"], "a step like 64"),
+        (["-m", "s", "--certify", "--table", "s"], "certify one row"),
     ],
 )
 def test_arguments_that_make_no_sense_are_usage_errors(arguments: list[str], text: str) -> None:

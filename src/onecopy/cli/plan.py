@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from onecopy.cli import arguments, plan_fit
+from onecopy.cli import plan_fit
+from onecopy.cli import plan_options as options
 from onecopy.cli.output import complain, hint, show_json, stdout
 from onecopy.units import format_size
 
@@ -25,44 +26,12 @@ def _plan() -> None:
 
 @app.command()
 def solve(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.csv",
-            help="Buffers: columns id, lower, upper, size; alignment, gaps, offset if needed.",
-            show_default=False,
-        ),
-    ],
-    capacity: Annotated[
-        int | None,
-        typer.Option(
-            "--capacity",
-            "-c",
-            parser=arguments.size,
-            metavar="SIZE",
-            help="Any plan that fits will do. Without, the best one is looked for.",
-            show_default=False,
-        ),
-    ] = None,
-    svg: Annotated[
-        Path | None,
-        typer.Option("--svg", metavar="FILE", help="Draw the plan: time across, address up."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write the buffers with their offsets."),
-    ] = None,
-    time_limit: Annotated[
-        float,
-        typer.Option(
-            "--time-limit",
-            "-t",
-            parser=arguments.duration,
-            metavar="TIME",
-            help="Then the best plan so far is taken; on Ctrl-C too.",
-        ),
-    ] = "10s",  # type: ignore[assignment]  # parsed as if it were typed
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    file: options.Problem,
+    capacity: options.Capacity = None,
+    svg: options.Svg = None,
+    out: options.Out = None,
+    time_limit: options.TimeLimit = "10s",  # type: ignore[assignment]  # parsed as if typed
+    json: options.Json = False,
 ) -> None:
     """Pack buffers whose lifetimes are known into as little memory as possible.
 
@@ -99,7 +68,7 @@ def _facts(problem: Problem, solution: Solution, capacity: int | None) -> dict[s
 def _show(problem: Problem, solution: Solution, *files: Path | None) -> None:
     proof = "proven to be the best" if solution.optimal else "not proven to be the best"
     stdout().print(
-        f"{len(problem)} buffers: peak {_bytes(solution.peak)}, "
+        f"{_counted(len(problem), 'buffer')}: peak {_bytes(solution.peak)}, "
         f"lower bound {_bytes(solution.lower_bound)}, {proof}"
     )
     for each in files:
@@ -116,4 +85,9 @@ def _excess(solution: Solution, capacity: int) -> str:
 
 
 def _bytes(nbytes: int) -> str:
-    return f"{nbytes} bytes ({format_size(nbytes)})"
+    exact = _counted(nbytes, "byte")
+    return exact if nbytes < 1024 else f"{exact} ({format_size(nbytes)})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

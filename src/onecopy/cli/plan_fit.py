@@ -5,107 +5,63 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from onecopy.cli import arguments
+from onecopy.cli import plan_options as options
 from onecopy.cli.output import hint, show_json, show_table, stderr, stdout
-from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from onecopy.planner import Fit
 
 
 def fit(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="What the budget is for: [bold]package.module:function[/] that returns a "
-            "planner.Plan; a file that Plan.save wrote; or a folder with a config.json of "
-            "transformers (a language model, whose dimensions are then b sequences, c new tokens "
-            "of each, and s slots in the cache).",
-            show_default=False,
-        ),
-    ],
-    budget: Annotated[
-        int,
-        typer.Option(
-            "--budget", "-b", parser=arguments.size, metavar="SIZE", show_default=False,
-            help="Bytes for weights, inputs and all that a run allocates, such as 6GiB.",
-        ),
-    ],
-    maximize: Annotated[
-        list[str],
-        typer.Option(
-            "--maximize", "-m", metavar="NAME", show_default=False,
-            help="A dimension to make as large as fits; a second one once the first is settled. "
-            "NAME=WEIGHT for each: the largest weighted sum.",
-        ),
-    ],
-    subject_to: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--subject-to", "-s", metavar="NAME=VALUE", show_default=False,
-            help="A value (b=1) or bounds (c=512.., c=..4096, c=512..4096) of a dimension.",
-        ),
-    ] = None,
-    processes: Annotated[
-        int,
-        typer.Option(
-            "--processes", "-p", min=1, metavar="N",
-            help="The budget is for so many; weights, in a store, count once.",
-        ),
-    ] = 1,
-    table: Annotated[
-        str | None,
-        typer.Option(
-            "--table", "-t", metavar="NAME", show_default=False,
-            help="One row for each of several values of this dimension.",
-        ),
-    ] = None,
-    certify: Annotated[
-        bool,
-        typer.Option("--certify", help="Run it, and find the largest value that really fits."),
-    ] = False,
-    factory: Annotated[
-        str | None,
-        typer.Option(
-            "--module", metavar="NAME", show_default=False,
-            help="With --certify, for a saved plan: package.module:function that makes the module.",
-        ),
-    ] = None,
-    step: Annotated[
-        int, typer.Option("--step", min=1, metavar="N", help="With --certify: in steps of N.")
-    ] = 1,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:  # fmt: skip
+    model: options.Model,
+    budget: options.Budget,
+    maximize: options.Maximize,
+    subject_to: options.SubjectTo = None,
+    processes: options.Processes = 1,
+    table: options.TableBy = None,
+    certify: options.Certify = False,
+    factory: options.Factory = None,
+    step: options.Steps = None,
+    json: options.Json = False,
+) -> None:
     """Find the largest dimensions of a model whose memory fits into a budget.
 
     Searched with the formula of its memory, which needs no weights: gigabytes are planned in
     seconds. Kernels may need more than any formula shows, so --certify measures on this machine.
     """
+    aim, wishes, steps = _aim(maximize), dict(map(_wish, subject_to or [])), _steps(step or [])
+    if certify:
+        _check_runnable(model, table, factory)
     _make_importable()
     from onecopy import planner
-    from onecopy.planner.budget.subjects import planned
 
-    with stderr().status(f"planning {model} …"):
-        plan = planned(model)
-    aim, wishes = _aim(maximize), dict(map(_wish, subject_to or []))
+    plan = _planned(model)
     if table is not None:
-        rows = planner.table(plan, budget, aim, table, wishes, processes=processes)
-        return _show_rows(rows, json)
+        _show_rows(planner.table(plan, budget, aim, table, wishes, processes=processes), json)
+        return
     found = planner.fit(plan, budget, aim, wishes, processes=processes)
-    if not certify:
-        return show_json(found.as_dict()) if json else _show(found)
-    with stderr().status("running it …"):
-        certificate = found.certify(step=step, factory=factory or model)
-    if json:
-        return show_json({**found.as_dict(), "certificate": certificate.as_dict()})
-    _show(found)
-    stdout().print(str(certificate))
-    return None
+    if certify:
+        _certify(found, steps, factory or model, json)
+    elif json:
+        show_json(found.as_dict())
+    else:
+        _show(found)
+
+
+def _check_runnable(model: str, table: str | None, factory: str | None) -> None:
+    if table is not None:
+        raise typer.BadParameter(
+            "--table is by the formula; certify one row of it, with --subject-to"
+        )
+    if factory is None and Path(model).is_file():
+        raise typer.BadParameter(
+            "a saved plan has no module to run: --certify needs --module package.module:function"
+        )
 
 
 def _make_importable() -> None:
@@ -114,10 +70,30 @@ def _make_importable() -> None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
+def _planned(model: str) -> Any:
+    from onecopy.planner.budget.subjects import planned
+
+    with stderr().status(f"planning {model} …"):
+        return planned(model)
+
+
+def _certify(found: Fit, steps: Any, factory: str, json: bool) -> None:
+    with stderr().status("running it …"):
+        certificate = found.certify(step=steps, factory=factory)
+    if json:
+        show_json({**found.as_dict(), "certificate": certificate.as_dict()})
+    else:
+        _show(found)
+        stdout().print(str(certificate))
+
+
 def _show(found: Fit) -> None:
     stdout().print(str(found))
     if not found.exhaustive:
         hint("the search was cut short: larger values may fit")
+    if found.at_bound:
+        names = " and ".join(found.at_bound)
+        hint(f"{names} cannot be larger in this plan, or by --subject-to, whatever the budget")
 
 
 def _show_rows(rows: Any, json: bool) -> None:
@@ -146,11 +122,24 @@ def _wish(text: str) -> tuple[str, Any]:
     lower, dots, upper = value.partition("..")
     try:
         if not sign:
-            raise InvalidArgument(text)
+            raise ValueError
         if not dots:
             return name, int(value)
         return name, (int(lower) if lower else None, int(upper) if upper else None)
     except ValueError:
         raise typer.BadParameter(
             f"{text!r} is no bound; write it like b=1, c=512.. or c=512..4096"
+        ) from None
+
+
+def _steps(texts: Sequence[str]) -> int | dict[str, int]:
+    """Return steps by name, or one for the last dimension."""
+    try:
+        if len(texts) == 1 and "=" not in texts[0]:
+            return int(texts[0])
+        pairs = [text.split("=") for text in texts]
+        return {name: int(step) for name, step in pairs}
+    except ValueError:
+        raise typer.BadParameter(
+            f"{' '.join(texts)}: write a step like 64, or s=64 for each of several"
         ) from None

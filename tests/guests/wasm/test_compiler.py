@@ -14,7 +14,7 @@ GUEST = '(module (memory (export "memory") 1) (global (mut i32) (i32.const 5)) (
 
 
 def compiler(wasm: bytes) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "onecopy.guests.wasm.compiler"]
+    command = [sys.executable, "-m", "onecopy.guests.wasm.compiler", "onecopy.guests.wasm.module"]
     return subprocess.run(command, input=wasm, capture_output=True, timeout=60)
 
 

@@ -65,6 +65,16 @@ def test_tenants_never_share_a_worker() -> None:
         assert not worker.alive
 
 
+def test_no_more_workers_are_replaced_for_a_tenant_than_it_needs() -> None:
+    with Pool(workers=2) as pool:
+        former = {pool.place("one") for _ in range(2)}
+        for worker in former:
+            pool.leave(worker)
+        assert pool.place("two") not in former
+        assert sum(each.alive for each in former) == 1
+        assert pool.stats()["restarts"] == 1
+
+
 def test_a_tenant_may_be_held_to_some_of_the_workers() -> None:
     with Pool(workers=2, per_tenant=1) as pool:
         assert pool.place("one") is pool.place("one")

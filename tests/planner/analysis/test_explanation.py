@@ -43,3 +43,17 @@ def test_a_module_that_needs_nothing_has_an_explanation_too() -> None:
     made = plan(torch.nn.Identity(), (torch.ones(2),))
     assert made.explain().nbytes == 8
     ElementTree.fromstring(made.explain().svg())
+
+
+def test_what_has_no_bound_is_named_and_not_left_out_in_silence() -> None:
+    sizes = {0: Dim("rows", max=9), 1: Dim("long")}
+
+    class Pair(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sin()
+
+    made = plan(Pair(), (torch.ones(3, 4),), dynamic_shapes={"x": sizes}, dynamic="long")
+    assert str(made.explain()).endswith(
+        "outside of the plan: 2 buffers, whose size depends on long"
+    )
+    assert "outside" not in str(made.explain(long=5))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.export import Dim
 
-from onecopy.errors import InvalidArgument, InvalidBounds
-from onecopy.planner import plan
+from onecopy.errors import CorruptEntry, InvalidArgument, InvalidBounds
+from onecopy.planner import Plan, plan
 
 
 class Perceptron(torch.nn.Module):
@@ -73,3 +74,63 @@ def test_what_lives_throughout_is_listed_by_kind(made: Any) -> None:
 def test_it_shows_its_dimensions(made: Any) -> None:
     assert "Perceptron" in repr(made)
     assert "1 ≤ b ≤ 4" in repr(made)
+
+
+def test_numbers_that_are_no_sizes_are_refused(made: Any) -> None:
+    for call in (made.nbytes, made.sizes, made.inputs_at):
+        with pytest.raises(InvalidArgument, match=r"n is a whole number, not 2\.5"):
+            call(n=2.5)
+    with pytest.raises(InvalidBounds, match="n = -3, but a size is never negative"):
+        made.inputs_at(n=-3)
+    assert made.inputs_at(n=3000)[0][0].shape == (4, 3000, 8)  # Above the bounds is allowed.
+
+
+def test_numbers_of_numpy_are_sizes(made: Any) -> None:
+    np = pytest.importorskip("numpy")
+    assert made.nbytes(b=np.int64(2)) == made.nbytes(b=2)
+
+
+class TestWithoutItsModule:
+    @pytest.fixture
+    def loaded(self, made: Any, tmp_path: Path) -> Plan:
+        made.save(tmp_path / "p.plan")
+        return Plan.load(tmp_path / "p.plan")
+
+    def test_it_shows_whose_plan_it_is_and_fits(self, loaded: Plan, made: Any) -> None:
+        assert repr(loaded) == repr(made)
+        assert loaded.fit("8KiB", "n").values == made.fit("8KiB", "n").values
+
+    def test_saved_again_it_is_the_same(self, loaded: Plan, tmp_path: Path) -> None:
+        loaded.save(tmp_path / "again.plan")
+        assert (tmp_path / "again.plan").read_bytes() == (tmp_path / "p.plan").read_bytes()
+
+    def test_it_says_how_to_run_it(self, loaded: Plan) -> None:
+        for run in (loaded.bind, lambda: loaded.certify({"n": 3}, "1MiB")):
+            with pytest.raises(InvalidArgument, match=r"Plan\.load\(path, module\)"):
+                run()
+
+
+def test_it_is_loaded_with_a_module_and_with_nothing_else(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "p.plan")
+    with pytest.raises(InvalidArgument, match=r"nn\.Module, not with int"):
+        Plan.load(tmp_path / "p.plan", 5)
+
+
+def test_a_file_that_is_no_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.plan").write_text("id,lower,upper,size\n")
+    with pytest.raises(CorruptEntry, match=r"p\.plan: this is no file of Plan\.save"):
+        Plan.load(tmp_path / "p.plan")
+
+
+def test_a_module_without_weights_cannot_be_run() -> None:
+    with torch.device("meta"):
+        module = Perceptron()
+    with pytest.raises(InvalidArgument, match="meta device"):
+        plan(module, (torch.ones(3, 8, device="meta"),)).bind()
+
+
+def test_dimensions_without_a_bound_are_shown_without_one() -> None:
+    made = plan(
+        Perceptron(), (torch.ones(3, 8),), dynamic_shapes={"x": {0: Dim("n")}}, dynamic=["n"]
+    )
+    assert repr(made).endswith("0 ≤ n)")

@@ -76,3 +76,9 @@ def planned(module: torch.nn.Module, most: int = 4096) -> Any:
 
 def wide_plan() -> Any:
     return planned(Wide())
+
+
+def grown_plan() -> Any:
+    """The plan of a module with a number of sequences and of rows in each."""
+    sizes = {0: Dim("b", min=1, max=64), 1: Dim("s", min=2, max=4096)}
+    return planner.plan(Wide(), (torch.ones(2, 4, 64),), dynamic_shapes={"x": sizes})

@@ -64,6 +64,15 @@ def test_what_is_no_decoder_is_refused() -> None:
         of_config(transformers.ViTConfig())
 
 
+def test_an_encoder_that_transformers_takes_for_a_decoder_is_refused() -> None:
+    config = transformers.BertConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        vocab_size=300,
+    )  # fmt: skip
+    with pytest.raises(UnsupportedValue, match="BertLMHeadModel is an encoder"):
+        of_config(config)
+
+
 def test_more_tokens_than_slots_are_no_error() -> None:
     decoder: Decoder = of_config(CONFIGS["llama"], device="cpu")
     args, kwargs = decoder.inputs_at(b=1, c=9, s=4)

@@ -182,6 +182,11 @@ def test_bounds_that_contradict_each_other_are_refused(wish) -> None:
         ("s", {"b": "1..2"}, "whole number or"),
         ("s", {"b": (1, 2, 3)}, "whole number or"),
         ({"s": float("nan")}, {}, "finite"),
+        ({"s": "2"}, {}, "finite number, not '2'"),
+        (5, {}, "a name or a list of names"),
+        ([("s", 1)], {}, "a name or a list of names"),
+        ("s", {"b": True}, "whole number or"),
+        ("s", {"b": 1.5}, "whole number or"),
     ],
 )
 def test_wishes_that_make_no_sense_are_refused(maximize, subject_to, text) -> None:
@@ -195,6 +200,36 @@ def test_a_search_that_takes_too_long_says_so() -> None:
     found = fit(plan, 10**5, {"s": 1, "b": 3, "c": -2}, time_limit=0)
     assert not found.exhaustive
     assert found.nbytes <= 10**5
+
+
+def test_numbers_of_numpy_are_whole_numbers_too() -> None:
+    np = pytest.importorskip("numpy")
+    plan = planned(s * b, s=(1, 10), b=(1, 10))
+    assert fit(plan, 100, "s", {"b": np.int64(3)}) == fit(plan, 100, "s", {"b": 3})
+
+
+def test_a_plan_without_dimensions_has_nothing_to_fit() -> None:
+    with pytest.raises(InvalidArgument, match="dynamic_shapes"):
+        fit(planned(sympy.Integer(7)), 100, [])
+
+
+def test_it_says_where_the_bound_limits_and_not_the_budget() -> None:
+    plan = planned(10 * s + b, s=(1, 10), b=(1, 60))
+    found = fit(plan, "1KiB", ["s", "b"], {"b": (None, 40)})
+    assert found.at_bound == ("s", "b")
+    assert str(found) == "s = 10, b = 40 (s and b at the bound): 140 B of 1 KiB"
+    assert found.as_dict()["at_bound"] == ["s", "b"]
+    assert fit(plan, 50, ["s"]).at_bound == ()
+    assert fit(plan, 150, ["s"]).at_bound == ("s",)
+
+
+def test_without_a_time_limit_it_searches_to_the_end() -> None:
+    assert fit(planned(10 * s, s=(1, 9)), 50, "s", time_limit=None).values == {"s": 5}
+
+
+def test_bounds_in_the_wrong_order_are_named() -> None:
+    with pytest.raises(InvalidBounds, match="at least 6 and at most 5"):
+        fit(planned(s, s=(1, 10)), 100, "s", {"s": (6, 5)})
 
 
 def test_it_is_shown_and_written_as_json() -> None:

@@ -191,10 +191,12 @@ class Pool:
             mine += [each for each in ready if each.tenant is None]
         if mine:
             return min(mine, key=lambda worker: worker.guests)
+        if len(ready) < len(self.workers):
+            return None  # one that starts is nobody's: no other need end
         idle = [each for each in ready if not each.guests]
         if idle:
             idle[0].kill("it was replaced for another tenant")
-        elif len(ready) == len(self.workers):
+        else:
             raise LimitReached(
                 f"all {len(ready)} workers have guests of other tenants; close some, or give the "
                 "pool more workers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +25,19 @@ class Dim:
     upper: int | None
     symbol: Any
 
+    def __str__(self) -> str:
+        upper = "" if self.upper is None else f" ≤ {self.upper}"
+        return f"{self.lower} ≤ {self.name}{upper}"
+
     def checked(self, value: int) -> int:
         """Return the value, which must lie within the bounds.
 
         Raises:
             InvalidBounds: it does not.
+            InvalidArgument: it is no whole number.
 
         """
+        value = whole(value, self.name)
         if value < self.lower or (self.upper is not None and value > self.upper):
             shown = "∞" if self.upper is None else self.upper
             raise InvalidBounds(
@@ -71,12 +78,42 @@ def dimension(name: str, lower: int | None, upper: int | None) -> Dim:
     return Dim(name, lower, upper, symbol_of(name))
 
 
+def whole(value: Any, what: str) -> int:
+    """Return a whole number, also one of numpy's.
+
+    Raises:
+        InvalidArgument: it is something else; a truth value, for instance.
+
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise InvalidArgument(f"{what} is a whole number, not {value!r}") from None
+
+
+def names_in(names: str | Iterable[str], what: str) -> tuple[str, ...]:
+    """Return names as a tuple; one by itself is no sequence of letters.
+
+    Raises:
+        InvalidArgument: it is neither a name nor a sequence of names.
+
+    """
+    if isinstance(names, str):
+        return (names,)
+    found = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in found):
+        raise InvalidArgument(f"{what} is a name or a list of names, not {names!r}")
+    return found
+
+
 def check_names(dims: Mapping[str, Dim], names: Iterable[str], what: str) -> None:
     """Refuse names that are no dimensions of this plan."""
-    unknown = sorted(set(names) - set(dims))
+    unknown = [name for name in dict.fromkeys(names) if name not in dims]
     if unknown:
         raise InvalidArgument(
-            f"{what} names {', '.join(unknown)}, but the dimensions are: "
+            f"{what} names {', '.join(map(str, unknown))}, but the dimensions are: "
             f"{', '.join(sorted(dims)) or 'none'}"
         )
 

@@ -29,7 +29,7 @@ class Explanation:
 
     `steps` has the bytes of intermediates and outputs that live in each step, `peak` the step in
     which they are most, `live` what lives then, largest first; `standing` are the bytes of each
-    kind that live throughout.
+    kind that live throughout, `outside` the buffers that are not counted.
     """
 
     values: Mapping[str, int]
@@ -37,6 +37,8 @@ class Explanation:
     peak: int
     live: Sequence[Live]
     standing: Mapping[str, int]
+    outside: Sequence[SymbolicBuffer] = ()
+    """Buffers whose size is not known: they depend on dimensions without a bound."""
 
     @property
     def nbytes(self) -> int:
@@ -52,6 +54,7 @@ class Explanation:
         moving = format_size(self.steps[self.peak])
         lines.append(f"  {moving:>10}  in step {self.peak} of {len(self.steps)}, the peak:")
         lines += [f"    {_row(live)}" for live in self.live if live.nbytes]
+        lines += [f"  {line}" for line in _outside(self.outside, self.values)]
         return "\n".join(lines)
 
     def svg(self, width: int = 960, height: int = 480) -> str:
@@ -68,6 +71,7 @@ def explanation(
     values: Mapping[str, int],
 ) -> Explanation:
     """Add up what lives in each step, with these sizes by name of buffer."""
+    buffers = list(buffers)
     known = [Live(buffer, sizes[buffer.name]) for buffer in buffers if buffer.name in sizes]
     moving = [each for each in known if each.buffer.kind not in _STANDING]
     totals = _totals(moving, steps)
@@ -76,7 +80,18 @@ def explanation(
     standing = {
         kind: sum(each.nbytes for each in known if each.buffer.kind == kind) for kind in _STANDING
     }
-    return Explanation(values, totals, peak, sorted(live, key=lambda each: -each.nbytes), standing)
+    live.sort(key=lambda each: -each.nbytes)
+    outside = [each for each in buffers if each.name not in sizes]
+    return Explanation(values, totals, peak, live, standing, outside)
+
+
+def _outside(buffers: Sequence[SymbolicBuffer], values: Mapping[str, int]) -> list[str]:
+    if not buffers:
+        return []
+    free = {symbol.name for each in buffers for symbol in each.size.free_symbols}
+    names = sorted(free - set(values))
+    what = f"{len(buffers)} buffers" if len(buffers) > 1 else "1 buffer"
+    return [f"outside of the plan: {what}, whose size depends on {', '.join(names)}"]
 
 
 def _totals(moving: Iterable[Live], steps: int) -> list[int]:

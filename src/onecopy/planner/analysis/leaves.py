@@ -53,6 +53,29 @@ def leaves_of(
     return found
 
 
+def completed(
+    module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], dynamic_shapes: Any
+) -> Any:
+    """Return the dynamic shapes with None for all that is not named in them.
+
+    torch.export wants every argument there, whose structure must be that of the value.
+    """
+    if dynamic_shapes is None:
+        return None
+    bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    specs = _by_name(dynamic_shapes, [(name, (), None) for name in bound])
+    return {name: _completed(specs.get(name), value) for name, value in bound.items()}
+
+
+def _completed(spec: Any, value: Any) -> Any:
+    if type(value) is dict and (spec is None or isinstance(spec, Mapping)):
+        return {key: _completed(_child(spec, key), each) for key, each in value.items()}
+    if type(value) in (list, tuple) and (spec is None or isinstance(spec, (list, tuple))):
+        items = [_completed(_child(spec, at), each) for at, each in enumerate(value)]
+        return type(value)(items)
+    return spec
+
+
 def _named(
     module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> list[tuple[str, tuple[Any, ...], Any]]:

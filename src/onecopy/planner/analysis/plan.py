@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onecopy.planner.analysis.dims import Dim, check_names
+from onecopy.errors import CorruptEntry, InvalidBounds
+from onecopy.planner.analysis.dims import Dim, check_names, whole
 from onecopy.planner.analysis.peak import compiled, live_at_steps, peak_of
 from onecopy.planner.analysis.upper import box_of, upper_bound
+from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
 
 if TYPE_CHECKING:
     import os
@@ -18,10 +20,11 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.examples import Examples
     from onecopy.planner.analysis.explanation import Explanation
     from onecopy.planner.budget.certificate import Certificate
+    from onecopy.planner.budget.domain import Wish
     from onecopy.planner.budget.fitting import Aim, Fit
     from onecopy.planner.budget.trade_off import TradeOff
     from onecopy.planner.packing.problem import Problem
-    from onecopy.planner.running.planned import Planned
+    from onecopy.planner.running.planned import OnMiss, Output, Planned
 
 
 class Plan:
@@ -42,12 +45,15 @@ class Plan:
         examples: Examples,
         recording: Any = None,
         weights_list: list[tuple[str, str, list[int]]] | None = None,
+        module_name: str = "",
     ) -> None:
         self.dims = dict(dims)
         self.buffers = tuple(buffers)
         self.relations = tuple(relations)
         self.steps = steps
         self.module = module
+        """None in a plan that was loaded without it."""
+        self.module_name = module_name or type(module).__name__
         self.examples = examples
         self.weights_list = weights_list_of(module) if weights_list is None else weights_list
         """Name, dtype and shape of each of the module's tensors: what a loaded plan must fit."""
@@ -55,8 +61,8 @@ class Plan:
         """What a run at the bounds allocated, once there was one: it is saved with the plan."""
 
     def __repr__(self) -> str:
-        spans = ", ".join(f"{d.lower} ≤ {d.name} ≤ {d.upper}" for d in self.dims.values())
-        return f"Plan({type(self.module).__name__}, {len(self.buffers)} buffers, {spans})"
+        facts = [self.module_name, f"{len(self.buffers)} buffers", *map(str, self.dims.values())]
+        return f"Plan({', '.join(facts)})"
 
     @property
     def weights(self) -> tuple[SymbolicBuffer, ...]:
@@ -163,11 +169,17 @@ class Plan:
         allowed: a planned module has to stay correct there too.
         """
         check_names(self.dims, dims, "the call")
+        for name, value in dims.items():
+            if whole(value, name) < 0:
+                raise InvalidBounds(f"{name} = {value}, but a size is never negative")
         bounds = {name: dim.upper for name, dim in self.dims.items() if dim.upper is not None}
         return self.examples.at(bounds | dims)
 
     def explain(self, **dims: int) -> Explanation:
-        """Return what lives at the peak, at these values; `print` it, or draw it by `.svg()`."""
+        """Return what lives at the peak, at these values; `print` it, or draw it by `.svg()`.
+
+        Values that are missing are at their bound. Buffers without one are named apart.
+        """
         from onecopy.planner.analysis.explanation import explanation
 
         return explanation(self.buffers, self.sizes(**dims), self.steps, self.values(dims))
@@ -190,36 +202,75 @@ class Plan:
         Raises:
             CorruptEntry: the file is no plan, is damaged, or comes from another version.
             WeightsMismatch: the plan was made for a module with other weights.
+            InvalidArgument: `module` is none.
 
         """
         from onecopy.planner.analysis.saving import decoded
 
-        plan: Plan = decoded(Path(path).read_bytes(), module)
+        if module is not None:
+            check_module(module)
+        try:
+            plan: Plan = decoded(Path(path).read_bytes(), module)
+        except CorruptEntry as error:
+            raise CorruptEntry(f"{path}: {error}") from error
         return plan
 
-    def bind(self, **options: Any) -> Planned:
-        """Return the module as a callable that runs in planned memory: see `planner.bind`."""
+    def bind(
+        self, output: Output = "exact", store: Any = None, on_miss: OnMiss = "heap"
+    ) -> Planned:
+        """Return the module as a callable that runs in planned memory: see `planner.bind`.
+
+        Raises:
+            InvalidArgument: the plan was loaded without its module, or that has no weights.
+
+        """
         from onecopy.planner.running.bind import bind
 
-        return bind(self, **options)
+        check_runnable(self.module)
+        return bind(self, output, store, on_miss)
 
-    def fit(self, budget: str | int, maximize: Aim, *args: Any, **options: Any) -> Fit:
-        """Find the largest dimensions with which a run fits into so many bytes: `planner.fit`."""
+    def fit(
+        self,
+        budget: str | int,
+        maximize: Aim,
+        subject_to: Mapping[str, Wish] | None = None,
+        *,
+        processes: int = 1,
+        time_limit: float | None = 10.0,
+    ) -> Fit:
+        """Find the largest dimensions with which a run fits into so many bytes: `planner.fit`.
+
+        plan.fit("6GiB", maximize=["s"], subject_to={"b": 1, "c": (512, None)}).values
+        """
         from onecopy.planner.budget.fitting import fit
 
-        return fit(self, budget, maximize, *args, **options)
+        return fit(self, budget, maximize, subject_to, processes=processes, time_limit=time_limit)
 
     def certify(self, values: Mapping[str, int], budget: str | int, **options: Any) -> Certificate:
-        """Measure whether a run at these values fits into so many bytes: `planner.certify`."""
+        """Measure whether a run at these values fits into so many bytes.
+
+        Options are those of `planner.certify`: `along`, `step`, `subject_to`, `processes`,
+        `factory`, `timeout`.
+        """
         from onecopy.planner.budget.certificate import certify
 
         return certify(self, values, budget, **options)
 
-    def table(self, budget: str | int, maximize: Aim, *args: Any, **options: Any) -> TradeOff:
-        """Return what one dimension may be for each value of another: `planner.table`."""
+    def table(
+        self,
+        budget: str | int,
+        maximize: Aim,
+        by: str,
+        subject_to: Mapping[str, Wish] | None = None,
+        **options: Any,
+    ) -> TradeOff:
+        """Return what one dimension may be for each value of another, `by`.
+
+        Options are those of `planner.table`: `at`, `processes`, `time_limit`.
+        """
         from onecopy.planner.budget.trade_off import table
 
-        return table(self, budget, maximize, *args, **options)
+        return table(self, budget, maximize, by, subject_to, **options)
 
     @cached_property
     def _evaluate(self) -> Any:
@@ -231,10 +282,3 @@ class Plan:
 
     def _of_kind(self, kind: str) -> tuple[SymbolicBuffer, ...]:
         return tuple(buffer for buffer in self.buffers if buffer.kind == kind)
-
-
-def weights_list_of(module: Any) -> list[tuple[str, str, list[int]]]:
-    """Return name, dtype and shape of each parameter and buffer of a module."""
-    inner = getattr(module, "_orig_mod", module)
-    found = [*inner.named_parameters(), *inner.named_buffers()]
-    return [(name, str(each.dtype), list(each.shape)) for name, each in found]

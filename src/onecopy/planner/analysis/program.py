@@ -119,10 +119,11 @@ def _present(
 
 
 def _identity(value: Any, source: Any, kind: Kind) -> int:
-    """Return what two tensors have in common if they count once."""
-    if kind == "input":
-        return id(source)
-    return key_of(source if has_storage(source) else value)
+    """Return what two tensors have in common if they count once.
+
+    Inputs never do: where an example is given twice, calls may have two tensors.
+    """
+    return key_of(source if kind == "weight" and has_storage(source) else value)
 
 
 def _tensors_of(exported: Any, module: Any) -> dict[str, Any]:

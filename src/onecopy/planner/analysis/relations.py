@@ -27,10 +27,11 @@ def declared(leaves: Sequence[Leaf]) -> dict[str, Dim]:
 
     Raises:
         InvalidBounds: bounds that are crossed or negative, one name with two pairs of bounds, or
-            an example outside its bounds.
+            an example outside its bounds, or of two sizes where the dimension is one.
 
     """
     dims: dict[str, Dim] = {}
+    sizes: dict[str, tuple[str, int]] = {}
     for leaf in leaves:
         for axis, dim in leaf.varying.items():
             if not is_hint(dim):
@@ -42,6 +43,8 @@ def declared(leaves: Sequence[Leaf]) -> dict[str, Dim]:
                         f"{_shown(dims[found.name])} and {_shown(found)}; use one torch.export.Dim"
                     )
                 _check_example(leaf, axis, dim)
+                if root is dim:
+                    _check_same(sizes, leaf, axis, found.name)
     return dims
 
 
@@ -107,6 +110,16 @@ def _name_hinted(names: Names, name: str, expression: Any, ranges: Mapping[Any, 
             dim = dimension(name, lower, upper)
             names.dims[name] = dim
             names.replacements[symbol] = dim.symbol
+
+
+def _check_same(sizes: dict[str, tuple[str, int]], leaf: Leaf, axis: int | None, name: str) -> None:
+    size = leaf.value if axis is None else leaf.value.shape[axis]
+    where, other = sizes.setdefault(name, (leaf.path, size))
+    if size != other:
+        raise InvalidBounds(
+            f"{name} is {other} in the example for {where}, but {size} in that for {leaf.path}; "
+            "give examples of one size, or use two torch.export.Dim"
+        )
 
 
 def _check_example(leaf: Leaf, axis: int | None, dim: Any) -> None:

@@ -24,6 +24,7 @@ from onecopy.planner.analysis.saved_inputs import (
     tree_of,
     tree_text,
 )
+from onecopy.planner.analysis.weights import weights_list_of
 
 if TYPE_CHECKING:
     from onecopy.planner.analysis.plan import Plan
@@ -96,7 +97,7 @@ def encoded(plan: Plan) -> bytes:
     saved = SavedPlan(
         format=FORMAT,
         version=VERSION,
-        module=type(plan.module).__name__,
+        module=plan.module_name,
         weights=plan.weights_list,
         dims=[SavedDim(dim.name, dim.lower, dim.upper) for dim in plan.dims.values()],
         expressions=[formula(size) for size in sizes],
@@ -144,7 +145,7 @@ def _parsed(data: bytes) -> SavedPlan:
 
 
 def _plan(saved: SavedPlan, module: Any) -> Plan:
-    from onecopy.planner.analysis.plan import Plan, weights_list_of
+    from onecopy.planner.analysis.plan import Plan
 
     if module is not None and weights_list_of(module) != saved.weights:
         raise WeightsMismatch(
@@ -163,6 +164,7 @@ def _plan(saved: SavedPlan, module: Any) -> Plan:
         steps=saved.steps,
         module=module,
         weights_list=saved.weights,
+        module_name=saved.module,
         examples=Examples(tree_of(saved.tree), inputs),
         recording=_recording(saved.recording),
     )

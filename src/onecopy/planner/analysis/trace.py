@@ -85,11 +85,22 @@ def has_storage(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.layout == torch.strided
 
 
+# In training these write to the running statistics, and their schemas do not say so.
+_UPDATING = ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
+_STATISTICS = ("running_mean", "running_var")
+
+
 def written_by(op: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """Return the tensors that an operator's schema says it writes to."""
-    written: list[Any] = []
-    for at, argument in enumerate(op._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[at] if at < len(args) else kwargs.get(argument.name)
-            written += tensors_in(value)
-    return written
+    """Return the tensors that an operator writes to: as its schema says, and batch norms do."""
+    given = {
+        argument.name: args[at] if at < len(args) else kwargs.get(argument.name)
+        for at, argument in enumerate(op._schema.arguments)
+    }
+    names = [
+        argument.name
+        for argument in op._schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    if op.overloadpacket.__name__ in _UPDATING and given["training"]:
+        names += _STATISTICS
+    return tensors_in([given[name] for name in names])

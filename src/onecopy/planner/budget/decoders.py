@@ -17,6 +17,9 @@ from onecopy.errors import UnsupportedValue
 _MOST_SEQUENCES: Final = 1024
 _MOST_TOKENS: Final = 1 << 20
 """Where the config has no limit of its own."""
+_OWN: Final = (
+    "write a function that returns the plan of your model, and name it as package.module:function"
+)
 
 
 class DecodingStep(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
@@ -115,7 +118,11 @@ class Decoder:
 
 
 def of_config(config: Any, *, device: str = "meta") -> Decoder:
-    """Return the model of a config of transformers, without weights that were trained."""
+    """Return the model of a config of transformers, without weights that were trained.
+
+    Raises:
+        UnsupportedValue: it is no decoder.
+    """
     transformers = _transformers()
     try:
         with torch.device(device):
@@ -124,10 +131,9 @@ def of_config(config: Any, *, device: str = "meta") -> Decoder:
             )
     except ValueError as error:
         raise UnsupportedValue(
-            f"{type(config).__name__} is of no causal language model; write a function that "
-            "returns the plan of your model, and name it as package.module:function"
+            f"{type(config).__name__} is of no causal language model; {_OWN}"
         ) from error
-    return Decoder(DecodingStep(model.eval()), config.get_text_config(), device)
+    return _decoder(model, config, device)
 
 
 def of_folder(folder: Path, *, weights: bool) -> Decoder:
@@ -143,7 +149,16 @@ def of_folder(folder: Path, *, weights: bool) -> Decoder:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, dtype="auto"
     )
-    return Decoder(DecodingStep(model.eval()), config.get_text_config(), "cpu")
+    return _decoder(model, config, "cpu")
+
+
+def _decoder(model: Any, config: Any, device: str) -> Decoder:
+    causal = [each.is_causal for each in model.modules() if hasattr(each, "is_causal")]
+    if causal and not any(causal):
+        raise UnsupportedValue(
+            f"{type(model).__name__} is an encoder: all its tokens see all others; {_OWN}"
+        )
+    return Decoder(DecodingStep(model.eval()), config.get_text_config(), device)
 
 
 def _transformers() -> Any:

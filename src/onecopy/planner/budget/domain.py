@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds
-from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.analysis.dims import check_names, whole
 from onecopy.planner.budget.form import Box
 
 Wish = int | tuple[int | None, int | None]
@@ -38,9 +38,17 @@ class Domain:
         """Return a point with the names of its parameters."""
         return dict(zip(self.names, point, strict=True))
 
+    def span(self, name: str) -> tuple[int, float]:
+        """Return the lowest and highest value of a parameter."""
+        return self.box[self.names.index(name)]
+
 
 def _span(dim: Any, wish: Wish | None) -> tuple[int, float]:
     lower, upper = _bounds(dim.name, wish)
+    if lower is not None and upper is not None and lower > upper:
+        raise InvalidBounds(
+            f"{dim.name} cannot be at least {lower} and at most {upper}; give the lower bound first"
+        )
     lowest = max(dim.lower, dim.lower if lower is None else lower)
     highest = min(_or_infinite(dim.upper), _or_infinite(upper))
     if lowest > highest:
@@ -53,20 +61,19 @@ def _span(dim: Any, wish: Wish | None) -> tuple[int, float]:
 
 
 def _bounds(name: str, wish: Wish | None) -> tuple[int | None, int | None]:
-    if isinstance(wish, int):
-        return wish, wish
     if wish is None:
         return None, None
     try:
-        lower, upper = wish
-        valid = all(each is None or isinstance(each, int) for each in (lower, upper))
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
+        lower, upper = wish if isinstance(wish, (tuple, list)) else (wish, wish)
+        return _bound(lower), _bound(upper)
+    except (InvalidArgument, ValueError):
         raise InvalidArgument(
             f"{name} is subject to a whole number or (lower, upper), not {wish!r}"
-        )
-    return lower, upper
+        ) from None
+
+
+def _bound(value: int | None) -> int | None:
+    return None if value is None else whole(value, "a bound")
 
 
 def _or_infinite(bound: int | None) -> float:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds
-from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.analysis.dims import check_names, names_in, whole
 from onecopy.planner.budget.boxes import capped, least
 from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.form import Box, Form, Point
@@ -28,22 +29,35 @@ class Fit:
     """The best values, and the bytes that the formula gives for them.
 
     `exhaustive` says that no others are better; it is False only if `time_limit` was reached.
+    `along` are the dimensions that were made large, the first one first; of weighted ones only that
+    with the largest weight. Those in `at_bound` are as large as the plan, or `subject_to`, allows:
+    they may be what limits, and not the budget.
     """
 
     values: dict[str, int]
     nbytes: int
     budget: int
     exhaustive: bool
-    along: str
-    """The parameter that was made large first."""
+    along: tuple[str, ...]
+    at_bound: tuple[str, ...] = ()
     processes: int = 1
+    subject_to: Mapping[str, Wish] = field(default_factory=dict, repr=False, compare=False)
     plan: Any = field(default=None, repr=False, compare=False)
 
     def certify(self, **options: Any) -> Certificate:
-        """Run it at these values, and find the largest `along` that fits when it is measured."""
+        """Run it, and find the largest values of `along` that fit when they are measured.
+
+            plan.fit("64MiB", maximize=["batch", "length"]).certify(step=16).values
+
+        Options are those of `planner.certify`; without, they are as they were for `fit`.
+        """
         from onecopy.planner.budget.certificate import certify
 
-        own = {"along": self.along, "processes": self.processes}
+        own = {
+            "along": self.along,
+            "subject_to": self.subject_to,
+            "processes": self.processes,
+        }
         return certify(self.plan, self.values, self.budget, **{**own, **options})
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,10 +68,12 @@ class Fit:
             "budget": self.budget,
             "processes": self.processes,
             "exhaustive": self.exhaustive,
+            "at_bound": list(self.at_bound),
         }
 
     def __str__(self) -> str:
         values = ", ".join(f"{name} = {value:,}" for name, value in self.values.items())
+        values += f" ({' and '.join(self.at_bound)} at the bound)" if self.at_bound else ""
         return f"{values}: {format_size(self.nbytes)} of {format_size(self.budget)}"
 
 
@@ -68,7 +84,7 @@ def fit(
     subject_to: Mapping[str, Wish] | None = None,
     *,
     processes: int = 1,
-    time_limit: float = 10.0,
+    time_limit: float | None = 10.0,
 ) -> Fit:
     """Return the best values of a plan's dimensions whose bytes fit into a budget.
 
@@ -83,14 +99,15 @@ def fit(
         subject_to: for some names a value, or (lower, upper) with None where there is no bound.
         processes: the budget is for so many on this host, whose weights are in a store and so
             count once.
-        time_limit: seconds, after which the best so far is returned.
+        time_limit: seconds, after which the best so far is returned; None for no limit.
 
     Raises:
         BudgetExceeded: not even the least values fit.
         InvalidBounds: `subject_to` contradicts the plan's bounds.
         UnboundedDimension: nothing keeps a dimension from growing without end.
+        InvalidArgument: a name that is no dimension, or a number that is none.
     """
-    room, deadline = parse_size(budget), time.monotonic() + time_limit
+    room, deadline = parse_size(budget), _deadline(time_limit)
     domain = Domain.of(plan.dims, subject_to or {})
     aims = _aims(maximize, plan.dims)
     form = Form(_expression(plan, processes), domain.names, getattr(plan, "relations", ()))
@@ -102,8 +119,22 @@ def fit(
         found = Found(better.point, found.exhaustive and better.exhaustive)
         box = _fixed(box, weights, found.point)
     point = min(least(form, box, deadline)[1] or found.point, found.point, key=form)
-    nbytes, along = math.ceil(form(point)), _first(aims)
-    return Fit(domain.values(point), nbytes, room, found.exhaustive, along, processes, plan)
+    values, along = domain.values(point), _along(aims)
+    return Fit(
+        values,
+        math.ceil(form(point)),
+        room,
+        found.exhaustive,
+        along,
+        tuple(name for name in along if values[name] == domain.span(name)[1]),
+        processes,
+        dict(subject_to or {}),
+        plan,
+    )
+
+
+def _deadline(time_limit: float | None) -> float:
+    return math.inf if time_limit is None else time.monotonic() + time_limit
 
 
 def _least(form: Form, box: Box, domain: Domain, room: int, deadline: float) -> Point:
@@ -124,23 +155,27 @@ def _least(form: Form, box: Box, domain: Domain, room: int, deadline: float) -> 
 
 def _aims(maximize: Aim, dims: Mapping[str, Any]) -> list[Mapping[str, float]]:
     """Return one set of weights after the other."""
-    aims = [maximize] if isinstance(maximize, Mapping) else _one_by_one(maximize)
-    names = [name for aim in aims for name in aim]
+    names = dict.fromkeys(names_in(maximize, "`maximize`"))
+    check_names(dims, names, "`maximize`")
+    if not dims:
+        raise InvalidArgument(
+            "the plan has no dimension that could be made large: plan with dynamic_shapes=…"
+        )
     if not names:
         raise InvalidArgument(f"say what to maximize: one or more of {', '.join(dims)}")
-    check_names(dims, names, "`maximize`")
-    for name, weight in (each for aim in aims for each in aim.items()):
-        if not math.isfinite(weight):
-            raise InvalidArgument(f"the weight of {name} is a finite number, not {weight}")
-    return aims
+    if not isinstance(maximize, Mapping):
+        return [{name: 1} for name in names]
+    return [{name: _weight(name, weight) for name, weight in maximize.items()}]
 
 
-def _one_by_one(names: str | Sequence[str]) -> list[Mapping[str, float]]:
-    return [{name: 1} for name in ([names] if isinstance(names, str) else names)]
+def _weight(name: str, weight: Any) -> float:
+    if not isinstance(weight, Real) or not math.isfinite(weight):
+        raise InvalidArgument(f"the weight of {name} is a finite number, not {weight!r}")
+    return weight  # type: ignore[return-value]  # As it is, for a Fraction of it is exact.
 
 
-def _first(aims: Sequence[Mapping[str, float]]) -> str:
-    return max(aims[0], key=lambda name: aims[0][name])
+def _along(aims: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
+    return tuple(max(aim, key=lambda name: aim[name]) for aim in aims)
 
 
 def _whole_weights(aim: Mapping[str, float], names: Sequence[str]) -> list[int]:
@@ -158,7 +193,7 @@ def _fixed(box: Box, weights: Sequence[int], point: Sequence[int]) -> Box:
 
 
 def _expression(plan: Any, processes: int) -> Any:
-    if processes < 1:
+    if whole(processes, "`processes`") < 1:
         raise InvalidArgument(f"a budget is for one process or more, not {processes}")
     if processes == 1:
         return plan.bytes

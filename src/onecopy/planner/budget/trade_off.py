@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument
-from onecopy.planner.analysis.dims import check_names
+from onecopy.planner.analysis.dims import check_names, names_in
 from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.fitting import Aim, Fit, fit
 from onecopy.units import format_size, parse_size
@@ -78,7 +78,7 @@ def table(
         UnboundedDimension: nothing keeps a dimension from growing without end.
         BudgetExceeded: nothing fits in any row.
     """
-    check_names(plan.dims, [by], "`by`")
+    check_names(plan.dims, names_in(by, "`by`"), "`by`")
     subject_to = dict(subject_to or {})
     if at is None:
         domain = Domain.of({by: plan.dims[by]}, {k: v for k, v in subject_to.items() if k == by})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from onecopy.errors import OnecopyError
     from onecopy.guests.batch.answers import Answer, Step
     from onecopy.guests.batch.controllers import Controllers
     from onecopy.guests.batch.sequence import Sequence
@@ -219,6 +220,11 @@ class ControllerLogits:
             if step.biases is not None:
                 biases = step.biases[row].to(scores.device)
                 scores[0, : len(biases)] += biases
+
+    @property
+    def error(self) -> OnecopyError | None:
+        """Why a guest failed; None if none did."""
+        return next((e.sequence.error for e in self._texts if e.sequence.error is not None), None)
 
     def close(self) -> None:
         """Close its sequences; twice is fine."""

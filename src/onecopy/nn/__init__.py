@@ -1,0 +1,44 @@
+"""WASI-NN: guests that nobody here wrote run inference on models of the host (docs/nn.md).
+
+from onecopy import nn
+
+host = nn.Host({"tiny": "entry"}, store=store)     models by name, each loaded once
+host.load("tiny").run([array])                     what guests do, for Python programs
+nn.save_tokenizer(store, "llm", tokenizer)         beside a text model of a store
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onecopy.nn.backends.backend import Port
+    from onecopy.nn.backends.text_tokenizer import save_tokenizer
+    from onecopy.nn.graph import Context, Graph
+    from onecopy.nn.host import Host
+    from onecopy.nn.model import Model
+
+__all__ = ["Context", "Graph", "Host", "Model", "Port", "save_tokenizer"]
+
+# Where each public name lives; imported when first asked for.
+_HOMES = {
+    "Context": "graph",
+    "Graph": "graph",
+    "Host": "host",
+    "Model": "model",
+    "Port": "backends.backend",
+    "save_tokenizer": "backends.text_tokenizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'onecopy.nn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"onecopy.nn.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,110 @@
+"""A command linked to what it may import: WASI by wasmtime, inference by `Functions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from onecopy.errors import (
+    GuestMemoryExceeded,
+    GuestTrapped,
+    InvalidModule,
+    OnecopyError,
+)
+from onecopy.guests.instance.linked import FOREVER
+from onecopy.guests.wasm.engine import engine
+from onecopy.guests.wasm.memory import LinearMemory, limit_store
+from onecopy.guests.wasm.raw import HostFunction, deadline_setter
+from onecopy.nn.guest import abi
+from onecopy.nn.guest.command import START
+
+if TYPE_CHECKING:
+    import wasmtime
+
+    from onecopy.nn.guest.functions import Functions
+
+_FAULT: Final = (
+    "the host failed in a call of the guest; this is a fault of onecopy, not the guest's"
+)
+
+
+class Instance:
+    """One guest, ready to `run` once. Deadlines are the host's, which ends the process.
+
+    Raises:
+        InvalidModule: it imports what there is not.
+        GuestError: it starts with more memory than it may, or its start function failed.
+    """
+
+    def __init__(
+        self,
+        module: wasmtime.Module,
+        wasi: wasmtime.WasiConfig,
+        functions: Functions,
+        memory_limit: int,
+    ) -> None:
+        import wasmtime
+
+        self._failure: BaseException | None = None
+        self._store = wasmtime.Store(engine())
+        deadline_setter(self._store)(FOREVER)
+        limit_store(self._store, memory_limit)
+        self._memory_limit = memory_limit
+        self._store.set_wasi(wasi)
+        linker = wasmtime.Linker(engine())
+        linker.define_wasi()
+        self._imports = [self._define(linker, name, functions) for name in abi.SIGNATURES]
+        self._instance = self._instantiate(linker, module)
+        functions.attach(LinearMemory(self._store, self._export("memory"), memory_limit))
+
+    def _define(self, linker: wasmtime.Linker, name: str, functions: Functions) -> HostFunction:
+        function = HostFunction(
+            self._store, abi.SIGNATURES[name], functions.function(name), self._failed
+        )
+        linker.define(self._store, abi.MODULE, name, function.function)
+        return function
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+
+    def _instantiate(self, linker: wasmtime.Linker, module: wasmtime.Module) -> wasmtime.Instance:
+        import wasmtime
+
+        try:
+            return linker.instantiate(self._store, module)
+        except wasmtime.Trap as trap:
+            raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
+        except wasmtime.WasmtimeError as error:
+            if "memory" in str(error) and "limit" in str(error):
+                raise GuestMemoryExceeded(
+                    f"the guest starts with more memory than its limit of {self._memory_limit} "
+                    "bytes; raise memory_limit"
+                ) from None
+            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
+
+    def _export(self, name: str) -> Any:
+        return cast("Any", self._instance.exports(self._store)[name])
+
+    def run(self) -> int:
+        """Run it to its end, and return its exit status.
+
+        Raises:
+            GuestTrapped: it did not come to one; the text has its backtrace.
+        """
+        import wasmtime
+
+        try:
+            self._export(START)(self._store)
+        except wasmtime.ExitTrap as end:
+            return end.code & 0xFF
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
+            raise self._error(trap) from None
+        return 0
+
+    def _error(self, trap: Exception) -> BaseException:
+        if self._failure is None:
+            return GuestTrapped(f"the guest trapped: {trap}")
+        if isinstance(self._failure, OnecopyError):
+            return self._failure
+        error = GuestTrapped(f"{_FAULT}: {type(self._failure).__name__}: {self._failure}")
+        error.__cause__ = self._failure
+        return error

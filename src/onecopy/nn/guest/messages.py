@@ -1,0 +1,74 @@
+"""What a host and the process of a guest tell each other, beside the requests for models.
+
+One datagram each, msgpack; the formats of both are this file's. The process says `Ready` once it
+has nothing more to import, and waits. It gets `Start`, with descriptors beside it: the native code,
+the three standard streams, and each folder. It says `Said` some times, and at last `Ended`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from onecopy.errors import ProtocolError
+
+STREAMS: Final = 3
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """A folder that a guest may use; its descriptor comes beside the message."""
+
+    name: str
+    """As the guest knows it."""
+    writable: bool = True
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """Run a module now."""
+
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    folders: tuple[Folder, ...]
+    memory_limit: int
+    component: bool = False
+    """Whether the native code is a component's, rather than a module's."""
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """The process waits for `Start`."""
+
+
+class Said(msgspec.Struct, tag=True, frozen=True):
+    """Something for the log: a call was refused, or a part of the sandbox is not there."""
+
+    text: str
+    warning: bool = False
+
+
+class Ended(msgspec.Struct, tag=True, frozen=True):
+    """The guest returned, or failed: then `error` names a class of `onecopy.errors`."""
+
+    status: int = 0
+    error: str = ""
+    text: str = ""
+
+
+FromGuest = Ready | Said | Ended
+
+encode: Final = msgspec.msgpack.Encoder().encode
+_start: Final = msgspec.msgpack.Decoder(Start)
+_from_guest: Final = msgspec.msgpack.Decoder(FromGuest)
+
+
+def decode_start(data: bytes) -> Start:
+    """Parse what a host says; it is trusted."""
+    return _start.decode(data)
+
+
+def decode(data: bytes) -> Any:
+    """Parse what the process of a guest says; raises `ProtocolError` for anything else."""
+    try:
+        return _from_guest.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a message of a guest's process: {error}") from None

@@ -1,0 +1,168 @@
+"""The process of one guest: it waits for a module, closes itself off, runs it, and ends.
+
+Run as `python -m onecopy.nn.guest.runner CONFIG`, with its descriptors inherited. What takes long,
+imports above all, is done before anybody waits for it: a host keeps one such process ready.
+
+The code in the guest is nobody's that we know. WebAssembly holds it; for the day on which that
+fails, the process can reach the files of the guest's folders, its streams, the host's sockets and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from onecopy.errors import OnecopyError, ProtocolError
+from onecopy.guests.workers import sandbox
+from onecopy.nn.broker import Broker
+from onecopy.nn.guest import landlock, messages
+from onecopy.nn.guest.messages import STREAMS, Ended, Ready, Said, Start
+from onecopy.nn.guest.syscalls import FCNTL, FILES
+from onecopy.store import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import wasmtime
+    from wasmtime.component import Component
+
+_TEXT_LIMIT: Final = 16_000
+
+
+class Config(msgspec.Struct):
+    """What the process is started with; the numbers are inherited descriptors."""
+
+    control: int
+    """For `messages`."""
+    models: int
+    """For the broker: where models are asked for."""
+    parent: int
+
+
+def main() -> None:
+    """Get ready, run what comes, and end."""
+    config = msgspec.json.decode(sys.argv[1], type=Config)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sandbox.end_with_parent(config.parent)
+    sandbox.go_first_when_memory_runs_out()
+    control = socket.socket(fileno=config.control)
+    _prepare()
+    _tell(control, Ready())
+    data, fds = wire.receive(control)
+    if data:
+        _tell(control, _outcome(control, config, messages.decode_start(data), fds))
+    # At once: nothing is to be cleaned up, and threads of wasmtime may still read a terminal.
+    os._exit(0)
+
+
+def _prepare() -> None:
+    """Import and make what every guest needs; later there are no files to import from."""
+    import wasmtime
+
+    from onecopy.guests.wasm.engine import engine
+    from onecopy.nn.guest import functions, instance  # noqa: F401
+
+    wasmtime.Linker(engine()).define_wasi()
+    gc.collect()
+    gc.freeze()  # what was imported stays: no collection need look at it again
+
+
+def _tell(control: socket.socket, message: Any) -> None:
+    control.send(messages.encode(message))
+
+
+def _outcome(control: socket.socket, config: Config, start: Start, fds: list[int]) -> Ended:
+    try:
+        return Ended(status=_run(control, config, start, fds))
+    except OnecopyError as error:
+        return Ended(error=type(error).__name__, text=str(error)[:_TEXT_LIMIT])
+    except BaseException:
+        return Ended(error="GuestError", text=traceback.format_exc()[-_TEXT_LIMIT:])
+
+
+def _run(control: socket.socket, config: Config, start: Start, fds: list[int]) -> int:
+    from onecopy.nn.guest.functions import Functions
+    from onecopy.nn.guest.instance import Instance
+    from onecopy.nn.guest.refusals import Reporter
+
+    native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
+    if len(streams) != STREAMS or len(folders) != len(start.folders):
+        raise ProtocolError("descriptors are missing; this is a fault of the host")
+    code: Any = _component(native) if start.component else _module(native)
+    wasi = _wasi(start, folders)
+    loader = Broker(socket.socket(fileno=config.models))
+    _take_streams(streams)
+    for text in _close_off(start, folders):
+        _tell(control, Said(text, warning=True))
+    reporter = Reporter(lambda text: _tell(control, Said(text)))
+    if start.component:
+        from onecopy.nn.guest.component import ComponentInstance
+
+        return ComponentInstance(code, wasi, loader, start.memory_limit).run()
+    return Instance(code, wasi, Functions(loader, reporter), start.memory_limit).run()
+
+
+def _module(native: int) -> wasmtime.Module:
+    """Map a module's native code: it is sealed, and nobody can change it now."""
+    import wasmtime
+
+    from onecopy.guests.wasm.engine import engine
+
+    module = wasmtime.Module.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    os.close(native)
+    return module
+
+
+def _component(native: int) -> Component:
+    """Map a component's native code, and import what only components need while there are files."""
+    from wasmtime.component import Component
+
+    from onecopy.guests.wasm.engine import engine
+    from onecopy.nn.guest import component_nn  # noqa: F401
+
+    component = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    os.close(native)
+    return component
+
+
+def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
+    import wasmtime
+
+    wasi = wasmtime.WasiConfig()
+    wasi.argv = list(start.args)
+    wasi.env = start.env
+    wasi.inherit_stdin()
+    wasi.inherit_stdout()
+    wasi.inherit_stderr()
+    for fd, folder in zip(folders, start.folders, strict=True):
+        wasi.preopen_dir(f"/proc/self/fd/{fd}", folder.name, folder.writable)
+    return wasi
+
+
+def _take_streams(streams: Sequence[int]) -> None:
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def _close_off(start: Start, folders: Sequence[int]) -> list[str]:
+    """Confine the process; return what of it this kernel cannot do."""
+    allowed = [(fd, each.writable) for fd, each in zip(folders, start.folders, strict=True)]
+    # This thread is the only one: those that come get its confinement.
+    lacks = landlock.confine(allowed)
+    for fd in folders:
+        os.close(fd)
+    unfiltered = sandbox.enter(FILES, FCNTL)
+    return [text for text in (lacks, unfiltered) if text]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Running guests: each in a process of its own, with one ready for the next.
+
+guests = Guests(serve_models)
+status = guests.run("guest.wasm", args=["x"], dirs={".": "data"}, timeout=30)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from onecopy import errors
+from onecopy.errors import InvalidArgument, ProtocolError, StoreClosed
+from onecopy.nn.guest.invocation import opened
+from onecopy.nn.guest.modules import Modules, Native
+from onecopy.nn.guest.process import GuestProcess
+from onecopy.nn.guest.watched import Watched
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+
+    from onecopy.nn.guest.invocation import Folders, Stream
+    from onecopy.nn.guest.messages import Ended
+
+log = logging.getLogger("onecopy.nn")
+
+MEMORY_LIMIT: Final = 1 << 30
+_SPARE_AFTER: Final = 0.25
+
+
+class Guests:
+    """Runs guests for one host, from any number of threads at a time.
+
+    Args:
+        serve: answers a guest's requests for models, which come by a socket, until it ends. Called
+            in a thread of its own for each guest, since a model may take long to load.
+        spare: whether to keep a process ready for the next guest, once there was one.
+    """
+
+    def __init__(self, serve: Callable[[socket.socket], object], *, spare: bool = True) -> None:
+        self._serve = serve
+        self._keeps_spare = spare
+        self._modules = Modules()
+        self._lock = threading.Lock()
+        self._spare: Future[GuestProcess] | None = None
+        self.running: set[GuestProcess] = set()
+        """The processes of guests that run right now."""
+        self._pid = os.getpid()
+        self._closed = False
+        # The kernel ends a process when the thread that started it ends: this one lives long.
+        self._starter = ThreadPoolExecutor(1, "guests of WASI-NN")
+
+    def run(
+        self,
+        guest: bytes | os.PathLike[str] | str,
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        dirs: Folders | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        timeout: float | None = None,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> int:
+        """Run a command to its end, and return its exit status; see `Host.run`."""
+        name = "guest" if isinstance(guest, bytes) else Path(guest).name
+        streams = (stdin, stdout, stderr)
+        with contextlib.ExitStack() as stack:
+            given = stack.enter_context(
+                opened((name, *args), env or {}, dirs or {}, streams, memory_limit)
+            )
+            process = self._take()
+            stack.callback(process.close)
+            self.running.add(process)
+            stack.callback(self.running.discard, process)
+            native = self._module(guest)
+            stack.callback(os.close, native.fd)
+            process.await_ready()
+            start = msgspec.structs.replace(given.start, component=native.component)
+            process.start(start, (native.fd, *given.streams, *given.folders))
+            self._answer(process.give_models())
+            return self._watch(process, timeout, memory_limit)
+
+    def _answer(self, models: socket.socket) -> None:
+        def serve() -> None:
+            with models:
+                try:
+                    self._serve(models)
+                except (OSError, ProtocolError) as error:
+                    log.warning("requests of a guest are answered no more: %s", error)
+
+        threading.Thread(target=serve, name="models of a guest", daemon=True).start()
+
+    def _module(self, guest: bytes | os.PathLike[str] | str) -> Native:
+        with self._lock:
+            return self._modules.get(guest)
+
+    def _take(self) -> GuestProcess:
+        if os.getpid() != self._pid:
+            raise InvalidArgument("this host is another process's; make one after the fork")
+        with self._lock:
+            if self._closed:
+                raise StoreClosed("the host is closed; make another")
+            ready, self._spare = self._spare, None
+            future = ready or self._starter.submit(GuestProcess)
+        return future.result()
+
+    def prepare(self) -> None:
+        """Start a process for the next guest, unless there is one."""
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = self._starter.submit(GuestProcess)
+
+    def _watch(self, process: GuestProcess, timeout: float | None, memory_limit: int) -> int:
+        watched = Watched(process, timeout, memory_limit)
+        began = time.monotonic()
+        while (ended := watched.turn()) is None:
+            if self._keeps_spare and time.monotonic() - began > _SPARE_AFTER:
+                self.prepare()
+        if self._keeps_spare:
+            self.prepare()
+        return _status(ended)
+
+    def close(self) -> None:
+        """End the process that was ready; twice is fine. Guests that run go on."""
+        with self._lock:
+            self._closed = True
+            spare, self._spare = self._spare, None
+        if os.getpid() != self._pid:
+            return
+        if spare is not None:
+            spare.result().close()
+        self._starter.shutdown()
+        self._modules.close()
+
+
+def _status(ended: Ended) -> int:
+    if not ended.error:
+        return ended.status
+    kind: Any = getattr(errors, ended.error, None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.OnecopyError)):
+        kind = errors.GuestError
+    raise kind(ended.text)
