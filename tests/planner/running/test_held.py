@@ -6,6 +6,7 @@ anew while their outputs live; what is held is written to.
 """
 
 import itertools
+from contextlib import suppress
 
 import torch
 from hypothesis import settings
@@ -29,20 +30,26 @@ class Layers(torch.nn.Module):
         self.kept, self.keeps, self.stops = [], False, False
 
     def forward(self, x):
-        y = x.sin()
-        z = torch.outer(y[:, 0], y[0]) + 1
-        if self.keeps:
-            self.kept += [y, z[:1]]
+        for _ in range(3):
+            x = x.sin()  # what it was before dies, unless it is kept
+            x = x * 2
+            self.keep(x)
+        z = torch.outer(x[:, 0], x[0]) + 1
+        self.keep(z[:1])
         if self.stops:
             raise Stopped
-        return (y * 2).cos(), z.sum(0)
+        return (x + 1).cos(), z.sum(0)
+
+    def keep(self, x):
+        if self.keeps:
+            self.kept.append(x)
 
 
 class Held:
     """A tensor and what it is to hold; written to, it holds that."""
 
-    def __init__(self, tensor):
-        self.tensor, self.expected = tensor, tensor.clone()
+    def __init__(self, tensor, expected):
+        self.tensor, self.expected = tensor, expected
 
     @property
     def extent(self):
@@ -76,18 +83,23 @@ class Machine(RuleBasedStateMachine):
     def run(self, which, shape, hold, keeps, stops):
         module = self.modules[which]
         x = torch.rand(shape)
-        with torch.no_grad():
-            expected = module(x)
-            module.keeps, module.stops = keeps, stops
-            try:
-                found = self.plans[which](x)
-            except Stopped:
-                found = expected
-            module.keeps = module.stops = False
-        assert all(torch.equal(*both) for both in zip(found, expected, strict=True))
-        self.held += [Held(found[index]) for index in set(hold)]
-        self.held += [Held(each) for each in module.kept]
-        module.kept.clear()
+        module.keeps, module.stops = keeps, stops
+        expected = self.call(module, module, x)
+        found = self.call(module, self.plans[which], x)
+        module.keeps = module.stops = False
+        pairs = list(zip(found, expected, strict=True))
+        assert all(torch.equal(*both) for both in pairs)
+        results = 0 if stops else 2
+        chosen = [both for index, both in enumerate(pairs[:results]) if index in hold]
+        self.held += [Held(*both) for both in chosen + pairs[results:]]
+
+    def call(self, module, function, x):
+        """Return what it returns, if it does, and what the module has kept."""
+        results = ()
+        with torch.no_grad(), suppress(Stopped):
+            results = function(x)
+        kept, module.kept = module.kept, []
+        return [*results, *kept]
 
     @precondition(lambda self: self.plans and self.held)
     @rule(chance=st.randoms(use_true_random=False), count=st.integers(1, 8))
