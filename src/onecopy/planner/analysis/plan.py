@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import CorruptEntry, InvalidBounds
-from onecopy.planner.analysis.dims import Dim, check_names, whole
+from onecopy.planner.analysis.dims import Dim, check_names
 from onecopy.planner.analysis.peak import compiled, live_at_steps, peak_of
 from onecopy.planner.analysis.upper import box_of, upper_bound
 from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
+from onecopy.planner.numbers import whole
 
 if TYPE_CHECKING:
     import os
@@ -236,7 +237,7 @@ class Plan:
         subject_to: Mapping[str, Wish] | None = None,
         *,
         processes: int = 1,
-        time_limit: float | None = 10.0,
+        time_limit: float | str | None = 10.0,
     ) -> Fit:
         """Find the largest dimensions with which a run fits into so many bytes: `planner.fit`.
 
