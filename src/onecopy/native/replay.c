@@ -111,6 +111,9 @@ void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
 }
 
 int replay_misses(const struct replay_counts *counts) {
-    return !!counts->too_large | !!counts->blocked << 1 | !!counts->beyond << 2 |
-           !!counts->unmapped << 3 | !!counts->unplaced << 4;
+    const uint64_t kinds[] = {counts->too_large, counts->blocked, counts->beyond, counts->unmapped,
+                              counts->unplaced};
+    int found = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) found |= (kinds[i] > 0) << i;
+    return found;
 }

@@ -83,11 +83,16 @@ class Opener:
 
     def close_sequence(self, number: int) -> None:
         """Close a sequence, also one that is still to be opened."""
-        seat = self._bench.seats.pop(number, None)
+        seats = self._bench.seats
+        seat = seats.pop(number, None)
         if seat is None:
             if number in self._ordered:
                 self._unwanted.add(number)
+            # The thread may have seated it between, and not have seen that nobody wants it.
+            seat = seats.pop(number, None)
+        if seat is None:
             return
+        self._unwanted.discard(number)
         seat.controller.close()
         if not any(each.request == seat.request for each in self._bench.seats.values()):
             self._requests.pop(seat.request, None)

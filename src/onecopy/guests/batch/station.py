@@ -19,7 +19,7 @@ from onecopy.errors import OnecopyError, WorkerLost
 from onecopy.guests.batch import sequences, steps
 from onecopy.guests.batch.history import Branch
 from onecopy.guests.batch.opener import REPLAY
-from onecopy.guests.batch.sequence import SUSPENDED
+from onecopy.guests.batch.sequence import CLOSED, SUSPENDED
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -214,16 +214,28 @@ class Station:
         return True
 
     def _look_at_opening(self) -> None:
-        words = self._batch.board.words
-        while self._opening:
-            sequence = self._opening[0]
-            if words[sequence.line + steps.OPENED] != sequence.number:
-                break
-            self._opening.popleft()
-            self._crew.opened(sequence, None)
+        while self._opening and self._is_over(self._opening[0]):
+            self._crew.opened(self._opening.popleft(), None)
             self._restart_clock()
         if self._opening and time.monotonic() > self._due:
             self.worker.kill("it did not open a sequence in time", fault=True)
+
+    def _is_over(self, sequence: Sequence) -> bool:
+        """Return whether a sequence, the first of those that are opened, was opened.
+
+        The row of one that was closed meanwhile is somebody else's, who may have overwritten that
+        it was: then those behind it tell. Until they do, the time that it takes counts.
+        """
+        if self._is_marked(sequence):
+            return True
+        others = list(self._opening)
+        return sequence.state == CLOSED and (
+            any(map(self._is_marked, others)) or all(each.state == CLOSED for each in others)
+        )
+
+    def _is_marked(self, sequence: Sequence) -> bool:
+        word = self._batch.board.words[sequence.line + steps.OPENED]
+        return word == sequence.number
 
     def _restart_clock(self) -> None:
         """They are opened one after another, and those of a request together."""

@@ -77,7 +77,7 @@ class _Reader(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> int:
         """Return how many elements a storage has, once its bytes are known to be there."""
-        _, kind, key, _, count = pid
+        _, kind, key, _, count, *_ = pid  # Older files have a sixth.
         nbytes = _natural(count) * _SIZES[kind]
         if nbytes > self._nbytes_of(key):
             raise InvalidModel(f"the tensor data {key!r} are less than the model says")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onecopy.nn.backends.backend import Array, TextModel
-    from onecopy.nn.service.messages import Compute, Message, Single
+    from onecopy.nn.service.messages import Compute, Message, Prepare, Single
     from onecopy.store.daemon.peer import Peer
 
 
@@ -31,7 +31,7 @@ class Seat:
         self._room = 0
         self._pending: tuple[Sequence[Array], tuple[str, ...], OnecopyError | None] | None = None
 
-    def attach(self, request: Compute | Single | Collect, fds: list[int]) -> None:
+    def attach(self, request: Compute | Single | Prepare | Collect, fds: list[int]) -> None:
         """Take the segment that came along, or use the last one.
 
         Raises:
@@ -54,7 +54,7 @@ class Seat:
         """Return the inputs of a request."""
         return self._mapped.arrays(request.inputs)
 
-    def texts(self, request: Compute | Single) -> tuple[bytes, bytes]:
+    def texts(self, request: Compute | Single | Prepare) -> tuple[bytes, bytes]:
         """Return prompt and options of a request; the options may be missing."""
         if not 1 <= len(request.inputs) <= 2 or request.inputs[0] is None:
             raise InvalidArgument("a text model has two inputs: a prompt, and options as JSON")

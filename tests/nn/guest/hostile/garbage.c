@@ -1,4 +1,5 @@
-/* Bytes that are no model, in every encoding, and encodings that there are not. */
+/* Bytes that are no model, and encodings that there are not. The backends' own tests have more: each
+ * load starts a process, and the libraries of some take seconds to import. */
 #include "parts.h"
 
 static uint8_t bytes[4096];
@@ -19,8 +20,8 @@ MAIN {
         x ^= x << 13, x ^= x >> 17, x ^= x << 5;
         bytes[i] = (uint8_t)x;
     }
-    for (uint32_t encoding = 0; encoding <= WASI_NN_GGML; encoding++) tried(encoding, 1, sizeof bytes - 8);
-    tried(WASI_NN_ONNX, 2, 100);
+    tried(WASI_NN_ONNX, 1, sizeof bytes - 8);
+    tried(WASI_NN_TENSORFLOW, 2, 100);
     tried(WASI_NN_ONNX, 1, 0);
     static const uint32_t none[] = {7, 8, 11, 12, 255, 256, 0x80000000, 0xffffffff};
     for (uint32_t i = 0; i < sizeof none / sizeof *none; i++) tried(none[i], 1, 100);

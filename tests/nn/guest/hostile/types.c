@@ -17,6 +17,7 @@ MAIN {
     expect_it_still_works();
     for (uint32_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         EXPECT(wasi_nn_set_input(context, bad[i], &tensor) == WASI_NN_INVALID_ARGUMENT);
+        if (bad[i] == 1) continue; /* The model has two outputs. */
         EXPECT(wasi_nn_get_output(context, bad[i], out, sizeof out, &n) == WASI_NN_INVALID_ARGUMENT);
         EXPECT(n == 77 && out[0] == 5);
     }
