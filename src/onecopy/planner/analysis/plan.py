@@ -11,7 +11,12 @@ from onecopy.errors import CorruptEntry, InvalidBounds
 from onecopy.planner.analysis.dims import Dim, check_names
 from onecopy.planner.analysis.peak import compiled, live_at_steps, peak_of
 from onecopy.planner.analysis.upper import box_of, upper_bound
-from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
+from onecopy.planner.analysis.weights import (
+    check_module,
+    check_room,
+    check_runnable,
+    weights_list_of,
+)
 from onecopy.planner.numbers import whole
 
 if TYPE_CHECKING:
@@ -223,11 +228,14 @@ class Plan:
 
         Raises:
             InvalidArgument: the plan was loaded without its module, or that has no weights.
+            BudgetExceeded: a run at the bounds needs more memory than there is.
 
         """
         from onecopy.planner.running.bind import bind
 
         check_runnable(self.module)
+        if self.recording is None:
+            check_room(self.nbytes())
         return bind(self, output, store, on_miss)
 
     def fit(
