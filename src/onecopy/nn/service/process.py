@@ -49,7 +49,7 @@ class Process:
 
     def run(self) -> None:
         """Load the model and serve it."""
-        self._spot.place.pid.write_text(f"{os.getpid()}\n")
+        self._spot.sign(self._config.source.backend, self._config.name)
         source = self._config.source
         if source.foreign:
             self._leave_keeper()
@@ -75,7 +75,7 @@ class Process:
                 if not self._spot.runs():
                     self._spot.remove()
             os._exit(0)
-        self._spot.place.pid.write_text(f"{os.getpid()}\n")
+        self._spot.sign(self._config.source.backend, self._config.name)
 
     def _close_off(self, backend: Backend) -> None:
         for lack in closing.close_off(self._config.memory, closing.code_of(backend)):
