@@ -1,7 +1,7 @@
 """Texts that appear on the standard output while they are generated.
 
-Guests of WasmEdge ask for that by an option, `stream-stdout`, of a graph or of one prompt; then they
-compute the text as a whole, and need not print it.
+Guests of WasmEdge ask for that by an option, `stream-stdout`, of a graph or of one prompt; then
+they compute the text as a whole, and need not print it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Echo:
         self._wanted: set[int] = set()
 
     def note(self, handle: int, options: str | memoryview) -> None:
-        """Learn the options of a graph, or of a context's prompt; none that are right say nothing."""
+        """Learn the options of a graph, or of a context's prompt."""
         try:
             found: Any = msgspec.json.decode(options) if len(options) else None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
