@@ -14,9 +14,11 @@ from tests.nn.service.ending import wait_until_ended
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
+def gate(tmp_path: Path):
     """Where a model of `arithmetic` waits for the test."""
-    return Gate(tmp_path / "gate")
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.close()
 
 
 @pytest.fixture(scope="module")

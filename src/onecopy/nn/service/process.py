@@ -21,6 +21,7 @@ from onecopy.nn.service.identity import identity
 from onecopy.nn.service.launch import Config
 from onecopy.nn.service.server import Server
 from onecopy.nn.service.spot import Spot
+from onecopy.nn.service.vigil import Vigil
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _BACKLOG: Final = 512
 _STDERR: Final = 2
 _LOG_NBYTES: Final = 1 << 20
 _LOOK_AFTER: Final = 10.0
+_LONGEST_LOAD: Final = 300.0
+"""After how many seconds at least a guest's model is given up that does not end loading."""
 _REFUSING: Final = 5.0
 """How many seconds a process stays at most to tell those who wait why the model did not load."""
 
@@ -87,7 +90,8 @@ class Process:
             backend = registry.find(source.backend)
             if source.foreign:
                 self._close_off(backend)
-            model = backend.load(source)
+            with Vigil(tuple, _LONGEST_LOAD) if source.foreign else nullcontext():
+                model = backend.load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
                     f"model {self._config.name!r} was replaced while it was loaded; load it again"
