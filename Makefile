@@ -11,6 +11,7 @@ demo: $(VENV)/demo.ok
 	$(BIN)/onecopy demo
 	$(BIN)/onecopy demo guided
 	$(BIN)/onecopy demo plan
+	$(BIN)/onecopy demo nn
 
 test: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -n auto

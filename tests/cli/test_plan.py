@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from onecopy.planner import read_csv
 from tests.cli.commands import refused, run
 from tests.planner.packing.instances import CAPACITY, path_of
@@ -54,13 +52,6 @@ def test_a_file_that_is_wrong_is_one_line_of_error(tmp_path: Path) -> None:
     path.write_text("id,lower,upper,size\na,0,1,-1\n")
     assert f"{path}, line 2: size is '-1'" in refused("plan", "solve", path)
     assert "No such file" in refused("plan", "solve", tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize("option", ["--svg", "--out"])
-def test_where_it_cannot_write_it_says_so_before_it_searches(tmp_path: Path, option: str) -> None:
-    for place, text in ((tmp_path / "no" / "x", "make it first"), (tmp_path, "name a file")):
-        result = run("plan", "solve", tmp_path / "none.csv", option, place, code=2)
-        assert text in " ".join(result.stderr.replace("│", "").split())
 
 
 def test_a_few_bytes_are_counted_once(tmp_path: Path) -> None:

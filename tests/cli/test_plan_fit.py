@@ -80,7 +80,9 @@ def test_a_saved_plan_cannot_be_certified_without_its_module(tmp_path) -> None:
 def test_what_does_not_fit_is_one_line() -> None:
     assert "are needed at least" in refused("plan", "fit", MODEL, "-b", "1KiB", "-m", "s")
     assert "names x" in refused("plan", "fit", MODEL, "-b", "3MiB", "-m", "x")
-    assert "neither a file" in refused("plan", "fit", "nothing", "-b", "3MiB", "-m", "x")
+    assert "neither a file nor a folder" in refused(
+        "plan", "fit", "nothing", "-b", "3MiB", "-m", "x"
+    )
 
 
 @pytest.mark.parametrize(

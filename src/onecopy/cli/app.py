@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from onecopy._version import __version__
-from onecopy.cli import bench, demo, disk, doctor, entries, get, guests, plan, put, serve, top
+from onecopy.cli import bench, demo, disk, doctor, entries, get, guests, nn, plan, put, serve, top
 from onecopy.cli.output import complain
 from onecopy.errors import OnecopyError
 
@@ -58,6 +58,7 @@ for _panel, _commands in {
         app.command(cls=_class, rich_help_panel=_panel)(_command)
 
 app.add_typer(guests.app, name="guest", rich_help_panel=_GUESTS)
+app.add_typer(nn.app, name="nn", rich_help_panel=_GUESTS)
 app.add_typer(plan.app, name="plan", rich_help_panel=_PLANS)
 
 

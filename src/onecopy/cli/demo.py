@@ -15,6 +15,7 @@ class Story(str, Enum):
     STORE = "store"
     GUIDED = "guided"
     PLAN = "plan"
+    NN = "nn"
 
 
 def demo(
@@ -23,7 +24,8 @@ def demo(
         typer.Argument(
             help="store: one real model, several worker processes. guided: a small model, trained "
             "on the spot, under controllers in WebAssembly. plan: a decoder and an encoder whose "
-            "memory is planned, and fitted to budgets."
+            "memory is planned, and fitted to budgets. nn: programs in WebAssembly that have a "
+            "model of the store infer, through WASI-NN."
         ),
     ] = Story.STORE,
     model: Annotated[
@@ -40,7 +42,7 @@ def demo(
         typer.Option(min=1, help="How many processes; 4 for store, 2 for guided."),
     ] = None,
 ) -> None:
-    """Show the main jobs: a model shared by processes, steered by guests, run in planned memory."""
+    """Show the main jobs: a shared model, guests that steer or use one, planned memory."""
     from rich.console import Console
 
     from onecopy import demo
@@ -53,4 +55,8 @@ def demo(
         from onecopy.demo import plan
 
         raise typer.Exit(plan.run(model, Console()))
+    if story is Story.NN:
+        from onecopy.demo import nn
+
+        raise typer.Exit(nn.run(Console()))
     raise typer.Exit(demo.run(model, workers or 4, Console()))

@@ -13,6 +13,10 @@
 /* So many regions a plan looks after. More, if tensors in all of them live on, are on their own. */
 #define REGIONS 16
 
+/* So many runs a slot stays marked as kept, the first time and at the most. */
+#define PATIENCE 16
+#define PATIENCE_MOST 4096
+
 /* Guards plans and who has which region. Taken before a region's own lock, never after. */
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct plan *plans;
@@ -170,6 +174,9 @@ int replay_begin(uint64_t id, struct run *run) {
     if (plan) {
         *run = (struct run){.plan = plan, .region = take_region(plan), .serial = ++last_serial};
         run->aside = committed_idle(plan);
+        if (plan->marks && plan->facts.runs >= plan->retry_at) {
+            region_new(plan->region_nbytes, &run->probe);
+        }
         plan->facts.open++;
     }
     pthread_mutex_unlock(&registry);
@@ -179,6 +186,33 @@ int replay_begin(uint64_t id, struct run *run) {
 static void mark_kept(size_t slot, void *of) {
     struct plan *plan = of;
     __atomic_store_n(&plan->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
+    plan->marks++;
+}
+
+static void forget_marks(struct plan *plan) {
+    for (size_t i = 0; i < plan->count; i++) {
+        uint64_t marked = REPLAY_KEPT;
+        __atomic_compare_exchange_n(&plan->slots[i].kept, &marked, 0, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+    }
+    plan->marks = 0;
+}
+
+/* Keep the marks of those slots whose blocks have outlived this run, too. */
+static void review_marks(struct plan *plan, struct region *probe) {
+    forget_marks(plan);
+    region_each_live(probe, mark_kept, plan);
+}
+
+/* When marks are reviewed: after some runs, and after twice as many each time that some stay. */
+static void be_patient(struct plan *plan, bool reviewed) {
+    if (!plan->marks) {
+        plan->patience = 0;
+    } else if (reviewed || !plan->patience) {
+        plan->patience = plan->patience ? 2 * plan->patience : PATIENCE;
+        if (plan->patience > PATIENCE_MOST) plan->patience = PATIENCE_MOST;
+        plan->retry_at = plan->facts.runs + plan->patience;
+    }
 }
 
 static size_t region_count(const struct plan *plan) {
@@ -212,7 +246,11 @@ void replay_end(struct run *run, bool whole) {
     struct plan *plan = run->plan;
     pthread_mutex_lock(&registry);
     /* With another number of allocations, their slots are not those of the recording. */
-    if (run->region) leave_region(plan, run->region, whole && run->cursor == plan->count);
+    const bool as_recorded = whole && run->cursor == plan->count;
+    if (as_recorded && run->probe) review_marks(plan, run->probe);
+    if (run->region) leave_region(plan, run->region, as_recorded);
+    if (as_recorded) be_patient(plan, run->probe);
+    if (run->probe) region_give_up(run->probe);
     add_counts(&plan->facts.counts, &run->counts);
     if (run->most > plan->facts.most) plan->facts.most = run->most;
     plan->facts.runs++;

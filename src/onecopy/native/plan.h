@@ -16,6 +16,8 @@ struct plan {
     struct outputs *outputs;
     struct arena *pool; /* or NULL */
     struct replay_facts facts;
+    uint64_t marks;             /* slots that were marked as kept since, and are so still */
+    uint64_t patience, retry_at; /* runs: after how many marks are reviewed, and when */
     bool released;
 };
 

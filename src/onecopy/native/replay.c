@@ -34,32 +34,45 @@ static void *miss(struct run *run, uint64_t *kind, size_t nbytes) {
     return NULL;
 }
 
-static void *take_output(const struct plan *plan, uint64_t place, size_t nbytes, bool outermost) {
-    if (plan->pool) return outermost ? arena_take(plan->pool, nbytes) : NULL;
-    if (place == REPLAY_KEPT) return NULL;
-    if (!outputs_shared(plan->outputs) && (!outermost || nbytes < PLACED_FROM)) return NULL;
-    return outputs_take(plan->outputs, place - 1, nbytes);
-}
+/* The next block that outlives the run. */
+struct kept {
+    size_t at; /* its slot */
+    uint64_t place;
+    size_t nbytes;
+    bool outermost;
+};
 
-/* Whether somebody relies on where this block is: small and exact ones may be the heap's. */
-static bool is_to_be_placed(const struct plan *plan, uint64_t place, bool outermost) {
-    if (plan->pool) return outermost;
-    return outputs_shared(plan->outputs) && place != REPLAY_KEPT;
-}
-
-static void *keep(struct run *run, size_t at, size_t nbytes, bool outermost) {
+static void *place(const struct run *run, const struct kept *kept) {
     const struct plan *plan = run->plan;
-    const struct replay_slot *slots = plan->slots;
-    const uint64_t place = __atomic_load_n(&slots[at].kept, __ATOMIC_RELAXED);
-    void *block = take_output(plan, place, nbytes, outermost);
+    const struct replay_slot *slot = &plan->slots[kept->at];
+    const bool marked = kept->place == REPLAY_KEPT, shared = outputs_shared(plan->outputs);
+    if (marked && run->probe && kept->outermost) {
+        return region_take(run->probe, slot->offset, kept->nbytes, kept->at);
+    }
+    if (plan->pool) return kept->outermost ? arena_take(plan->pool, kept->nbytes) : NULL;
+    if (marked) return NULL;
+    if (!shared && (!kept->outermost || kept->nbytes < PLACED_FROM)) return NULL;
+    return outputs_take(plan->outputs, kept->place - 1, kept->nbytes);
+}
+
+/* Whether somebody relies on where it is: exact ones may be the heap's. */
+static bool is_to_be_placed(const struct plan *plan, const struct kept *kept) {
+    if (plan->pool) return kept->outermost;
+    return outputs_shared(plan->outputs) && kept->place != REPLAY_KEPT;
+}
+
+static void *keep(struct run *run, const struct kept *kept) {
+    const struct replay_slot *slots = run->plan->slots;
+    const size_t at = kept->at;
+    void *block = place(run, kept);
     if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
-    run->outside += nbytes;
+    run->outside += kept->nbytes;
     if (run->region) note_memory(run);
-    if (!block && is_to_be_placed(plan, place, outermost)) {
-        return miss(run, &run->counts.unplaced, nbytes);
+    if (!block && is_to_be_placed(run->plan, kept)) {
+        return miss(run, &run->counts.unplaced, kept->nbytes);
     }
     run->counts.kept++;
-    run->counts.kept_bytes += nbytes;
+    run->counts.kept_bytes += kept->nbytes;
     return block;
 }
 
@@ -84,7 +97,9 @@ void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
     uint64_t *trouble = &counts->beyond;
     if (at < plan->count) {
         const struct replay_slot *slot = &plan->slots[at];
-        if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) return keep(run, at, nbytes, outermost);
+        /* Read once: another run may mark the slot, or take a mark back. */
+        const uint64_t kept = __atomic_load_n(&slot->kept, __ATOMIC_RELAXED);
+        if (kept) return keep(run, &(struct kept){at, kept, nbytes, outermost});
         if (!run->region) return miss(run, &counts->unmapped, nbytes);
         const bool fits = nbytes <= slot->nbytes;
         void *block = fits ? region_take(run->region, slot->offset, nbytes, at) : NULL;
@@ -96,6 +111,9 @@ void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
 }
 
 int replay_misses(const struct replay_counts *counts) {
-    return !!counts->too_large | !!counts->blocked << 1 | !!counts->beyond << 2 |
-           !!counts->unmapped << 3 | !!counts->unplaced << 4;
+    const uint64_t kinds[] = {counts->too_large, counts->blocked, counts->beyond, counts->unmapped,
+                              counts->unplaced};
+    int found = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) found |= (kinds[i] > 0) << i;
+    return found;
 }

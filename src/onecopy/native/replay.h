@@ -11,7 +11,8 @@
  * never come from a region, so the next run finds it empty. Where a block of a region outlives its
  * run all the same, the region is left alone until that block dies, and the next run has another one;
  * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
- * slots, the slot is marked as kept from then on.
+ * slots, the slot is marked as kept from then on; now and then a run has a region aside for such
+ * blocks, which shows whether they still outlive it.
  *
  * Kept blocks are other memory than the region's: the places of the plan's outputs (output.h), or, if
  * they are small or there is a mode or an arena outside of the run, somebody else serves them. So that both together take no more than `peak`,
@@ -63,6 +64,7 @@ struct replay_facts {
 struct run {
     struct plan *plan;
     struct region *region; /* NULL: there was no memory map, or no address space, for one */
+    struct region *probe;  /* for blocks of slots that were marked as kept; mostly NULL */
     uint64_t serial;
     size_t cursor;
     uint64_t aside; /* bytes of memory that regions had which no run has, when this one began */

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from onecopy.errors import BackendLost, InvalidArgument, ModelNotFound, ProtocolError
 from onecopy.nn.backends.backend import Port
 from onecopy.nn.service import messages
-from onecopy.nn.service.messages import Collect, Compute, Computed, Finish, Refused, Short, Single
+from onecopy.nn.service.messages import (
+    Collect,
+    Compute,
+    Computed,
+    Finish,
+    Prepare,
+    Refused,
+    Short,
+    Single,
+)
 from onecopy.nn.workspace import Workspace
 from onecopy.store import wire
 
@@ -175,6 +184,8 @@ class Context:
         self._space = Workspace()
         self._open = True
         self._anew = True
+        self._told = False
+        """Whether outputs are those of the inputs that are set."""
         self._text: bytearray | None = None
         self._names = tuple(each.name for each in graph.outputs)
 
@@ -197,6 +208,7 @@ class Context:
             _number(index, [each.name for each in self._graph.inputs], "input"), dtype, shape, data
         )
         self._anew = True
+        self._told = False
 
     def keep_inputs(self, count: int) -> None:
         """Forget inputs beyond the first so many."""
@@ -257,11 +269,13 @@ class Context:
     def output(self, index: int | str) -> memoryview:
         """Return the bytes of an output; read them before the next computation.
 
-        After `compute_single`, output 0 is the text so far.
+        After `compute_single`, output 0 is the text so far. Output 1 of a text model tells of the
+        prompt as soon as it is set.
 
         Raises:
             InvalidArgument: there is none of that number or name.
         """
+        self._prepare(index)
         number = self._output(index)
         if self._text is not None and number == 0:
             return memoryview(bytes(self._text))
@@ -269,7 +283,17 @@ class Context:
 
     def output_single(self, index: int | str) -> memoryview:
         """Return the text of the last token as output 0; the others are as for `output`."""
+        self._prepare(index)
         return self._space.views[self._output(index)]
+
+    def _prepare(self, index: int | str) -> None:
+        """Have the prompt read if what may be asked about it is asked before any text is."""
+        self._check()
+        if self._told or self._graph.what != "text" or _number(index, self._names, "output") != 1:
+            return
+        self._text = None
+        space = self._ready()
+        self._request(Prepare(space.inputs(), space.room, space.nbytes))
 
     def _output(self, index: int | str) -> int:
         self._check()
@@ -320,6 +344,7 @@ class Context:
                 self._space.make_room(reply.nbytes)
                 reply = self._exchange(Collect(self._space.room, self._space.nbytes))
             if isinstance(reply, Computed):
+                self._told = True
                 self._space.take(reply.outputs)
                 self._names = reply.names or self._names
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
+    from onecopy.nn.guest.invocation import Folders, Stream
+    from onecopy.nn.guest.running import Guests
     from onecopy.nn.service.messages import Welcome
     from onecopy.nn.service.running import Loaded
     from onecopy.store.client import Store
@@ -63,6 +66,8 @@ class Host:
         self._guests_may_load = guests_may_load
         self._idle_seconds = idle_seconds
         self._graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+        self._guests: Guests | None = None
+        self._making_guests = threading.Lock()
 
     def load(self, name: str, config: str = "") -> Graph:
         """Load a model, or find it loaded.
@@ -151,8 +156,67 @@ class Host:
         except ModelNotFound:
             return ""
 
+    def run(
+        self,
+        guest: bytes | os.PathLike[str] | str,
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        dirs: Folders | None = None,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        timeout: float | None = None,
+        memory_limit: int = 1 << 30,
+    ) -> int:
+        """Run a command of WASI to its end, in a process of its own, and return its exit status.
+
+        It has preview 1 of WASI, `wasi_ephemeral_nn` with this host's models, and nothing else.
+
+            host.run("guest.wasm", args=["image.jpg"], dirs={".": ("images", "ro")}, timeout=60)
+
+        Args:
+            guest: Wasm, or the path of a file of it.
+            args: after the guest's own name.
+            env: its environment; nothing of this process's is in it.
+            dirs: what the guest sees as each name: a folder, or `(folder, "ro")` if the guest may
+                only read there.
+            stdin, stdout, stderr: descriptors, open files or `subprocess.DEVNULL`; this process's
+                if not given.
+            timeout: seconds after which it is ended.
+            memory_limit: bytes of its linear memory, up to 4 GiB.
+
+        Raises:
+            InvalidModule: it is no command, or imports what this host does not have.
+            GuestTrapped, GuestTimeout, GuestMemoryExceeded: how it ended, if not by itself.
+            WorkerLost: somebody else ended its process.
+            InvalidArgument, OSError: something cannot be given to it.
+        """
+        return self._runner().run(
+            guest,
+            args=args,
+            env=env,
+            dirs=dirs,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            timeout=timeout,
+            memory_limit=memory_limit,
+        )
+
+    def _runner(self) -> Guests:
+        from onecopy.nn import broker
+        from onecopy.nn.guest.running import Guests
+
+        with self._making_guests:
+            if self._guests is None:
+                self._guests = Guests(lambda models: broker.serve(models, self))
+            return self._guests
+
     def close(self) -> None:
         """Close the graphs that are still open; twice is fine."""
+        if self._guests is not None:
+            self._guests.close()
         for graph in list(self._graphs):
             graph.close()
 

@@ -68,6 +68,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             ModelNotFound: there is neither such an entry nor such a file.
             InvalidArgument: no backend takes such a file.
         """
+        if self._is_remote:
+            return Source(backend=self.backend, options={"model": self.what, **self.options})
         if self.files:
             return self._of_files(self.files)
         if self.store:
@@ -78,6 +80,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             return self._of_files((self.what,))
         where = "" if store is None else f"no entry {self.what!r} in {store!r}, and "
         raise ModelNotFound(f"{where}no file {self.what!r}; save it, or give its path")
+
+    @property
+    def _is_remote(self) -> bool:
+        return bool(self.backend) and getattr(registry.find(self.backend), "remote", False)
 
     def _of_entry(self, store: str) -> Source:
         backend = self.backend or _DEFAULT

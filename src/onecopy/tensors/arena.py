@@ -24,13 +24,15 @@ from onecopy.forks import no_fork
 from onecopy.native import Unavailable, allocator
 from onecopy.segments import region
 from onecopy.tensors import native_memory, plain_memory
-from onecopy.tensors.native_memory import Facts, NativeMemory
+from onecopy.tensors.native_memory import NativeMemory
 from onecopy.tensors.plain_memory import PlainMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import torch
+
+    from onecopy.native.arenas import Facts
 
 
 # Freed pages that stay in memory while a block is open. Giving each back at once made a forward

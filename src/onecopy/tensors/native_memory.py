@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from onecopy import native
-from onecopy.errors import InvalidArgument, LimitReached
+from onecopy.native.arenas import facts_of
+from onecopy.native.refusals import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from onecopy.native.arenas import Facts
+
 _u64 = ctypes.c_uint64
-
-
-class Facts(NamedTuple):
-    """What an arena holds, in bytes unless it says otherwise."""
-
-    base: int
-    """The address of its first byte."""
-    nbytes: int
-    fd: int
-    """-1 if the arena was inherited by fork."""
-    blocks: int
-    """How many blocks live."""
-    used: int
-    """What they occupy, rounded as they are."""
-    warm: int
-    """Free pages that are kept in memory until the last thread leaves."""
-    closed: int
-    """Pages that are never used again: frozen, or in use when this process forked."""
-    refused: int
-    """How many allocations found no room and went to torch's own allocator."""
-    refused_bytes: int
-    open: int
-    """How many `with` blocks have it entered."""
-
-
-class _Facts(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_int64 if name == "fd" else ctypes.c_uint64) for name in Facts._fields
-    ]
 
 
 class NativeMemory:
@@ -76,10 +49,7 @@ class NativeMemory:
 
     def facts(self) -> Facts | None:
         """Return what it holds, or None when it has ended."""
-        facts = _Facts()
-        if self._library.quick.onecopy_arena_facts(self._number, ctypes.byref(facts)):
-            return None
-        return Facts(*(getattr(facts, name) for name in Facts._fields))
+        return facts_of(self._number)
 
     def freeze(self, extents: Sequence[tuple[int, int]]) -> bool:
         """Make pages private; False, and nothing changed, if some already are."""
@@ -123,15 +93,7 @@ def _prepare_locate() -> None:
 
 
 def _check(code: int) -> None:
-    if code == 0:
-        return
-    if code == errno.ENOMEM:
-        raise LimitReached(
-            code,
-            "no address space, or no memory map, is left for an arena (ulimit -v, the sysctl "
-            "vm.max_map_count); drop loaded tensors, or ask for a smaller arena",
-        )
-    raise InvalidArgument(_MISUSES.get(code, f"the arena refused: {os.strerror(code)}"))
+    check(code, _MISUSES, "drop loaded tensors, or ask for a smaller arena")
 
 
 _MISUSES = {

@@ -17,9 +17,9 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, LimitReached
+from onecopy.native.arenas import Facts
 from onecopy.segments.mapping import map_fd
 from onecopy.segments.region import PAGE
-from onecopy.tensors.native_memory import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +122,20 @@ class TestOnnx(contract.BackendTests):
         for content in _hidden(tmp_path):
             with pytest.raises(onecopy.InvalidModel, match="other files"):
                 self.load_bytes([content])
+
+    def test_importing_the_library_leaves_no_trace_for_reports(self, tmp_path: Path):
+        (path,) = self.linear(tmp_path)
+        code = (
+            "from onecopy.nn.backends import registry\n"
+            "from onecopy.nn.backends.backend import Source\n"
+            f"registry.find('onnx').load(Source(backend='onnx', files=({str(path)!r},)))"
+        )
+        home = tmp_path / "home"
+        home.mkdir()
+        unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+        kept = {name: value for name, value in os.environ.items() if name not in unset}
+        subprocess.run([sys.executable, "-c", code], env={**kept, "HOME": str(home)}, check=True)
+        assert list(home.iterdir()) == []
 
     def test_nothing_is_printed(self, tmp_path: Path, capfd):
         with pytest.raises(onecopy.InvalidModel):

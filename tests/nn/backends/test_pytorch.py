@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import onecopy
@@ -50,7 +54,7 @@ def test_every_form_gives_what_torch_gives(form: str, tmp_path: Path, store):
 def test_the_weights_of_an_entry_are_not_copied(store):
     store.save_module("net", nn.Linear(512, 512))
     model = entry(store, "net")
-    for weight in model._module.parameters():
+    for weight in model._call._module.parameters():
         assert "memfd:" in _mapping_of(weight.data_ptr())
 
 
@@ -65,7 +69,24 @@ def _mapping_of(address: int) -> str:
 def test_a_state_dict_gives_its_memory_to_the_module(store):
     store.save("weights", network().state_dict())
     model = entry(store, "weights", module=BUILD)
-    assert "memfd:" in _mapping_of(model._module[0].weight.data_ptr())
+    assert "memfd:" in _mapping_of(model._call._module[0].weight.data_ptr())
+
+
+def test_entries_of_a_snapshot_are_models_too(store, tmp_path: Path):
+    store.save_module("net", network())
+    store.save("weights", network().state_dict())
+    store.snapshot(tmp_path / "s.onecopy")
+    for name, options in (("net", {}), ("weights", {"module": BUILD})):
+        found = Source(
+            backend="pytorch", store=str(tmp_path / "s.onecopy"), entry=name, options=options
+        )
+        model = registry.find("pytorch").load(found)
+        assert "s.onecopy" in _mapping_of(model._call._module[0].weight.data_ptr())
+        assert model.infer([X.numpy()])[0].shape == (2, 3)
+    with pytest.raises(onecopy.ModelNotFound):
+        registry.find("pytorch").load(
+            Source(backend="pytorch", store=str(tmp_path / "absent"), entry="x")
+        )
 
 
 def test_an_exported_program_says_what_it_takes(tmp_path: Path):
@@ -105,6 +126,32 @@ def test_arguments_of_a_module_are_ports_by_their_names(tmp_path: Path):
     assert model.infer([ids])[1].tolist() == [[1, 2]]
     with pytest.raises(onecopy.InvalidArgument, match="input_ids"):
         model.infer([None, ids])
+
+
+def test_models_of_transformers_take_what_their_guests_have(store):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    store.save_module("bert", transformers.BertModel(config).eval())
+    model = entry(store, "bert")
+    names = [port.name for port in model.inputs]
+    assert names[:2] == ["input_ids", "attention_mask"]
+    assert not {"use_cache", "return_dict", "past_key_values"} & set(names)
+    ids, mask = np.array([[1, 2, 3, 0]]), np.array([[1, 1, 1, 0]])
+    found = model.infer([ids, mask])
+    assert [port.name for port in model.outputs] == ["last_hidden_state", "pooler_output"]
+    with torch.inference_mode():
+        bert = store.load_module("bert")
+        wanted = bert(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
+    assert np.array_equal(found[0], wanted.last_hidden_state.numpy())
+    assert not np.array_equal(found[0], model.infer([ids])[0])
+    only = entry(store, "bert", inputs="attention_mask+input_ids")
+    assert np.array_equal(only.infer([mask, ids])[0], found[0])
 
 
 def test_the_host_chooses_which_arguments_are_inputs():
@@ -187,6 +234,14 @@ def test_a_module_that_writes_to_its_inputs_is_given_copies():
     assert given.tolist() == [-1] * 4
 
 
+def test_an_exported_program_that_writes_to_its_inputs_is_given_copies(tmp_path: Path):
+    model = load(exported(tmp_path / "m.pt2", nn.ReLU(inplace=True), torch.ones(4)))
+    given = np.full(4, -1, np.float32)
+    for _ in range(2):
+        assert model.infer([given])[0].tolist() == [0] * 4
+    assert given.tolist() == [-1] * 4
+
+
 def test_inputs_are_not_copied_when_they_are_left_alone():
     seen = []
     model = _model(torch_zoo.Forward(lambda x: seen.append(x.data_ptr()) or x * 2))
@@ -201,8 +256,8 @@ def test_inputs_may_lie_anyhow():
     model = _model(torch_zoo.Forward(lambda x: x * 2))
     whole = np.arange(24, dtype=np.float32).reshape(4, 6)
     odd = np.frombuffer(b"x" + whole.tobytes(), np.uint8)[1:].view(np.float32)
-    for given in (whole.T, whole[::-1, ::2], odd, whole.astype(">f4")):
-        assert np.array_equal(model.infer([given])[0], given * 2)
+    for laid in (whole.T, whole[::-1, ::2], odd, whole.astype(">f4")):
+        assert np.array_equal(model.infer([laid])[0], laid * 2)
 
 
 @pytest.mark.parametrize("given", [np.ones(2, np.complex64), np.ones(2, bool), np.array(["x"])])
@@ -304,7 +359,7 @@ def test_entries_that_are_no_modules_say_what_to_give(store):
     with pytest.raises(onecopy.InvalidModel):
         entry(store, "text", module=BUILD)
     store.save("other", {"x": torch.ones(1)})
-    with pytest.raises(onecopy.InvalidModel, match="does not fit"):
+    with pytest.raises(onecopy.InvalidModel, match="other"):
         entry(store, "other", module=BUILD)
 
 
@@ -321,3 +376,21 @@ def test_one_file_is_wanted(tmp_path: Path):
     for files in ((), ("a", "b")):
         with pytest.raises(onecopy.InvalidModel, match="one file"):
             registry.find("pytorch").load(Source(backend="pytorch", files=files))
+
+
+TYPES = ["float16", "float32", "float64", "uint8", "int32", "int64"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(TYPES), st.lists(st.integers(0, 4), max_size=4))
+def test_any_shape_and_type_gives_what_torch_gives(dtype: str, shape: list[int]):
+    x = torch.arange(math.prod(shape)).reshape(shape).to(getattr(torch, dtype))
+    with tempfile.TemporaryDirectory() as folder:
+        twice = torch_zoo.Forward(lambda x: (x + x, x.sum(), x.flatten() > 1))
+        models = [_model(twice), load(exported(Path(folder, "m.pt2"), twice, x))]
+        models.append(load(scripted(Path(folder, "m.pt"), twice, x), foreign=True))
+        for model in models:
+            found = model.infer([x.numpy()])
+            for result, wanted in zip(found, twice(x), strict=True):
+                assert result.shape == wanted.shape
+                assert np.array_equal(result, wanted.numpy())

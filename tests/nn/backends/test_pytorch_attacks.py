@@ -99,6 +99,91 @@ def test_torchscript_that_reaches_out_is_refused(attack: str, tmp_path: Path, ca
     assert capfd.readouterr().out == ""
 
 
+class Attributes(nn.Module):
+    """Attributes of all kinds that TorchScript writes into its pickle."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers, self.flags, self.fractions = [1, 70000], [True], [1.5]
+        self.tensors, self.table = [torch.ones(2)], {"x": torch.ones(2, 3).t()}
+        self.names, self.pair, self.maybe = ["a"], (1 << 40, "x"), None
+        self.half, self.dtype, self.device = (
+            torch.ones(3).half(),
+            torch.float32,
+            torch.device("cpu"),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        known = self.numbers[1] + len(self.flags) + self.fractions[0] + len(self.names)
+        known += self.pair[0] * 0
+        shown = self.tensors[0].sum() + self.table["x"].sum() + self.half.float().sum()
+        return x + known + shown + torch.tensor([1.0, 2.0]).sum()
+
+
+def test_attributes_of_all_kinds_are_loaded(tmp_path: Path):
+    net = nn.Sequential(Attributes(), nn.BatchNorm1d(4)).eval()
+    model = load(scripted(tmp_path / "m", net), foreign=True)
+    assert np.array_equal(model.infer([X.numpy()])[0], net(X).detach().numpy())
+
+
+def _changed(path: Path, folder: Path, change) -> Path:
+    """TorchScript with members replaced: `change(name, data)` returns the new data."""
+    made = folder / "changed"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, change(name.partition("/")[2], old.read(name)))
+    return made
+
+
+@pytest.mark.parametrize("length", [0, 8, 47])
+def test_weights_that_are_less_than_the_model_says_are_refused(length: int, tmp_path: Path):
+    path = scripted(tmp_path / "m", nn.Linear(4, 3).eval(), X)
+    bad = _changed(path, tmp_path, lambda n, data: data[:length] if n == "data/0" else data)
+    with pytest.raises(onecopy.InvalidModel, match="less than"):
+        load(bad, foreign=True)
+
+
+def test_tensors_that_reach_beyond_their_data_are_refused(tmp_path: Path):
+    path = scripted(tmp_path / "m", nn.Linear(4, 3).eval(), X)
+    # The size (3, 4) of the weight, then its strides (4, 1), as the pickle has them.
+    found = [(b"K\x03K\x04", b"K\x03K\x05"), (b"K\x04K\x01", b"K\x09K\x01")]
+    found += [(b"K\x03K\x04", b"J\xff\xff\xff\xffK\x04"), (b"K\x04K\x01", b"K\x04J\0\0\0\x80")]
+    for pair in found:
+        bad = _replaced(path, tmp_path, "data.pkl", pair)
+        with pytest.raises(onecopy.InvalidModel, match=r"reaches beyond|as a size"):
+            load(bad, foreign=True)
+
+
+def _replaced(path: Path, folder: Path, member: str, pair: tuple[bytes, bytes]) -> Path:
+    return _changed(path, folder, lambda n, data: data.replace(*pair) if n == member else data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02)r\xff\xff\xff\x7f.",
+        b"\x80\x02cos\nsystem\n)R.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
+        b"\x80\x02c__torch__.torch.classes.quantized\nConv2dPackedParamsBase\n)\x81.",
+        b"\x80\x02c__torch__.torch\nclasses.quantized.Conv2dPackedParamsBase\n)\x81.",
+        b"\x80\x02ctorch._utils\n_rebuild_qtensor\n)R.",
+        b"(" * 100_000,
+        b"\x80\x02]" * 1000 + b".",
+        b"",
+        b".",
+    ],
+)
+def test_pickles_that_are_not_torchscripts_are_refused(content: bytes, tmp_path: Path):
+    path = scripted(tmp_path / "m", nn.Linear(4, 3).eval(), X)
+    for part in ("data.pkl", "constants.pkl"):
+        with pytest.raises(onecopy.InvalidModel):
+            load(_with(path, tmp_path, part, content), foreign=True)
+
+
+def _with(path: Path, folder: Path, member: str, content: bytes) -> Path:
+    return _changed(path, folder, lambda n, data: content if n == member else data)
+
+
 def test_the_way_of_writing_code_in_these_tests_is_loaded(tmp_path: Path):
     path = _script(tmp_path / "good", "def forward(self, x: Tensor) -> Tensor:\n    return x\n")
     assert load(path, foreign=True).infer([X.numpy()])[0].shape == (2, 4)

@@ -41,16 +41,39 @@ def test_a_host_sets_options_for_all_as_texts_or_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"nothing": 1}, {"context": -1}, {"context": "x"}, {"temp": "hot"}, {"guides": 5}],
+    [
+        {"nothing": 1},
+        {"context": -1},
+        {"context": "x"},
+        {"threads": -1},
+        {"temp": "hot"},
+        {"guides": 5},
+    ],
 )
 def test_a_hosts_wrong_options_are_refused(tmp_path: Path, options: dict) -> None:
-    with pytest.raises(InvalidArgument, match="a text model's"):
+    with pytest.raises(InvalidArgument, match="option"):
         load(tmp_path, **options)
 
 
-def test_it_is_found_by_name_and_by_the_encoding_of_ggml_guests() -> None:
+def test_it_is_found_by_its_name() -> None:
     assert isinstance(registry.find("text"), Text)
-    assert registry.for_encoding("ggml") == "text"
+    assert "ggml" in Text.encodings
+
+
+def test_it_is_found_for_a_checkpoints_folder(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model.v1")
+    assert registry.for_file(str(folder)) == "text"
+
+
+def test_a_host_may_say_how_many_threads_compute(tmp_path: Path) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        load(checkpoint(tmp_path), threads="2")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_its_module_imports_no_library() -> None:

@@ -59,6 +59,21 @@ def test_lark_is_taken_as_well(session) -> None:
     assert re.fullmatch(rb"[ab]{3}", found)
 
 
+ITEM = {"properties": {"n": {"enum": [1]}}, "required": ["n"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (ITEM, {"n": 1}),
+        ({"items": ITEM, "minItems": 2, "maxItems": 2}, [{"n": 1}, {"n": 1}]),
+        ({"anyOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": ITEM}}, {"n": 1}),
+    ],
+)
+def test_a_schema_without_a_type_means_that_of_its_parts(session, schema: dict, expected) -> None:
+    assert json.loads(generate(session, "the", json_schema=schema)) == expected
+
+
 def test_the_same_grammar_serves_the_next_prompt(session) -> None:
     for _ in range(3):
         assert generate(session, "the", grammar='root ::= "yes"') == b"yes"

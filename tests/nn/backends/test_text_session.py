@@ -135,6 +135,7 @@ def test_a_prompt_that_leaves_no_room_is_too_long() -> None:
     session.begin(b"the the the", {})
     with pytest.raises(PromptTooLong, match="room for 3"):
         session.begin(b"the the the the", {})
+    assert session.metadata()["input_tokens"] == 4
     with pytest.raises(InvalidArgument, match="no prompt"):
         session.advance()
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from onecopy import nn
 from onecopy.guests import toolchain
+from onecopy.nn.broker import serve
 from onecopy.nn.guest.running import Guests
 
 HOSTILE = Path(__file__).with_name("hostile")
@@ -43,6 +45,7 @@ def command(compiler: None, _built: Path) -> Callable[[str | Path], Path]:
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guests]:
     """A host without models."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    guests = Guests(lambda models: models.recv(1), spare=False)
-    yield guests
-    guests.close()
+    with nn.Host({}) as host:
+        guests = Guests(lambda models: serve(models, host), spare=False)
+        yield guests
+        guests.close()

@@ -6,6 +6,8 @@ import os
 import select
 
 from onecopy.nn.service.running import running
+from onecopy.nn.service.spot import base
+from tests.guests.waiting import eventually
 
 
 def wait_until_ended() -> None:
@@ -16,6 +18,12 @@ def wait_until_ended() -> None:
             return
         for each in loaded:
             wait_for(each.pid)
+
+
+def wait_until_clean() -> None:
+    """Return when nothing of them is left, also no folder, which a keeper may yet remove."""
+    wait_until_ended()
+    eventually(lambda: not base().exists())
 
 
 def wait_for(pid: int) -> None:

@@ -92,3 +92,11 @@ def test_torchs_hints_to_its_own_developers_are_left_out() -> None:
     assert "data-dependent expression" in text
     for noise in ("TORCHDYNAMO", "https://", "unhinted", "Size-like", "Caused by"):
         assert noise not in text
+
+
+def test_sizes_at_which_it_does_something_else_are_to_be_left_out() -> None:
+    spectrum = Calls(lambda x: torch.fft.fft(x, dim=0).abs())
+    text = refusal(spectrum, (torch.ones(6, 8),), {"x": {0: Dim("n", min=1, max=20)}})
+    assert "!= 8" in text
+    assert "raise `min` or lower `max` until the guard holds" in text
+    exported(spectrum, (torch.ones(12, 8),), {}, {"x": {0: Dim("n", min=9, max=20)}})

@@ -93,3 +93,10 @@ def test_what_is_no_module_is_refused(module: Any, text: str) -> None:
 def test_a_scripted_module_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="scripted"):
         plan(torch.jit.script(torch.nn.Linear(3, 3)), (torch.ones(3, 3),))
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    for device, text in [("nonsense", "no device of torch"), (3.5, "no device"), ("mps", "no mps")]:
+        with pytest.raises(InvalidArgument, match=text):
+            plan(Doubled(), (torch.ones(3),), device=device)
+    assert plan(Doubled(), (torch.ones(3),), device="cpu").nbytes() == 24

@@ -94,6 +94,16 @@ def test_classes_of_the_main_module_are_found(tmp_path) -> None:
     assert 100 < int(done.stdout) < 200
 
 
+@pytest.mark.parametrize("way", ["a pipe", "the command line"])
+def test_classes_without_a_file_are_refused(way: str) -> None:
+    if way == "a pipe":
+        line, text = [sys.executable], MAIN
+    else:
+        line, text = [sys.executable, "-c", MAIN], ""
+    done = subprocess.run(line, input=text, capture_output=True, text=True, check=False)
+    assert "UnsupportedValue: the module's class is in a main module without a file" in done.stderr
+
+
 def test_the_process_does_not_start_another_while_it_imports_the_main_module(monkeypatch) -> None:
     monkeypatch.setattr(probe, "active", True)
     with pytest.raises(InvalidArgument, match='under `if __name__ == "__main__":`'):

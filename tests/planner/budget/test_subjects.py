@@ -30,6 +30,13 @@ def test_what_names_nothing_is_refused(name: str) -> None:
         opened(name, weights=False)
 
 
+def test_what_people_try_first_is_told_how_to_write_it() -> None:
+    with pytest.raises(InvalidArgument, match="a model of a hub has to be downloaded"):
+        opened("gpt2", weights=False)
+    with pytest.raises(InvalidArgument, match=r"not its file: mine\.models:plan for a function"):
+        opened("mine/models.py:plan", weights=False)
+
+
 def test_a_folder_without_a_config_is_refused(tmp_path) -> None:
     with pytest.raises(InvalidArgument, match=r"no config\.json"):
         opened(str(tmp_path), weights=False)

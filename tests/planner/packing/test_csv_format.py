@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from onecopy import InvalidProblem
 from onecopy.planner import Buffer, Problem, read_csv, solve, validate, write_csv
 from tests.planner.packing.instances import path_of
 from tests.planner.packing.problems import problems
+
+BREAKS = tuple("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 def reading(tmp_path: Path, text: str | bytes) -> Problem:
@@ -71,7 +74,18 @@ def test_what_is_written_is_read_again(
     assert read_csv(path).buffers == problem.buffers
 
 
-@pytest.mark.parametrize("name", ["a,b", 'a"b', "a\nb", "", "a\u2028b"])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), unique=True))
+def test_any_names_without_line_breaks_come_back(tmp_path: Path, names: list[str]) -> None:
+    kept = [name for name in names if not name.splitlines()[1:] and not name.endswith(BREAKS)]
+    problem = Problem(Buffer(name, 1, 0, 1) for name in {*kept, "a,b", 'a"b', "", " a "})
+    write_csv(tmp_path / "file.csv", problem)
+    assert read_csv(tmp_path / "file.csv").buffers == problem.buffers
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\u2028b", "a\r", "\n"])
 def test_names_that_the_format_cannot_hold_are_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidProblem, match="rename it"):
         write_csv(tmp_path / "file.csv", Problem([Buffer(name, 1, 0, 1)]))
@@ -93,7 +107,7 @@ HEADER = "id,lower,upper,size,alignment,gaps,offset\n"
         ("a,0,1,\N{ARABIC-INDIC DIGIT FOUR},,,\n", "not a whole number"),
         ("a,0,1,1_000,,,\n", "not a whole number"),
         (f"a,0,1,{'9' * 19},,,\n", "above 2\\*\\*60"),
-        (f"a,0,1,{'9' * 5000},,,\n", "size is '9{37}...', not"),
+        (f"a,0,1,{'9' * 6000},,,\n", r"size is '9{37}\.\.\.', above 2\*\*60; use a larger unit"),
         ("a,0,1,4,0,,\n", "alignment 0"),
         ("a,0,1,4,8,,12\n", "no multiple"),
         ("a,0,9,4,,3,\n", "'3' is not a gap"),
@@ -127,7 +141,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, rows: str, text: s
         ("id,lower,upper,end,size\n", "two columns mean 'upper'"),
         ("id,lower,upper,size,colour\n", "no column is called 'colour'"),
         ("0,1,2,3\n", "no column is called '0'"),
-        (b"\x7fELF\x02\xff\xfe", "not a text file"),
+        (b"\x7fELF\x02\xff\xfe", "not a text in UTF-8"),
     ],
 )
 def test_files_that_are_none_of_this_are_refused(

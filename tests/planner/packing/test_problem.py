@@ -36,14 +36,6 @@ def test_gaps_are_room_for_others() -> None:
     assert problem.lower_bound == 40
 
 
-def test_sections_are_the_largest_sets_that_live_together() -> None:
-    problem = Problem([Buffer("a", 1, 0, 4), Buffer("b", 2, 1, 2), Buffer("c", 4, 2, 3)])
-    sections = problem.sections
-    assert sections.times == [1, 2]
-    assert sections.needed == [3, 5]
-    assert sections.spans == [((0, 2),), ((0, 1),), ((1, 2),)]
-
-
 def test_two_buffers_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidProblem, match="two buffers are named 'a'"):
         Problem([Buffer("a", 1, 0, 1), Buffer("b", 1, 0, 1), Buffer("a", 1, 4, 5)])

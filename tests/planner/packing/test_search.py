@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from onecopy.planner import Buffer, Problem, Solution, validate
 from onecopy.planner.packing.grid import Grid, grid_of
 from onecopy.planner.packing.native_search import NativeSearch
-from onecopy.planner.packing.portfolio import styles
 from onecopy.planner.packing.search import Search, Status
 from tests.planner.packing.problems import least_peak, problems, random_problem
 
@@ -78,31 +77,3 @@ class TestBoth:
         assert check(problem, grid, search) <= best
         if best:
             assert engine(grid, best - 1, crowded).run(FAR) == Status.EXHAUSTED
-
-
-class TestTheSame:
-    @settings(max_examples=150, deadline=None)
-    @given(problem=problems(most=14), part=st.floats(0.8, 1.3), crowded=st.booleans())
-    def test_on_small_problems_both_visit_the_same_nodes(
-        self, problem: Problem, part: float, crowded: bool
-    ) -> None:
-        self.compare(grid_of(problem), int(problem.lower_bound * part), crowded, 5000)
-
-    @pytest.mark.parametrize("seed", range(6))
-    def test_on_large_problems_too(self, seed: int) -> None:
-        problem = random_problem(seed, 150, horizon=100)
-        grid = grid_of(problem)
-        for style in styles(problem, grid):
-            capacity = problem.lower_bound * (100 + 3 * seed) // 100
-            self.compare(grid.arranged(style.order), capacity, style.crowded, 800)
-
-    def compare(self, grid: Grid, capacity: int, crowded: bool, nodes: int) -> None:
-        python, native = Search(grid, capacity, crowded), NativeSearch(grid, capacity, crowded)
-        while True:
-            status = python.run(nodes // 4)
-            assert status == native.run(nodes // 4)
-            assert python.nodes == native.nodes
-            if status != Status.RUNNING or python.nodes >= nodes:
-                break
-        if status == Status.FOUND:
-            assert python.offsets() == native.offsets()

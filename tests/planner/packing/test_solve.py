@@ -148,3 +148,12 @@ class TestMinimalloc:
     def test_c_is_solved_at_its_lower_bound(self) -> None:
         solution = solve(read_csv(path_of("C")), time_limit=None)
         assert (solution.peak, solution.optimal) == (1_039_360, True)
+
+
+def test_what_is_good_enough_at_once_makes_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To arrange a million buffers for searches that do not happen took as long as the rules."""
+    monkeypatch.setattr(solving, "Portfolio", None)
+    assert solve(TVM, capacity=1000).peak <= 1000
+    validate(AWKWARD, solve(AWKWARD, time_limit=0))
+    monkeypatch.setattr(solving, "SEARCHABLE", 2)
+    validate(AWKWARD, solve(AWKWARD))

@@ -47,3 +47,13 @@ def test_plain_memory_commits_the_bound() -> None:
 def test_real_memory_is_committed_in_the_systems_pages() -> None:
     with Memory(1 << 16) as memory, pytest.raises(InvalidArgument, match="pages"):
         Bound(1000, page=64, memory=memory)
+
+
+def test_many_free_slots_are_trimmed_at_once() -> None:
+    pool = Bound(1000)
+    blocks = [pool.allocate(1) for _ in range(50_000)]
+    for block in blocks[1:]:
+        pool.free(block)
+    pool.trim()
+    assert pool.stats.reserved == PAGE
+    assert pool.allocate(1).offset == PAGE

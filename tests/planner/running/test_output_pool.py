@@ -5,8 +5,10 @@ import gc
 import pytest
 import torch
 
+from onecopy.errors import LimitReached
 from onecopy.planner.running.bind import bind_module
 from tests.conftest import open_files
+from tests.planner.running.limits import few_descriptors
 from tests.planner.running.models import Decoder, same
 from tests.processes import output_of
 
@@ -88,6 +90,7 @@ def test_a_forked_child_takes_its_outputs_elsewhere():
 import os, sys, torch
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
+from onecopy.errors import LimitReached
 from onecopy.planner.running.bind import bind_module
 from tests.planner.running.test_output_pool import Twice, same
 
@@ -113,3 +116,36 @@ print("ok")
 """)
         == "ok"
     )
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_without_descriptors_for_a_pool_binding_says_so_and_leaves_none(left):
+    module, x = Twice(), torch.rand(10)
+    bind_module(module, (x,)).close()
+    before = open_files()
+    with few_descriptors(left), pytest.raises(LimitReached, match="ulimit -n"):
+        bind_module(module, (x,), output="pool")
+    assert open_files() == before
+
+
+def test_above_the_bound_the_pool_serves_while_it_has_room(run):
+    x = torch.rand(2 * MIB)
+    assert same(run(x), (x.sin() * 2, x.cos() * 3))
+    assert run.stats().unplaced == 0
+    assert run.pool_stats().outputs == 0
+
+
+def test_a_pool_that_is_full_leaves_outputs_to_the_heap_and_counts_them():
+    class Room(torch.nn.Module):
+        def forward(self, n):
+            return torch.empty(n, dtype=torch.uint8)
+
+    with bind_module(Room(), (10,), output="pool") as run:
+        reserved = run.pool_stats().reserved
+        held = [run(reserved // 4) for _ in range(6)]
+        stats = run.stats()
+        assert 0 < stats.unplaced < 6
+        assert stats.outputs == 6 - stats.unplaced
+        del held
+        run(reserved // 4)
+        assert run.stats().unplaced == stats.unplaced

@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.bind import bind_module
 from onecopy.segments.region import PAGE
 from tests.conftest import open_files
+from tests.planner.running.limits import few_descriptors
 from tests.planner.running.models import Decoder, same
 from tests.processes import output_of
 
@@ -121,17 +120,6 @@ class TestWithoutDescriptors:
                 held = [run(torch.ones(100)) for _ in range(50)]
             store.save("y", held[-1])
             assert same(store.load("y"), held[-1])
-
-
-@contextmanager
-def few_descriptors():
-    """Ten are left."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 10, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestMemory:

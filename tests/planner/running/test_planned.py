@@ -193,6 +193,67 @@ class TestHeldTensors:
             assert resident(kept[0]) <= 16 * MIB + 2 * 64 * 1024
 
 
+class TestWhatIsNoLongerKept:
+    """Its slot is used again, after some runs."""
+
+    @pytest.fixture
+    def stack(self):
+        return torch.nn.Sequential(*(Wide() for _ in range(6)))
+
+    def hits_of(self, run, x):
+        before = run.stats().hits
+        run(x)
+        return run.stats().hits - before
+
+    def test_after_a_hook_has_gone(self, stack):
+        x, kept = torch.rand(1000), []
+        with bound(stack, x) as run:
+            usual = self.hits_of(run, x)
+            hooks = [m.register_forward_hook(lambda *call: kept.append(call[2])) for m in stack]
+            run(x)
+            assert self.hits_of(run, x) < usual
+            for each in hooks:
+                each.remove()
+            kept.clear()
+            for _ in range(20):
+                run(x)
+            assert self.hits_of(run, x) == usual
+
+    def test_after_a_step_with_gradients(self):
+        module, x = Mlp(), torch.rand(20, 32)
+        with bound(module, x) as run:
+            usual = self.hits_of(run, x)
+            with torch.enable_grad():
+                run(x).sum().backward()
+            for _ in range(20):
+                run(x)
+            assert self.hits_of(run, x) == usual
+
+    def test_what_is_kept_in_every_run_costs_no_further_misses_or_arenas(self, stack):
+        x, kept = torch.rand(1000), []
+        with bound(stack, x) as run:
+            stack[2].register_forward_hook(lambda *call: kept.append(call[2]))
+            run(x)
+            misses = run.stats().misses
+            for _ in range(300):
+                run(x)
+            assert all(same(each, kept[0]) for each in kept)
+            assert run.stats().arenas == 2
+            assert run.stats().misses == misses
+
+    def test_what_was_kept_when_it_was_tried_anew_outlives_the_plan(self, stack):
+        x, kept = torch.rand(100_000), []
+        run = bound(stack, x)
+        stack[2].register_forward_hook(lambda *call: kept.append(call[2]))
+        for _ in range(20):
+            run(x)
+        run.close()
+        copies = [each.clone() for each in kept]
+        filler = [torch.rand(100_000) for _ in range(50)]
+        assert all(same(*both) for both in zip(kept, copies, strict=True))
+        del filler
+
+
 class Wide(torch.nn.Module):
     def forward(self, x):
         return (x + 1) * 2

@@ -50,7 +50,8 @@ def _read(store: str) -> str:
 
 def _description(output: Any) -> str:
     """Return shape and checksum."""
-    return f"{tuple(output.shape)} {hashlib.sha256(output.contiguous().numpy()).hexdigest()}"
+    numbers = output.detach().contiguous().numpy()
+    return f"{tuple(output.shape)} {hashlib.sha256(numbers).hexdigest()}"
 
 
 def _memfd_of(tensor: Any) -> tuple[int, int] | None:

@@ -23,22 +23,19 @@ def main() -> None:
     import wasmtime
 
     from onecopy.errors import InvalidModule
-    from onecopy.guests.wasm.engine import engine
-    from onecopy.guests.wasm.module import COMPILE_SECONDS, MAX_NATIVE_NBYTES, check_types
+    from onecopy.guests.wasm.module import COMPILE_SECONDS, MAX_NATIVE_NBYTES
 
     rules = importlib.import_module(sys.argv[1])
     stand_back()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CPU, (2 * COMPILE_SECONDS, 2 * COMPILE_SECONDS))
     try:
-        module = wasmtime.Module(engine(), rules.prepare(sys.stdin.buffer.read()))
-        check_types(module)
-        rules.check(module)
+        compiled = rules.compiled(sys.stdin.buffer.read())
     except wasmtime.WasmtimeError as error:
         sys.exit(f"the module does not compile: {error}")
     except InvalidModule as error:
         sys.exit(str(error))
-    native = module.serialize()
+    native = compiled.serialize()
     if len(native) > MAX_NATIVE_NBYTES:
         sys.exit(f"the module has more than {MAX_NATIVE_NBYTES >> 20} MiB of native code; split it")
     sys.stdout.buffer.write(native)

@@ -38,9 +38,11 @@ _DIGEST_NBYTES: Final = 16
 class Module:
     """A checked and compiled module: `digest` names its Wasm, `native` is its machine code."""
 
-    def __init__(self, digest: str, native: bytes) -> None:
+    def __init__(self, digest: str, native: bytes, *, component: bool = False) -> None:
         self.digest = digest
         self.native = native
+        self.component = component
+        """Whether it is a component, as only guests of WASI-NN may be; it cannot be loaded here."""
 
     def load(self) -> wasmtime.Module:
         """Return it ready to be instantiated by this process's engine.
@@ -53,22 +55,25 @@ class Module:
 
 
 def compile_module(
-    source: bytes | os.PathLike[str] | str, cache: Path | None = None, rules: str = __name__
+    source: bytes | os.PathLike[str] | str,
+    cache: Path | None = None,
+    rules: str = __name__,
+    magic: bytes = MAGIC,
 ) -> Module:
     """Compile Wasm bytes, or the file at a path; a module that was met before is only read.
 
-    `rules` names what says which modules will do: a Python module with `prepare(wasm)`, which
-    returns what is compiled, and `check(module)`; by default those of guests with windows.
+    `rules` names what says which modules will do: a Python module with `compiled(wasm)`, which
+    compiles and checks; by default that of guests with windows. `magic` is how the Wasm begins.
 
     Raises:
         InvalidModule: not Wasm (or already compiled), too large, does not validate, does not
             compile in time.
         AccessDenied: the folder of compiled modules belongs to, or is open to, others.
     """
-    wasm = source if isinstance(source, bytes) else _read(Path(source))
+    wasm = read_wasm(source)
     if len(wasm) > MAX_NBYTES:
         raise InvalidModule(f"the module has more than {MAX_NBYTES >> 20} MiB; strip it")
-    if not wasm.startswith(MAGIC):
+    if not wasm.startswith(magic):
         raise InvalidModule(
             "this is no core WebAssembly module (it does not start with \\0asm, version 1); build "
             "one with `onecopy guest build`, and hand over Wasm, not compiled code or components"
@@ -80,7 +85,7 @@ def compile_module(
     if native is None:
         native = _compile(wasm, rules)
         _keep(path, native)
-    return Module(digest, native)
+    return Module(digest, native, component=magic != MAGIC)
 
 
 def default_cache() -> Path:
@@ -89,15 +94,21 @@ def default_cache() -> Path:
     return Path(base) / "onecopy" / "modules"
 
 
-def prepare(wasm: bytes) -> bytes:
-    """Return a guest's module as it is compiled: its state can be saved.
+def compiled(wasm: bytes) -> wasmtime.Module:
+    """Compile a guest's module, such that its state can be saved, and check it.
 
     Raises:
-        InvalidModule: it is garbled, or has state that cannot.
+        InvalidModule: it is garbled, has state that cannot be saved, or can be no guest.
+        wasmtime.WasmtimeError: it does not compile.
     """
+    import wasmtime
+
     from onecopy.guests.wasm.binary import export_globals
 
-    return export_globals(wasm)
+    module = wasmtime.Module(engine(), export_globals(wasm))
+    check_types(module)
+    check(module)
+    return module
 
 
 def check(module: wasmtime.Module) -> None:
@@ -147,8 +158,11 @@ def _check_import(each: wasmtime.ImportType) -> None:
         raise InvalidModule(f"the module imports {name} as {have}; it is {signature}")
 
 
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+def read_wasm(source: bytes | os.PathLike[str] | str) -> bytes:
+    """Return Wasm bytes, or what a file has of them, up to one more than may be."""
+    if isinstance(source, bytes):
+        return source
+    with Path(source).open("rb") as file:
         return file.read(MAX_NBYTES + 1)
 
 

@@ -79,12 +79,12 @@ _FIOCLEX, _PAGEMAP_SCAN = 0x5451, 0xC0606610
 # Duplicates, and reading flags and seals. Not F_SETOWN and F_SETSIG, by which signals go to other
 # processes. Not F_SETFL (nor FIONBIO): eventfds are shared with the engine, which would wait for
 # ever on one that blocks. Not F_ADD_SEALS: the engine maps rows anew, and would find them sealed.
-_FCNTL: Final = (0, 1, 2, 3, 1030, 1034)
+FCNTL: Final = (0, 1, 2, 3, 1030, 1034)
 _SET_NAME, _GET_NAME, _SET_VMA = 15, 16, 0x53564D41
 
 RULES: Final[dict[str, Rule]] = {
     "clone": Rule(0, (_THREAD,), mask=_THREAD | _NAMESPACES),
-    "fcntl": Rule(1, _FCNTL),
+    "fcntl": Rule(1, FCNTL),
     "ioctl": Rule(1, (_FIOCLEX, _PAGEMAP_SCAN)),
     # Memory that is shared with nobody, but that counts as if it were.
     "mmap": Rule(3, (_SHARED_ANONYMOUS,), mask=_SHARED_ANONYMOUS, allowed=False),
@@ -97,11 +97,14 @@ RULES: Final[dict[str, Rule]] = {
 }
 
 
-def enter(also: syscalls.Numbers = NOTHING) -> str:
+def enter(also: syscalls.Numbers = NOTHING, fcntl: tuple[int, ...] = FCNTL) -> str:
     """Confine this process and its threads; return "" or why its system calls are not filtered.
 
-    Everything that has to be opened must be open, and every module imported. `also` are system
-    calls that this process may make beside those of all workers.
+    Everything that has to be opened must be open, and every module imported.
+
+    Args:
+        also: system calls that this process may make beside those of all workers.
+        fcntl: what it may do with descriptors.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -112,7 +115,7 @@ def enter(also: syscalls.Numbers = NOTHING) -> str:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return "the kernel does not know no_new_privs"
-    return _filter(libc, also)
+    return _filter(libc, also, fcntl)
 
 
 def end_with_parent(parent: int) -> None:
@@ -146,11 +149,11 @@ def go_first_when_memory_runs_out() -> None:
         Path("/proc/self/oom_score_adj").write_text(_EXPENDABLE)
 
 
-def _filter(libc: ctypes.CDLL, also: syscalls.Numbers) -> str:
+def _filter(libc: ctypes.CDLL, also: syscalls.Numbers, fcntl: tuple[int, ...]) -> str:
     machine = MACHINES.get(platform.machine())
     if machine is None:
         return f"no filter is written for {platform.machine()}"
-    code = program(machine, os.getpid(), also)
+    code = program(machine, os.getpid(), also, fcntl)
     kept = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(kept))
     if libc.syscall(machine.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, header):
@@ -158,7 +161,12 @@ def _filter(libc: ctypes.CDLL, also: syscalls.Numbers) -> str:
     return ""
 
 
-def program(machine: Machine, pid: int, also: syscalls.Numbers = NOTHING) -> bytes:
+def program(
+    machine: Machine,
+    pid: int,
+    also: syscalls.Numbers = NOTHING,
+    fcntl: tuple[int, ...] = FCNTL,
+) -> bytes:
     """Return the filter: each known call has its own few instructions, then EPERM."""
     column = machine.column
     code = [
@@ -176,7 +184,8 @@ def program(machine: Machine, pid: int, also: syscalls.Numbers = NOTHING) -> byt
     code += _all(syscalls.KILLED, column, _KILL)
     for name, numbers in syscalls.CHECKED.items():
         rule = RULES[name]
-        body = _check(rule._replace(values=(pid,)) if name == "tgkill" else rule)
+        values = {"tgkill": (pid,), "fcntl": fcntl}.get(name, rule.values)
+        body = _check(rule._replace(values=values))
         code += [_op(_EQUAL, numbers[column] or 0, 0, len(body)), *body]
     code.append(_op(_RETURN, _ERRNO | errno.EPERM))
     return b"".join(code)

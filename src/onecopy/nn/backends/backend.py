@@ -138,12 +138,18 @@ class TextModel(Protocol):
 
 
 class Backend(Protocol):
-    """A library that runs models."""
+    """A library that runs models.
+
+    Two more things may be there. `environment(source)` returns the names of environment variables
+    that a process for the model needs. `remote = True` says that models are neither entries nor
+    files, but elsewhere, under a name that is the option `model`.
+    """
 
     encodings: tuple[str, ...]
     """The names of `standard.Encoding`, in lower case, that a guest may give for it."""
     suffixes: tuple[str, ...]
-    """The endings of files for which it is taken when nobody names a backend, such as `.onnx`."""
+    """The endings of files for which it is taken when nobody names a backend, such as `.onnx`;
+    `/config.json` is that of a checkpoint's folder."""
 
     def load(self, source: Source) -> TensorModel | TextModel:
         """Load a model.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from onecopy.nn.backends.registry import files_of
 if TYPE_CHECKING:
     from onecopy import Store
     from onecopy.nn.backends.backend import Array
+    from onecopy.store.snapshot import Snapshot
 
 
 def contents_of(source: Source, least: int, most: int, what: str) -> list[Array]:
@@ -49,21 +51,30 @@ def load_entry(source: Source) -> Any:
 
 
 @contextmanager
-def store_of(source: Source) -> Iterator[Store]:
-    """Open the store of a source; what is not there is a model that is not there.
+def store_of(source: Source) -> Iterator[Store | Snapshot]:
+    """Open the store or snapshot of a source; what is not there is a model that is not there.
 
     Raises:
         ModelNotFound: there is no such entry, or no such store.
     """
-    import onecopy
-
     try:
-        with onecopy.connect(source.store, timeout=0) as store:
+        with _opened(source.store) as store:
             yield store
     except EntryNotFound as error:
-        raise ModelNotFound(f"no entry {source.entry!r} in the store {source.store!r}") from error
+        raise ModelNotFound(f"no entry {source.entry!r} in {source.store!r}") from error
     except StoreUnavailable as error:
         raise ModelNotFound(f"the store {source.store!r} is not there: {error}") from error
+
+
+def _opened(name: str) -> Store | Snapshot:
+    """Open a snapshot, if it is a path: stores have no slash in their names."""
+    import onecopy
+
+    if os.sep not in name:
+        return onecopy.connect(name, timeout=0)
+    if not Path(name).exists():
+        raise ModelNotFound(f"there is no snapshot {name}")
+    return onecopy.open(name)
 
 
 def _bytes_of(value: Any) -> Array:

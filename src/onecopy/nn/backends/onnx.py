@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InferenceFailed, InvalidArgument, InvalidModel
-from onecopy.nn.backends import arrays, contents, options, protobuf, registry
+from onecopy.errors import InvalidArgument, InvalidModel
+from onecopy.nn.backends import arrays, contents, failures, options, protobuf, registry
 from onecopy.nn.backends.backend import Port, Source, TensorModel
 
 if TYPE_CHECKING:
@@ -33,13 +34,18 @@ class Onnx:
             BackendMissing: onnxruntime is not installed.
         """
         chosen = options.parse(source.options, options.Common)
-        runtime = registry.require("onnxruntime", "onnx")
+        runtime = _library()
         model, settings = _model_of(source), _settings(runtime, chosen)
-        try:
-            session = runtime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's have no class in common.
-            raise InvalidModel(f"onnxruntime does not load it: {error}") from error
-        return OnnxModel(session, chosen.batch)
+        with failures.loading("onnxruntime"):
+            # Without its second try after a failure, which it announces to the standard output.
+            on_cpu = {"providers": ["CPUExecutionProvider"], "enable_fallback": 0}
+            return OnnxModel(runtime.InferenceSession(model, settings, **on_cpu), chosen.batch)
+
+
+def _library() -> Any:
+    """Import the library; by default, it would report its use to its maker from then on."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return registry.require("onnxruntime", "onnx")
 
 
 def _settings(runtime: Any, chosen: options.Common) -> Any:
@@ -83,12 +89,17 @@ class OnnxModel:
             for port, array, dtype in zip(self.inputs, inputs, self._types, strict=True)
             if array is not None
         }
-        try:
-            found = self._session.run(None, given)
-        except Exception as error:  # onnxruntime's have no class in common.
-            wrong = type(error).__name__ == "InvalidArgument"
-            raise (InvalidArgument if wrong else InferenceFailed)(str(error)) from error
+        with failures.computing("onnxruntime"):
+            found = self._run(given)
         return [arrays.standard(array) for array in found]
+
+    def _run(self, given: dict[str, Array]) -> list[Array]:
+        try:
+            return list(self._session.run(None, given))
+        except Exception as error:
+            if type(error).__name__ == "InvalidArgument":
+                raise InvalidArgument(f"onnxruntime: {failures.reason(error)}") from error
+            raise
 
 
 def _native(value: Any) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InferenceFailed, InvalidModel
-from onecopy.nn.backends import arrays, contents, options, registry
+from onecopy.errors import InvalidModel
+from onecopy.nn.backends import arrays, contents, failures, options, registry
 from onecopy.nn.backends.backend import Port, Source, TensorModel
 
 if TYPE_CHECKING:
@@ -46,14 +46,12 @@ class OpenVino:
         if not text.lstrip().startswith(b"<"):  # It would try readers of other formats.
             raise InvalidModel("the first part of an OpenVINO model is XML")
         settings = _SETTINGS | ({"INFERENCE_NUM_THREADS": chosen.threads} if chosen.threads else {})
-        try:
+        with failures.loading("OpenVINO"):
             core = library.Core()
             # The model's constants are views of the weights.
             model = core.read_model(text, library.Tensor(weights, shared_memory=True))
             compiled = core.compile_model(model, "CPU", settings)
-        except RuntimeError as error:
-            raise InvalidModel(f"OpenVINO does not load it: {_reason(error)}") from error
-        return OpenVinoModel(compiled, chosen.batch, weights)
+            return OpenVinoModel(compiled, chosen.batch, weights)
 
 
 def _library() -> Any:
@@ -78,12 +76,6 @@ def _both_files(source: Source) -> Source:
     )
 
 
-def _reason(error: Exception) -> str:
-    """Return the last line of what OpenVINO says: those before tell where in its source."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else str(error)
-
-
 class OpenVinoModel:
     """A compiled model and one request for it."""
 
@@ -103,11 +95,9 @@ class OpenVinoModel:
             for index, (array, dtype) in enumerate(zip(inputs, self._types, strict=True))
             if array is not None
         }
-        try:
+        with failures.computing("OpenVINO"):
             found = self._request.infer(given, share_inputs=True, share_outputs=True)
             results = [found[index] for index in range(len(self.outputs))]
-        except RuntimeError as error:
-            raise InferenceFailed(f"OpenVINO: {_reason(error)}") from error
         return [arrays.standard(array) for array in results]
 
 

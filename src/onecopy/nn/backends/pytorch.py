@@ -6,17 +6,19 @@ docs/design/nn.md says what is loaded from whom: of what a guest brings, only To
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import (
-    InvalidArgument,
     InvalidModel,
     ModelNotFound,
     OnecopyError,
-    WeightsMismatch,
 )
 from onecopy.nn.backends import contents, options, registry
 from onecopy.nn.backends.backend import Source, TensorModel
+from onecopy.store.client import Store
+
+if TYPE_CHECKING:
+    from onecopy.store.snapshot import Snapshot
 
 
 class Options(options.Common):
@@ -62,21 +64,32 @@ def _from_module(module: Any, chosen: Options) -> TensorModel:
 
 def _entry_module(source: Source, chosen: Options) -> Any:
     """Return the module of an entry: its weights are the store's pages."""
+    import torch
+
     try:
         with contents.store_of(source) as store:
-            if not chosen.module:
-                return store.load_module(source.entry)
-            module = _build(chosen.module)
-            store.load_into(module, source.entry)
-            return module
+            if chosen.module:
+                return _filled(_build(chosen.module), store, source.entry)
+            module = store.load(source.entry)
     except (ModelNotFound, InvalidModel):
         raise
-    except WeightsMismatch as error:
-        raise InvalidModel(f"{source.entry!r} does not fit {chosen.module}: {error}") from error
-    except InvalidArgument as error:
-        raise InvalidModel(f"{error}; for a state dict, give module=package:callable") from error
-    except (OnecopyError, TypeError) as error:
-        raise InvalidModel(f"entry {source.entry!r}: {error}") from error
+    except (OnecopyError, RuntimeError, TypeError) as error:
+        raise InvalidModel(f"the entry {source.entry!r}: {error}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidModel(
+            f"the entry {source.entry!r} holds no module: save it with save_module, or give "
+            "module=package:callable for a state dict"
+        )
+    return module
+
+
+def _filled(module: Any, store: Store | Snapshot, name: str) -> Any:
+    """Give a module the memory of an entry; snapshots have nothing of their own for that."""
+    if isinstance(store, Store):
+        store.load_into(module, name)
+    else:
+        module.load_state_dict(store.load(name), assign=True)
+    return module
 
 
 def _build(name: str) -> Any:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from onecopy.errors import InvalidArgument
 from onecopy.nn.backends import registry
 from onecopy.nn.backends.options import parse
-from onecopy.nn.backends.text_options import NAMES, read_defaults
+from onecopy.nn.backends.text_options import split
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
@@ -25,38 +24,37 @@ class HostOptions(msgspec.Struct, kw_only=True):
     """Of a folder's weights, such as `bfloat16`; by default what the checkpoint says."""
     context: int = 0
     """The most tokens of a prompt and its answer; the model's own limit if 0."""
+    threads: int = 0
+    """How many compute; torch's default if 0, of one that shares the machine with others 1."""
     guides: dict[str, Any] = {}
     """Controllers by name: the path of a module, or `[path, config]`."""
 
     def __post_init__(self) -> None:
-        if self.context < 0:
-            raise ValueError(f"context={self.context}; it is a number of tokens, or 0")
+        if self.context < 0 or self.threads < 0:
+            raise ValueError("context and threads are not negative; 0 is the default")
 
 
 class Text:
     """Continues texts token by token, and makes embeddings of them."""
 
     encodings = ("ggml",)
-    suffixes = ()
+    suffixes = (f"/{registry.CHECKPOINT}",)
 
     def load(self, source: Source) -> TransformersModel:
         """Load a model, as `Backend.load` says."""
         for library in ("torch", "transformers", "llguidance"):
             registry.require(library, "text")
-        host, defaults = _split(source)
+        own, defaults = split(source.options, HostOptions.__struct_fields__)
+        host = parse(own, HostOptions)
+        if host.threads:
+            registry.require("torch", "text").set_num_threads(host.threads)
         from onecopy.nn.backends.text_model import TransformersModel
         from onecopy.nn.backends.text_source import load
 
+        # Of the process, so it is the host's to say; a guest's own wish changes nothing.
+        if threads := defaults.get("threads"):
+            import torch
+
+            torch.set_num_threads(threads)
         model, tokenizer = load(source, host.tokenizer, host.dtype)
         return TransformersModel(model, tokenizer, defaults, host.context, host.guides)
-
-
-def _split(source: Source) -> tuple[HostOptions, dict[str, Any]]:
-    """Return the host's own options, and the guests' that it has set for all."""
-    spelled = {name.replace("_", "-"): name for name in source.options}
-    of_guests = {name: source.options[name] for key, name in spelled.items() if key in NAMES}
-    own = {name: value for name, value in source.options.items() if name not in of_guests}
-    try:
-        return parse(own, HostOptions), read_defaults(of_guests)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"a text model's {error}") from error

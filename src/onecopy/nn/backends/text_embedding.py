@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from onecopy.errors import UnsupportedOperation
+from onecopy.nn.backends.text_options import normalized
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.text_options import TextOptions
@@ -31,7 +32,7 @@ def embed(model: Any, inputs: dict[str, torch.Tensor], options: TextOptions) -> 
                 f"a {type(model).__name__} has no hidden states to make an embedding of"
             )
         pooled = _pooled(hidden[0].float(), options.pooling_type)
-        return list(_normalized(pooled, options.embd_normalize).tolist())
+    return normalized(pooled.tolist(), options.embd_normalize)
 
 
 def _pooled(hidden: torch.Tensor, kind: int) -> torch.Tensor:
@@ -41,10 +42,3 @@ def _pooled(hidden: torch.Tensor, kind: int) -> torch.Tensor:
     if kind == 3:
         return hidden[-1]
     return hidden.mean(0)
-
-
-def _normalized(vector: torch.Tensor, kind: int) -> torch.Tensor:
-    if kind < 0:
-        return vector
-    norm = vector.abs().max() if kind == 0 else torch.linalg.vector_norm(vector, kind)
-    return vector / norm.clamp(min=1e-12)

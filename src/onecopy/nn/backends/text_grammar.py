@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _LONGEST: Final = 64 << 10
 # Between the parts of JSON, as llama.cpp has it: without a bound, models ramble in spaces.
 _SPACE: Final = r"( |\n{1,2}[ \t]{0,20})?"
+
+_IMPLIED: Final = {"properties": "object", "items": "array", "prefixItems": "array"}
+_SCHEMAS: Final = ("items", "additionalProperties")
+_NAMED: Final = ("properties", "$defs", "definitions")
+_LISTED: Final = ("prefixItems", "anyOf", "oneOf", "allOf")
 
 
 class GrammarLogits:
@@ -79,12 +84,36 @@ def _grammar_of(options: TextOptions) -> tuple[str, str]:
     if options.grammar:
         raise InvalidArgument("json-schema and grammar are both given; give one of them")
     try:
-        schema = json.loads(options.schema)
+        schema = _typed(json.loads(options.schema))
     except (ValueError, RecursionError) as error:
         raise InvalidArgument(f"json-schema is not JSON: {error}") from error
     if isinstance(schema, dict):
         schema.setdefault("x-guidance", {"whitespace_pattern": _SPACE})
     return "json_schema", json.dumps(schema)
+
+
+def _typed(schema: Any) -> Any:
+    """Return a schema in which what has items is an array, and what has properties an object.
+
+    JSON Schema lets anything else pass where no type is given; llama.cpp's guests mean the type.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    typed = {key: _inside(key, value) for key, value in schema.items()}
+    for key, kind in _IMPLIED.items():
+        if key in schema:
+            typed.setdefault("type", kind)
+    return typed
+
+
+def _inside(key: str, value: Any) -> Any:
+    if key in _SCHEMAS:
+        return _typed(value)
+    if key in _NAMED and isinstance(value, dict):
+        return {name: _typed(each) for name, each in value.items()}
+    if key in _LISTED and isinstance(value, list):
+        return [_typed(each) for each in value]
+    return value
 
 
 def lark_of(grammar: str) -> str:

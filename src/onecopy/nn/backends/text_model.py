@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,7 +61,7 @@ class TransformersModel:
         self._known_guides = checked(guides or {})
         self.context = min(_limit(model.config, tokenizer), context or _ENDLESS)
         self._longest = max(map(len, tokenizer.get_vocab()), default=1)
-        self.pieces = Pieces(tokenizer)
+        self._pieces = Pieces(tokenizer)
         self.ends = _ends(model, tokenizer)
 
     def session(self, options: Mapping[str, Any]) -> Session:
@@ -79,12 +79,7 @@ class TransformersModel:
     # ---- prompts ----
 
     def tokens(self, prompt: bytes, size: int) -> list[int]:
-        """Return a prompt's tokens, those that open a text included.
-
-        Raises:
-            PromptTooLong: there are more than `size`.
-            InvalidArgument: it is not UTF-8, or empty.
-        """
+        """Return a prompt's tokens, those that open a text included, as `Engine.tokens` says."""
         found: list[int] = self._encoded(prompt, size)["input_ids"]
         if not found and self._tokenizer.bos_token_id is not None:
             found = [self._tokenizer.bos_token_id]
@@ -100,17 +95,15 @@ class TransformersModel:
         # No token is longer than the longest: what cannot fit is not even looked at.
         if len(text) > self._longest * size:
             raise PromptTooLong(f"{len(text)} characters cannot fit into {size} tokens")
-        found = self._tokenizer(text, verbose=False)
-        if len(found["input_ids"]) > size:
-            raise PromptTooLong(
-                f"the prompt has {len(found['input_ids'])} tokens, and there is room for {size}"
-            )
-        return found
+        return self._tokenizer(text, verbose=False)
+
+    def pieces(self) -> Callable[[int], bytes]:
+        """Return what turns tokens into bytes, as `Engine.pieces` says."""
+        return self._pieces.stream()
 
     # ---- generations ----
 
-    def check_generates(self) -> None:
-        """Raise `UnsupportedOperation` for a model that cannot continue a text."""
+    def _check_generates(self) -> None:
         kind = type(self.module)
         encoder = not getattr(kind, "can_generate", bool)()
         encoder |= bool(getattr(self.module.config, "is_encoder_decoder", False))
@@ -121,7 +114,8 @@ class TransformersModel:
             )
 
     def sampler(self, options: TextOptions) -> tuple[Sampler, list[Any]]:
-        """Return what chooses a generation's tokens, and what is to be closed after it."""
+        """Return what chooses a generation's tokens, as `Engine.sampler` says."""
+        self._check_generates()
         constraints: list[Any] = []
         closing: list[Any] = []
         if options.guide:
@@ -148,8 +142,8 @@ class TransformersModel:
         known = inspect.signature(self.module.forward).parameters
         return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
-    def new_cache(self) -> Any:
-        """Return an empty cache of keys and values."""
+    def new_cache(self, _: int) -> Any:
+        """Return an empty cache of keys and values, which grows."""
         from transformers import DynamicCache
 
         return DynamicCache(config=self.module.config.get_text_config(decoder=True))
@@ -181,8 +175,11 @@ class TransformersModel:
         """Return the embedding of a text, as `TextModel.embed` says."""
         parsed = self.options(options)
         found = self._encoded(text, self.context)
-        if not found["input_ids"]:
+        count = len(found["input_ids"])
+        if not count:
             raise InvalidArgument("the text is empty; set input 0")
+        if count > self.context:
+            raise PromptTooLong(f"the text has {count} tokens, and the model takes {self.context}")
         inputs = {name: torch.tensor([values]) for name, values in found.items()}
         return embed(self.module, inputs, parsed)
 

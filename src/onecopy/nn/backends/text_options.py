@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,9 @@ from onecopy.errors import InvalidArgument
 _log = logging.getLogger(__name__)
 
 _LONGEST: Final = 256 << 10
+# Beyond this, logits of single precision become infinite: nothing could be chosen any more.
+_MOST: Final = 1_000_000
+_LEAST: Final = 1e-6
 _SHOWN: Final = 8
 
 
@@ -75,14 +78,23 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{_spelled(name)} is {value}, not a finite number")
+            if isinstance(value, float) and not -_MOST <= value <= _MOST:
+                raise ValueError(f"{_spelled(name)} is {value}; it is from -{_MOST} to {_MOST}")
             if isinstance(value, str) and len(value) > _LONGEST:
                 raise ValueError(f"{_spelled(name)} has more than {_LONGEST} characters")
         if not -1 <= self.embd_normalize <= 16:
             raise ValueError(f"embd-normalize is {self.embd_normalize}; it is from -1 to 16")
+        if 0 < self.repeat_penalty < _LEAST:
+            raise ValueError(
+                f"repeat-penalty is {self.repeat_penalty}; it is 0, or {_LEAST} or more"
+            )
         if self.pooling_type not in (-1, 1, 2, 3):
             raise ValueError(f"pooling-type is {self.pooling_type}; there are -1, 1, 2 and 3")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is chosen; a temperature near 0 would divide by nothing."""
+        return self.temp < _LEAST
 
     @property
     def limit(self) -> float:
@@ -95,6 +107,20 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
         if isinstance(self.json_schema, str):
             return self.json_schema
         return msgspec.json.encode(self.json_schema).decode()
+
+
+def normalized(vector: list[float], kind: int) -> list[float]:
+    """Return a vector divided by a norm, as `embd_normalize` says."""
+    if kind < 0:
+        return vector
+    sizes = list(map(abs, vector))
+    top = max(sizes, default=0.0)
+    if kind == 0 or top == 0:
+        norm = top
+    else:
+        # Powers of what is at most 1 do not overflow.
+        norm = top * math.fsum((size / top) ** kind for size in sizes) ** (1 / kind)
+    return [each / max(norm, 1e-12) for each in vector]
 
 
 def _spelled(field: str) -> str:
@@ -137,6 +163,21 @@ def read_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidArgument(f"no option {name!r}; there are {', '.join(sorted(NAMES))}")
     known: dict[str, Any] = msgspec.to_builtins(_converted(spelled, strict=False))
     return {name: known[name] for name in spelled}
+
+
+def split(options: Mapping[str, Any], own: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a host's options as the backend's own, by their names, and as defaults of guests'.
+
+    Raises:
+        InvalidArgument: see `read_defaults`.
+    """
+    mine = set(own)
+    guests = {key: value for key, value in options.items() if _is_of_guests(key, mine)}
+    return {k: v for k, v in options.items() if k not in guests}, read_defaults(guests)
+
+
+def _is_of_guests(name: str, own: set[str]) -> bool:
+    return name not in own and name.replace("_", "-") in NAMES
 
 
 def _converted(options: Mapping[str, Any], *, strict: bool) -> TextOptions:

@@ -42,35 +42,39 @@ class Sampler:
         self._penalties = LogitsProcessorList(_penalties(options))
         self._last = options.last_n_penalty
         self._warpers = LogitsProcessorList(_warpers(options))
-        self._greedy = options.temp <= 0
+        self._greedy = options.greedy
         self._generator = torch.Generator()
         if options.seed >= 0:
             self._generator.manual_seed(options.seed & 0xFFFFFFFFFFFFFFF)
         else:
             self._generator.seed()
 
-    def choose(self, tokens: torch.Tensor, prompt: int, logits: torch.Tensor) -> int:
+    def choose(self, tokens: Sequence[int], prompt: int, logits: torch.Tensor) -> int:
         """Return the next token.
 
         Args:
-            tokens: of the prompt and what was generated, `[1, n]`.
+            tokens: of the prompt and what was generated.
             prompt: how many of them are the prompt's, which no penalty is for.
             logits: of what follows, `[1, vocab]`.
 
         Raises:
             InferenceFailed: the logits are not finite, or all are forbidden.
         """
+        with torch.inference_mode():
+            return self._chosen(torch.tensor([tokens]), prompt, logits)
+
+    def _chosen(self, ids: torch.Tensor, prompt: int, logits: torch.Tensor) -> int:
         if not math.isfinite(float(logits.max())):  # NaN if one is.
             raise InferenceFailed("the model's logits are not finite; its weights may be broken")
-        scores = self._constraints(tokens, logits.float())
-        recent = self._recent(tokens[:, prompt:])
+        scores = self._constraints(ids, logits.float())
+        recent = self._recent(ids[:, prompt:])
         if recent.shape[1]:
             scores = self._penalties(recent, scores)
         if not math.isfinite(float(scores.max())):
             raise InferenceFailed("the grammar and the guide of this text allow no token together")
         if self._greedy:
             return int(scores.argmax())
-        weights = self._warpers(tokens, scores).softmax(-1)
+        weights = self._warpers(ids, scores).softmax(-1)
         return int(torch.multinomial(weights, 1, generator=self._generator))
 
     def _recent(self, generated: torch.Tensor) -> torch.Tensor:
@@ -108,7 +112,7 @@ def _penalties(options: TextOptions) -> list[Processor]:
 
 def _warpers(options: TextOptions) -> list[Processor]:
     found: list[Processor] = []
-    if options.temp <= 0:
+    if options.greedy:
         return found
     if options.top_k > 0:
         found.append(TopKLogitsWarper(options.top_k))

@@ -10,6 +10,7 @@ from onecopy.errors import (
     InvalidArgument,
     InvalidModel,
     ModelNotFound,
+    StoreUnavailable,
     UnsupportedOperation,
     UnsupportedValue,
 )
@@ -40,11 +41,9 @@ def load(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:
 
 
 def _load_entry(source: Source, tokenizer: str) -> tuple[Any, Any]:
-    import onecopy
-
-    with onecopy.connect(source.store, timeout=_CONNECT_SECONDS) as store:
+    with _open(source.store) as store:
         try:
-            model = store.load_module(source.entry)
+            model = store.load(source.entry)
         except EntryNotFound as error:
             raise ModelNotFound(
                 f"the store {source.store!r} has no entry {source.entry!r}; save_module saves one"
@@ -53,6 +52,18 @@ def _load_entry(source: Source, tokenizer: str) -> tuple[Any, Any]:
             raise InvalidModel(f"the entry {source.entry!r}: {error}") from error
         _check(model, source.entry)
         return model.eval(), tokenizer_for(store, source.entry, tokenizer)
+
+
+def _open(name: str) -> Any:
+    """Return a store, or a snapshot by its path."""
+    import onecopy
+
+    if "/" in name:
+        return onecopy.open(name)
+    try:
+        return onecopy.connect(name, timeout=_CONNECT_SECONDS)
+    except StoreUnavailable as error:
+        raise ModelNotFound(f"the store {name!r} is not there: {error}") from error
 
 
 def _load_folder(source: Source, tokenizer: str, dtype: str) -> tuple[Any, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import BackendMissing, InferenceFailed, InvalidModel
-from onecopy.nn.backends import arrays, contents, options, registry
+from onecopy.errors import BackendMissing, InvalidModel
+from onecopy.nn.backends import arrays, contents, failures, options, registry
 from onecopy.nn.backends.backend import Port, Source, TensorModel
 
 if TYPE_CHECKING:
@@ -32,18 +32,14 @@ class TfLite:
         chosen = options.parse(source.options, options.Common)
         interpreter = _library().Interpreter
         path = contents.path_of(source, _WHAT)
-        try:
+        with failures.loading("TensorFlow Lite"):
             if path is not None:
                 made = interpreter(model_path=str(path), num_threads=chosen.threads)
             else:
                 (content,) = contents.contents_of(source, 1, 1, _WHAT)
                 made = interpreter(model_content=content.tobytes(), num_threads=chosen.threads)
             made.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            if isinstance(error, InvalidModel):
-                raise
-            raise InvalidModel(f"TensorFlow Lite does not load it: {error}") from error
-        return TfLiteModel(made, chosen.batch)
+            return TfLiteModel(made, chosen.batch)
 
 
 def _library() -> Any:
@@ -76,14 +72,12 @@ class TfLiteModel:
             for array, each in zip(inputs, self._inputs, strict=True)
             if array is not None
         ]
-        try:
+        with failures.computing("TensorFlow Lite"):
             self._resize([array.shape for array in given])
             for array, each in zip(given, self._inputs, strict=True):
                 self._interpreter.set_tensor(each["index"], array)
             self._interpreter.invoke()
             found = [self._interpreter.get_tensor(each["index"]) for each in self._outputs]
-        except (ValueError, RuntimeError) as error:
-            raise InferenceFailed(f"TensorFlow Lite: {error}") from error
         return [arrays.standard(array) for array in found]
 
     def _resize(self, shapes: list[tuple[int, ...]]) -> None:

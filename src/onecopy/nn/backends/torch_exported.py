@@ -12,7 +12,7 @@ from onecopy.errors import InferenceFailed, InvalidArgument, InvalidModel
 from onecopy.nn.backends import arrays
 from onecopy.nn.backends.arrays import NEAREST
 from onecopy.nn.backends.backend import Port
-from onecopy.nn.backends.torch_modules import call
+from onecopy.nn.backends.torch_calls import Arguments, Caller
 from onecopy.nn.backends.torch_values import tensor_of
 
 if TYPE_CHECKING:
@@ -34,21 +34,26 @@ class ExportedModel:
         self.outputs = _outputs(signature, values)
         self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
         self._spec = program.call_spec.in_spec
-        self._module = program.module()
+        self._call = Caller(program.module())
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Run the program, as `TensorModel.infer` says."""
         arrays.check(inputs, self.inputs)
-        given = (_argument(a, v) for a, v in zip(inputs, self._taken, strict=True) if a is not None)
-        flat = [a.value if _is_constant(a) else next(given) for a in self._arguments]
-        positional, named = tree_unflatten(flat, self._spec)
+        given = [_argument(a, v) for a, v in zip(inputs, self._taken, strict=True) if a is not None]
         try:
-            return call(self._module, positional, named)[0]
+            return self._call(given, self._arrange)[0]
         except InferenceFailed as error:
             # A guard of the program's: sizes outside of what it was exported for.
             if isinstance(error.__cause__, AssertionError):
                 raise InvalidArgument(str(error.__cause__)) from error
             raise
+
+    def _arrange(self, inputs: list[Any]) -> Arguments:
+        """The tree of arguments that the program was exported with."""
+        given = iter(inputs)
+        flat = [each.value if _is_constant(each) else next(given) for each in self._arguments]
+        positional, named = tree_unflatten(flat, self._spec)
+        return positional, named
 
 
 def _argument(array: Array, value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onecopy.errors import InvalidModel
+from onecopy.nn.backends import failures
 
 
 def form_of(path: Path) -> str:
@@ -40,7 +41,7 @@ def load_exported(path: Path) -> Any:
     """Load a `.pt2`; it comes from a trusted host, since torch unpickles and evaluates parts."""
     import torch
 
-    with _refused(path, "torch.export.load"):
+    with _loading("torch.export.load"):
         return torch.export.load(path)
 
 
@@ -52,7 +53,7 @@ def load_script(path: Path, *, foreign: bool) -> Any:
 
     if foreign:
         torch_script.inspect(path)
-    with _refused(path, "torch.jit.load"):
+    with _loading("torch.jit.load"):
         module = torch.jit.load(str(path), map_location="cpu")
         if foreign:
             torch_script.check_operators(module)
@@ -63,19 +64,14 @@ def load_weights(path: Path, module: Any) -> None:
     """Give a module the tensors of a state dict file, mapped; nothing in it is run."""
     import torch
 
-    with _refused(path, "as a state dict"):
+    with _loading("torch.load"):
         state = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
         module.load_state_dict(state, assign=True)
 
 
 @contextmanager
-def _refused(path: Path, how: str) -> Iterator[None]:
-    """Errors of torch become one of ours; its advice on other formats is not for our users."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except InvalidModel:
-        raise
-    except Exception as error:
-        raise InvalidModel(f"{path} cannot be loaded ({how}): {error}") from error
+def _loading(function: str) -> Iterator[None]:
+    """Errors become ours, without torch's warnings: what it deprecates is not for our users."""
+    with warnings.catch_warnings(), failures.loading(function):
+        warnings.simplefilter("ignore")
+        yield

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from onecopy.errors import InferenceFailed, InvalidArgument, InvalidModel
+from onecopy.errors import InvalidArgument, InvalidModel
 from onecopy.nn.backends import arrays
 from onecopy.nn.backends.backend import Port
-from onecopy.nn.backends.torch_values import results, tensor_of
+from onecopy.nn.backends.torch_calls import Caller
+from onecopy.nn.backends.torch_values import tensor_of
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Array
@@ -29,12 +30,11 @@ class ModuleModel:
     def __init__(self, module: Any, wanted: Sequence[str], batch: int) -> None:
         self.batch = batch
         self.outputs: tuple[Port, ...] = ()
-        self._module = module
+        self._call = Caller(module)
         arguments = _arguments(module)
         self._repeats = any(each.kind == _KINDS.VAR_POSITIONAL for each in arguments)
         self._positions = [] if wanted else [e.name for e in arguments if _is_positional(e)]
         self.inputs = _selected(arguments, wanted) if wanted else _ports(arguments)
-        self._writes = True  # Until a call has shown that forward leaves its inputs alone.
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Call the module, as `TensorModel.infer` says."""
@@ -42,10 +42,10 @@ class ModuleModel:
         arrays.check(inputs, ports)
         pairs = zip(ports, inputs, strict=False)
         given = {port.name: tensor_of(array) for port, array in pairs if array is not None}
-        used = {n: t.clone() for n, t in given.items()} if self._writes else given
-        before = [tensor._version for tensor in used.values()]
-        found, self.outputs = call(self._module, *self._split(used))
-        self._writes = before != [tensor._version for tensor in used.values()]
+        found, self.outputs = self._call(
+            list(given.values()),
+            lambda tensors: self._split(dict(zip(given, tensors, strict=True))),
+        )
         return found
 
     def _ports_for(self, count: int) -> tuple[Port, ...]:
@@ -57,30 +57,12 @@ class ModuleModel:
         """By position as far as there is no gap, and by name from there on."""
         if self._repeats:
             return list(given.values()), {}
-        rest = dict(given)
         positional = []
         for name in self._positions:
-            if name not in rest:
+            if name not in given:
                 break
-            positional.append(rest.pop(name))
-        return positional, rest
-
-
-def call(
-    function: Callable[..., Any], positional: Sequence[Any], named: dict[str, Any]
-) -> tuple[list[Array], tuple[Port, ...]]:
-    """Call what computes, and return its results as arrays, with their ports.
-
-    Raises:
-        InferenceFailed: it raised; the text has its reason.
-    """
-    try:
-        with torch.inference_mode():
-            return results(function(*positional, **named))
-    except InferenceFailed:
-        raise
-    except Exception as error:
-        raise InferenceFailed(f"{type(error).__name__}: {error}") from error
+            positional.append(given.pop(name))
+        return positional, given
 
 
 def _arguments(module: Any) -> list[inspect.Parameter]:
@@ -95,7 +77,7 @@ def _arguments(module: Any) -> list[inspect.Parameter]:
 def _script_arguments(module: Any) -> list[inspect.Parameter]:
     try:
         arguments = module.forward.schema.arguments[1:]  # Without self.
-    except (AttributeError, RuntimeError) as error:
+    except Exception as error:  # Names that are no text among them.
         raise InvalidModel("this TorchScript has no method forward") from error
     return [
         inspect.Parameter(

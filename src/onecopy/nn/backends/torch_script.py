@@ -6,20 +6,18 @@ open files, and some that trust numbers in their arguments. docs/design/nn.md ha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from onecopy.errors import InvalidModel
+from onecopy.nn.backends import failures, torch_pickles
 
-# The one method that runs while a module is loaded.
-_SETSTATE = b"__setstate__"
-# Classes that are written in C++, with constructors of their own; a pickle parts names by lines.
-_CLASSES = re.compile(rb"torch[.\n]classes")
-
+# The one method that runs while a module is loaded, and classes that are written in C++.
+_NEVER = (b"__setstate__", b"torch.classes")
 # Operators that reach beyond their arguments, or take it on trust that these fit together.
 _REFUSED = {
     "aten": "from_file save set_ set segment_reduce manual_seed wait sparse_coo_tensor"
@@ -42,21 +40,25 @@ def inspect(path: Path) -> None:
     Raises:
         InvalidModel: there is such a part, or the file is not TorchScript.
     """
-    try:
+    with failures.loading("torch.jit.load"):
         # The very reader that torch.jit.load uses: another might find other files in an archive.
         reader = torch._C.PyTorchFileReader(str(path))
         for name in reader.get_all_records():
-            if name.endswith((".py", ".pkl")):
-                _inspect(name, reader.get_record(name))
-    except RuntimeError as error:
-        raise InvalidModel(f"{path} is no archive of torch: {error}") from error
+            if name.startswith("code/") and name.endswith(".py"):
+                _check_code(name, reader.get_record(name))
+        for part in ("data", "constants"):
+            content = reader.get_record(f"{part}.pkl")
+            torch_pickles.check(content, partial(_nbytes, reader, part))
 
 
-def _inspect(name: str, content: bytes) -> None:
-    if _CLASSES.search(content):
-        raise InvalidModel(f"{name} uses torch.classes, which a guest's TorchScript may not")
-    if name.endswith(".py") and _SETSTATE in content:
-        raise InvalidModel(f"{name} has a __setstate__, which a guest's TorchScript may not")
+def _nbytes(reader: Any, folder: str, key: str) -> int:
+    return len(reader.get_record(f"{folder}/{key}"))
+
+
+def _check_code(name: str, content: bytes) -> None:
+    for word in _NEVER:
+        if word in content:
+            raise InvalidModel(f"{name} uses {word.decode()}, which a guest's TorchScript may not")
 
 
 def check_operators(module: Any) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidModule
-from onecopy.guests.wasm.module import compile_module
-from onecopy.nn.guest import abi
+from onecopy.guests.wasm.engine import engine
+from onecopy.guests.wasm.module import check_types, compile_module, read_wasm
+from onecopy.nn.guest import abi, component
 
 if TYPE_CHECKING:
     import os
@@ -26,18 +27,26 @@ _NOTHING: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
 def compile_command(source: bytes | os.PathLike[str] | str, cache: Path | None = None) -> Module:
-    """Compile Wasm bytes, or the file at a path, as `compile_module` does.
+    """Compile a module or a component, as bytes or a file's path, as `compile_module` does.
 
     Raises:
         InvalidModule: also for a module that is no command, or imports what there is not.
         AccessDenied: the folder of compiled modules belongs to, or is open to, others.
     """
-    return compile_module(source, cache, rules=__name__)
+    wasm = read_wasm(source)
+    if component.is_component(wasm):
+        return compile_module(wasm, cache, component.__name__, component.MAGIC)
+    return compile_module(wasm, cache, __name__)
 
 
-def prepare(wasm: bytes) -> bytes:
-    """Return what is compiled: the module as it is."""
-    return wasm
+def compiled(wasm: bytes) -> wasmtime.Module:
+    """Compile and check a command, in the compiler's process; see `compile_module`."""
+    import wasmtime
+
+    module = wasmtime.Module(engine(), wasm)
+    check_types(module)
+    check(module)
+    return module
 
 
 def check(module: wasmtime.Module) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION: Final = 1
 _BENEATH: Final = 1
+_NO_NEW_PRIVS: Final = 38
 
 _EXECUTE: Final = 1 << 0
 _READ: Final = 1 << 2 | 1 << 3
 _MAKE_SPECIAL: Final = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11  # devices, sockets, pipes
 _USE_DEVICE: Final = 1 << 15
+_OF_FILES: Final = 0b111 | 1 << 14 | _USE_DEVICE  # what a rule for a single file may give
 # Of files: how many rights each version of the interface knows, and those after the last one.
 _KNOWN: Final = (0, 13, 14, 15, 15)
 _LATEST: Final = 16
@@ -38,7 +41,7 @@ def confine(folders: Iterable[tuple[int, bool]]) -> str:
     """Let this thread, and those that it starts, reach files below some folders only.
 
     Args:
-        folders: a descriptor of each, and whether what is there may be changed.
+        folders: a descriptor of each (or of a file), and whether what is there may be changed.
 
     Returns:
         Empty, or why nothing was confined.
@@ -51,6 +54,8 @@ def confine(folders: Iterable[tuple[int, bool]]) -> str:
     try:
         for fd, writable in folders:
             _allow(ruleset, fd, rights & _of(writable))
+        # Without privileges, the kernel asks for this first.
+        ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
         if _syscall(_RESTRICT, ruleset, 0):
             return f"Landlock: {os.strerror(ctypes.get_errno())}"
     finally:
@@ -73,6 +78,8 @@ def _create(rights: int, known: int) -> int:
 
 
 def _allow(ruleset: int, fd: int, rights: int) -> None:
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        rights &= _OF_FILES
     record = struct.pack("=Qi", rights, fd)
     if _syscall(_ADD, ruleset, _BENEATH, record, 0):
         raise OSError(ctypes.get_errno(), f"Landlock: {os.strerror(ctypes.get_errno())}")

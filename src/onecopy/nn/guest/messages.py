@@ -31,6 +31,8 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     env: tuple[tuple[str, str], ...]
     folders: tuple[Folder, ...]
     memory_limit: int
+    component: bool = False
+    """Whether the native code is a component's, rather than a module's."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from onecopy.guests.workers.messages import memfd
 from onecopy.nn.guest.command import compile_command
@@ -12,16 +12,23 @@ from onecopy.nn.guest.command import compile_command
 _KEPT: Final = 8
 
 
+class Native(NamedTuple):
+    """Native code that can be run; the descriptor is a sealed memfd."""
+
+    fd: int
+    component: bool
+
+
 class Modules:
     """The last few; a file that is run again and has not changed is not even read."""
 
     def __init__(self) -> None:
-        self._segments: dict[str, int] = {}
-        """Sealed memfds of native code by the modules' digests, in the order of their last uses."""
+        self._segments: dict[str, Native] = {}
+        """By the modules' digests, in the order of their last uses."""
         self._files: dict[tuple[object, ...], str] = {}
 
-    def get(self, guest: bytes | os.PathLike[str] | str) -> int:
-        """Return a descriptor of a module's native code; close it.
+    def get(self, guest: bytes | os.PathLike[str] | str) -> Native:
+        """Return a module's native code; close its descriptor.
 
         Raises:
             InvalidModule: it is none that can be run.
@@ -29,8 +36,8 @@ class Modules:
         """
         digest = self._digest(guest)
         # Moved to the end: it is the last that was used.
-        fd = self._segments[digest] = self._segments.pop(digest)
-        return os.dup(fd)
+        native = self._segments[digest] = self._segments.pop(digest)
+        return native._replace(fd=os.dup(native.fd))
 
     def _digest(self, guest: bytes | os.PathLike[str] | str) -> str:
         key = None if isinstance(guest, bytes) else _identity(Path(guest))
@@ -39,7 +46,7 @@ class Modules:
             return known
         module = compile_command(guest)
         if module.digest not in self._segments:
-            self._segments[module.digest] = memfd(module.native)
+            self._segments[module.digest] = Native(memfd(module.native), module.component)
             self._drop_old()
         if key:
             self._files[key] = module.digest
@@ -48,13 +55,13 @@ class Modules:
     def _drop_old(self) -> None:
         while len(self._segments) > _KEPT:
             oldest = next(iter(self._segments))
-            os.close(self._segments.pop(oldest))
+            os.close(self._segments.pop(oldest).fd)
             self._files = {key: each for key, each in self._files.items() if each != oldest}
 
     def close(self) -> None:
         """Forget all; twice is fine."""
-        for fd in self._segments.values():
-            os.close(fd)
+        for native in self._segments.values():
+            os.close(native.fd)
         self._segments.clear()
         self._files.clear()
 

@@ -22,17 +22,17 @@ import msgspec
 
 from onecopy.errors import OnecopyError, ProtocolError
 from onecopy.guests.workers import sandbox
+from onecopy.nn.broker import Broker
 from onecopy.nn.guest import landlock, messages
 from onecopy.nn.guest.messages import STREAMS, Ended, Ready, Said, Start
-from onecopy.nn.guest.syscalls import FILES
+from onecopy.nn.guest.syscalls import FCNTL, FILES
 from onecopy.store import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import wasmtime
-
-    from onecopy.nn.guest.loader import Loader
+    from wasmtime.component import Component
 
 _TEXT_LIMIT: Final = 16_000
 
@@ -96,14 +96,18 @@ def _run(control: socket.socket, config: Config, start: Start, fds: list[int]) -
     native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
     if len(streams) != STREAMS or len(folders) != len(start.folders):
         raise ProtocolError("descriptors are missing; this is a fault of the host")
-    module = _module(native)
+    code: Any = _component(native) if start.component else _module(native)
     wasi = _wasi(start, folders)
-    loader = _loader(config)
+    loader = Broker(socket.socket(fileno=config.models))
     _take_streams(streams)
     for text in _close_off(start, folders):
         _tell(control, Said(text, warning=True))
     reporter = Reporter(lambda text: _tell(control, Said(text)))
-    return Instance(module, wasi, Functions(loader, reporter), start.memory_limit).run()
+    if start.component:
+        from onecopy.nn.guest.component import ComponentInstance
+
+        return ComponentInstance(code, wasi, loader, start.memory_limit).run()
+    return Instance(code, wasi, Functions(loader, reporter), start.memory_limit).run()
 
 
 def _module(native: int) -> wasmtime.Module:
@@ -115,6 +119,18 @@ def _module(native: int) -> wasmtime.Module:
     module = wasmtime.Module.deserialize_file(engine(), f"/proc/self/fd/{native}")
     os.close(native)
     return module
+
+
+def _component(native: int) -> Component:
+    """Map a component's native code, and import what only components need while there are files."""
+    from wasmtime.component import Component
+
+    from onecopy.guests.wasm.engine import engine
+    from onecopy.nn.guest import component_nn  # noqa: F401
+
+    component = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    os.close(native)
+    return component
 
 
 def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
@@ -131,12 +147,6 @@ def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
     return wasi
 
 
-def _loader(config: Config) -> Loader:  # noqa: ARG001
-    from onecopy.nn.guest.nowhere import Nowhere
-
-    return Nowhere()
-
-
 def _take_streams(streams: Sequence[int]) -> None:
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
@@ -150,7 +160,7 @@ def _close_off(start: Start, folders: Sequence[int]) -> list[str]:
     lacks = landlock.confine(allowed)
     for fd in folders:
         os.close(fd)
-    unfiltered = sandbox.enter(FILES)
+    unfiltered = sandbox.enter(FILES, FCNTL)
     return [text for text in (lacks, unfiltered) if text]
 
 

@@ -15,10 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from onecopy import errors
 from onecopy.errors import InvalidArgument, ProtocolError, StoreClosed
 from onecopy.nn.guest.invocation import opened
-from onecopy.nn.guest.modules import Modules
+from onecopy.nn.guest.modules import Modules, Native
 from onecopy.nn.guest.process import GuestProcess
 from onecopy.nn.guest.watched import Watched
 
@@ -50,6 +52,8 @@ class Guests:
         self._modules = Modules()
         self._lock = threading.Lock()
         self._spare: Future[GuestProcess] | None = None
+        self.running: set[GuestProcess] = set()
+        """The processes of guests that run right now."""
         self._pid = os.getpid()
         self._closed = False
         # The kernel ends a process when the thread that started it ends: this one lives long.
@@ -77,10 +81,13 @@ class Guests:
             )
             process = self._take()
             stack.callback(process.close)
+            self.running.add(process)
+            stack.callback(self.running.discard, process)
             native = self._module(guest)
-            stack.callback(os.close, native)
+            stack.callback(os.close, native.fd)
             process.await_ready()
-            process.start(given.start, (native, *given.streams, *given.folders))
+            start = msgspec.structs.replace(given.start, component=native.component)
+            process.start(start, (native.fd, *given.streams, *given.folders))
             self._answer(process.give_models())
             return self._watch(process, timeout, memory_limit)
 
@@ -94,7 +101,7 @@ class Guests:
 
         threading.Thread(target=serve, name="models of a guest", daemon=True).start()
 
-    def _module(self, guest: bytes | os.PathLike[str] | str) -> int:
+    def _module(self, guest: bytes | os.PathLike[str] | str) -> Native:
         with self._lock:
             return self._modules.get(guest)
 

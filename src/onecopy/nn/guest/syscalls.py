@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from onecopy.guests.workers import sandbox
+
 if TYPE_CHECKING:
     from onecopy.guests.workers.syscalls import Numbers
 
@@ -32,6 +34,11 @@ FILES: Final[Numbers] = {
     "fsync": (74, 82),
     "fdatasync": (75, 83),
     "fstatfs": (138, 44),
+    "preadv2": (327, 286),
+    "pwritev2": (328, 287),
     # Inputs and outputs travel in segments that this process makes.
     "memfd_create": (319, 279),
 }
+
+FCNTL: Final = (*sandbox.FCNTL, 1033)
+"""With F_ADD_SEALS: the segments that it makes are sealed, else nobody would map them."""

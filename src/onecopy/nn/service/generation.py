@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from onecopy.errors import ContextFull, EndOfSequence, InvalidArgument, OnecopyError
+from onecopy.errors import (
+    ContextFull,
+    EndOfSequence,
+    InvalidArgument,
+    OnecopyError,
+    PromptTooLong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +41,6 @@ class Generation:
         self._model = model
         self._options = options
         self._session: TextSession = model.session(options)
-        self._metadata: Mapping[str, Any] | None = None
         self.text = bytearray()
         """What was generated since `begin`."""
         self.done = True
@@ -45,29 +50,47 @@ class Generation:
     def begin(self, prompt: bytes, options: bytes) -> None:
         """Start a new text; or compute an embedding, which is one at once.
 
+        Of a prompt that is too long there is no text, but what may be asked about it.
+
         Raises:
-            InvalidArgument, PromptTooLong: as the model says.
+            InvalidArgument: as the model says.
         """
         self.forget()
         given = options_of(options)
         merged = {**self._options, **given}
-        if merged.get(_EMBEDDING):
-            self._embed(prompt, merged)
-        else:
+        try:
             self._session.begin(prompt, given)
-            self.done = False
+            if merged.get(_EMBEDDING):
+                self._embed(prompt, merged)
+            else:
+                self.done = False
+        except PromptTooLong as error:
+            self.ended = error
+
+    def prepare(self, prompt: bytes, options: bytes) -> None:
+        """Take a prompt for `metadata` to say how long it is, and compute nothing.
+
+        Raises:
+            InvalidArgument: as the model says.
+        """
+        self.forget()
+        try:
+            self._session.begin(prompt, options_of(options))
+        except PromptTooLong:
+            pass  # Who computes it is told.
 
     def _embed(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         vector = [float(each) for each in self._model.embed(prompt, options)]
         self.text += msgspec.json.encode({"n_embedding": len(vector), "embedding": vector})
-        self._metadata = {}
 
     def advance(self) -> bytes:
         """Generate one more token.
 
         Raises:
-            EndOfSequence, ContextFull: there is none.
+            EndOfSequence, ContextFull, PromptTooLong: there is none.
         """
+        if self.ended is not None:
+            raise self.ended
         if self.done:
             raise EndOfSequence("the text has ended; begin another")
         try:
@@ -93,13 +116,12 @@ class Generation:
 
     def metadata(self) -> bytes:
         """Return what may be asked about it, as JSON."""
-        words = self._session.metadata() if self._metadata is None else self._metadata
-        return msgspec.json.encode(dict(words))
+        return msgspec.json.encode(dict(self._session.metadata()))
 
     def forget(self) -> None:
         """Have no text."""
         self.text.clear()
-        self.done, self.ended, self._metadata = True, None, None
+        self.done, self.ended = True, None
 
     def close(self) -> None:
         """Give back what the conversation holds."""

@@ -16,6 +16,7 @@ from onecopy.guests.workers import messages as memory
 from onecopy.nn.backends import registry
 from onecopy.nn.backends.backend import Source
 from onecopy.nn.service import messages, spot
+from onecopy.nn.service.closing import libraries
 from onecopy.nn.service.identity import identity
 from onecopy.nn.service.messages import Hello, Refused, Welcome
 from onecopy.nn.service.spot import Spot
@@ -174,8 +175,15 @@ def _spawn(told: int, fds: Sequence[int], log: int, source: Source) -> None:
         raise OnecopyError("the process for a model could not be started")
 
 
+def _nothing(_: Source) -> tuple[str, ...]:
+    return ()
+
+
 def _environment(source: Source) -> dict[str, str]:
-    wanted = (*_INHERITED, *getattr(registry.find(source.backend), "environment", ()))
+    named = getattr(registry.find(source.backend), "environment", _nothing)(source)
+    wanted = (*_INHERITED, *named)
     kept = {name: os.environ[name] for name in wanted if name in os.environ}
     path = [str(Path(__file__).parents[3]), *(str(Path(each).absolute()) for each in sys.path)]
+    if source.foreign:
+        path = libraries()
     return {**kept, "LC_ALL": "C.UTF-8", "PYTHONPATH": os.pathsep.join(path)}

@@ -8,6 +8,7 @@ request at a time; each is answered by one message, or by `Refused`.
     Ask      → Facts                          instead of Hello: who asks is no user
     Compute  → Computed | Short               the segment's descriptor comes along when it is new
     Single   → Computed | Short               one more token of a text
+    Prepare  → Computed | Short               what may be asked about a prompt, and no text yet
     Collect  → Computed                       after Short, with a segment that is large enough
     Finish   → Done                           forget the text that Single began
 
@@ -79,6 +80,14 @@ class Single(Message, frozen=True, gc=False):
     anew: bool
 
 
+class Prepare(Message, frozen=True, gc=False):
+    """Asks how long a prompt is, as guests do before they have a text computed."""
+
+    inputs: list[Tensor | None]
+    room: int
+    nbytes: int
+
+
 class Collect(Message, frozen=True, gc=False):
     """Asks for the outputs that had no room."""
 
@@ -125,7 +134,7 @@ class Short(Message, frozen=True, gc=False):
     nbytes: int
 
 
-Request = Hello | Ask | Compute | Single | Collect | Finish
+Request = Hello | Ask | Compute | Single | Prepare | Collect | Finish
 Reply = Welcome | Facts | Computed | Short | Done | Refused
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ import msgspec
 from onecopy.errors import InferenceFailed, InvalidModel, ModelNotFound, OnecopyError
 from onecopy.guests.workers.messages import contents
 from onecopy.nn.backends import registry
+from onecopy.nn.service import closing
 from onecopy.nn.service.identity import identity
 from onecopy.nn.service.launch import Config
 from onecopy.nn.service.server import Server
@@ -22,7 +24,7 @@ from onecopy.nn.service.spot import Spot
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
-    from onecopy.nn.backends.backend import TensorModel, TextModel
+    from onecopy.nn.backends.backend import Backend, TensorModel, TextModel
 
 log = logging.getLogger("onecopy.nn")
 
@@ -47,21 +49,45 @@ class Process:
 
     def run(self) -> None:
         """Load the model and serve it."""
-        model = self._load()
-        # Told to end while it loads, it ends at once; from here on it cleans up first.
-        self._loop.stop_on(signal.SIGTERM, signal.SIGINT)
+        self._spot.place.pid.write_text(f"{os.getpid()}\n")
         source = self._config.source
+        if source.foreign:
+            self._leave_keeper()
+        model = self._load()
+        if not source.foreign:
+            # Told to end while it loads, it ends at once; from here on it cleans up first.
+            self._loop.stop_on(signal.SIGTERM, signal.SIGINT)
         self._server = Server(self._loop, model, self._config.name, source.backend, self._emptied)
         self._listener.listen(_BACKLOG)  # again: the kernel names us, not who started us
         if isinstance(model, OnecopyError):
             self._refuse()
-        else:
-            self._serve()
+            return
+        self._serve()
+        if hasattr(model, "close"):
+            model.close()
+
+    def _leave_keeper(self) -> None:
+        """Have a process that cleans up: this one will not be able to change any file."""
+        if child := os.fork():
+            self._listener.close()
+            os.waitpid(child, 0)
+            with self._spot.locked():
+                if not self._spot.runs():
+                    self._spot.remove()
+            os._exit(0)
+        self._spot.place.pid.write_text(f"{os.getpid()}\n")
+
+    def _close_off(self, backend: Backend) -> None:
+        for lack in closing.close_off(self._config.memory, closing.code_of(backend)):
+            log.warning("a model that a guest brought is less confined here: %s", lack)
 
     def _load(self) -> TensorModel | TextModel | OnecopyError:
         source = self._config.source
         try:
-            model = registry.find(source.backend).load(source)
+            backend = registry.find(source.backend)
+            if source.foreign:
+                self._close_off(backend)
+            model = backend.load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
                     f"model {self._config.name!r} was replaced while it was loaded; load it again"
@@ -85,7 +111,7 @@ class Process:
         self._keep_log_short()
         self._loop.run()
         if self._listener.fileno() >= 0:  # told to end
-            with self._spot.locked():
+            with self._locked():
                 self._close()
 
     def _accept(self, _: int) -> None:
@@ -93,14 +119,15 @@ class Process:
 
     def _refuse(self) -> None:
         """Tell everybody who waits why there is no model; who comes later has it tried again."""
-        with self._spot.locked():
-            self._spot.place.socket.unlink(missing_ok=True)
+        with self._locked():
+            if not self._config.source.foreign:
+                self._spot.place.socket.unlink(missing_ok=True)
         self._loop.add(self._listener.fileno(), self._accept)
         self._end_without_peers(time.monotonic() + _REFUSING)
         self._loop.run()
         self._listener.close()
-        with self._spot.locked():
-            if not self._spot.runs():
+        with self._locked():
+            if not (self._config.source.foreign or self._spot.runs()):
                 self._spot.remove()
 
     def _end_without_peers(self, latest: float) -> None:
@@ -117,7 +144,7 @@ class Process:
     def _end_if_idle(self, since: float) -> None:
         if self._server.users or self._empty_since != since:
             return
-        with self._spot.locked_at_once() as mine:
+        with self._locked_at_once() as mine:
             # Without the lock, somebody is about to connect.
             if not mine or self._server.accept(self._listener) or self._server.peers:
                 self._loop.after(0.05, lambda: self._end_if_idle(since))
@@ -128,7 +155,15 @@ class Process:
     def _close(self) -> None:
         """Listen no more; with the lock held. Who just connected is told by the end of that."""
         self._listener.close()
-        self._spot.remove()
+        if not self._config.source.foreign:
+            self._spot.remove()
+
+    def _locked(self) -> AbstractContextManager[object]:
+        """Have the lock; a keeper has it for a process that is closed off."""
+        return nullcontext() if self._config.source.foreign else self._spot.locked()
+
+    def _locked_at_once(self) -> AbstractContextManager[bool]:
+        return nullcontext(True) if self._config.source.foreign else self._spot.locked_at_once()
 
     def _keep_log_short(self) -> None:
         if os.fstat(_STDERR).st_size > _LOG_NBYTES:
@@ -140,3 +175,5 @@ def main(told: int) -> None:
     """Run the process of a model, as the memfd says."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     Process(msgspec.json.decode(contents(told), type=Config)).run()
+    logging.shutdown()
+    os._exit(0)  # Nothing is left to do: to take libraries down would take seconds.

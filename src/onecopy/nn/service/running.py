@@ -30,9 +30,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What the host that started it calls it; empty while it loads or computes."""
     backend: str
     pid: int
-    """0 while it loads or computes."""
     users: int
-    """How many contexts are connected."""
+    """How many contexts are connected; 0 while it loads or computes."""
     memory: int
     """Bytes: its share of what it has mapped (PSS); 0 if that cannot be seen."""
 
@@ -54,7 +53,9 @@ def _ask(spot: Spot) -> Loaded | None:
             wire.close_all(fds)
             reply = messages.decode_reply(data) if data else None
         except BlockingIOError:
-            return Loaded(key=spot.key, name="", backend="", pid=0, users=0, memory=0)
+            pid = spot.pid()
+            memory = memory_of(pid)
+            return Loaded(key=spot.key, name="", backend="", pid=pid, users=0, memory=memory)
         except (OSError, OnecopyError):
             return None
     if not isinstance(reply, Facts):

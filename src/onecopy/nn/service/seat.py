@@ -8,13 +8,12 @@ from onecopy.errors import InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.service.generation import Generation, options_of
 from onecopy.nn.service.messages import Collect, Computed, Refused, Short
 from onecopy.nn.service.segment import Segment, needed
-from onecopy.store import wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onecopy.nn.backends.backend import Array, TextModel
-    from onecopy.nn.service.messages import Compute, Message, Single
+    from onecopy.nn.service.messages import Compute, Message, Prepare, Single
     from onecopy.store.daemon.peer import Peer
 
 
@@ -32,20 +31,17 @@ class Seat:
         self._room = 0
         self._pending: tuple[Sequence[Array], tuple[str, ...], OnecopyError | None] | None = None
 
-    def attach(self, request: Compute | Single | Collect, fds: list[int]) -> None:
+    def attach(self, request: Compute | Single | Prepare | Collect, fds: list[int]) -> None:
         """Take the segment that came along, or use the last one.
 
         Raises:
             InvalidArgument: it is not one that can be trusted, or not large enough.
         """
-        try:
-            if len(fds) > 1:
-                raise InvalidArgument("more than one segment came along")
-            if fds:
-                self._segment = None
-                self._segment = Segment(fds[0], request.nbytes)
-        finally:
-            wire.close_all(fds)
+        if len(fds) > 1:
+            raise InvalidArgument("more than one segment came along")
+        if fds:
+            self._segment = None
+            self._segment = Segment(fds[0], request.nbytes)
         if self._segment is None:
             raise InvalidArgument("no segment came along")
         if not 0 <= request.room <= self._segment.nbytes:
@@ -58,7 +54,7 @@ class Seat:
         """Return the inputs of a request."""
         return self._mapped.arrays(request.inputs)
 
-    def texts(self, request: Compute | Single) -> tuple[bytes, bytes]:
+    def texts(self, request: Compute | Single | Prepare) -> tuple[bytes, bytes]:
         """Return prompt and options of a request; the options may be missing."""
         if not 1 <= len(request.inputs) <= 2 or request.inputs[0] is None:
             raise InvalidArgument("a text model has two inputs: a prompt, and options as JSON")

@@ -6,8 +6,10 @@ Texts take turns of one token, and between two turns the sockets are looked at.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import socket
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from onecopy.errors import InferenceFailed, InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.backends.backend import Port
 from onecopy.nn.service import messages
+from onecopy.nn.service.aside import Aside
 from onecopy.nn.service.batching import Batches
 from onecopy.nn.service.messages import Done, Facts, Refused, Welcome
 from onecopy.nn.service.seat import Seat
@@ -22,16 +25,21 @@ from onecopy.store import wire
 from onecopy.store.daemon.peer import Peer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from onecopy.nn.backends.backend import Array, TensorModel, TextModel
+    from onecopy.nn.service.generation import Generation
     from onecopy.store.daemon.loop import Loop
+
+    Text = tuple[bytes, OnecopyError | None]
 
 log = logging.getLogger("onecopy.nn")
 
 USERS: Final = 1024
 """How many connections a process takes."""
+_accept4 = ctypes.PyDLL(None, use_errno=True).accept4
+
 LONGEST: Final = 86400.0
 """How many seconds a user may have a process stay."""
 
@@ -66,9 +74,12 @@ class Server:
         self._computing: list[tuple[Seat, list[Array | None]]] = []
         self._writing: list[Seat] = []
         self._due = False
+        self._elsewhere: set[Seat] = set()
+        """Those for whom a thread works."""
         text = isinstance(model, OnecopyError) or not hasattr(model, "infer")
         self._text = cast("TextModel", model) if text else None
         self._welcome = _welcome(model)
+        self._aside = Aside(loop) if text and getattr(model, "concurrent", False) else None
         self._batches = None if text else Batches(cast("TensorModel", model))
 
     @property
@@ -84,7 +95,7 @@ class Server:
     def accept(self, listener: socket.socket) -> bool:
         """Take one connection; False if none waits."""
         try:
-            sock, _ = listener.accept()
+            sock = accept(listener)
         except BlockingIOError:
             return False
         except OSError as error:  # out of descriptors: it waits until there are some
@@ -103,7 +114,8 @@ class Server:
         seat = self._seats.pop(peer, None)
         if seat is None:
             return
-        seat.close()
+        if seat not in self._elsewhere:
+            seat.close()
         self._computing = [each for each in self._computing if each[0] is not seat]
         self._writing = [each for each in self._writing if each is not seat]
         if not self._seats:
@@ -119,7 +131,6 @@ class Server:
                 raise ProtocolError("one request at a time")
             else:
                 self._answer(seat, request, fds)
-                fds = []
         except ProtocolError as error:
             peer.reply(Refused.of(error))
             peer.close()
@@ -154,38 +165,59 @@ class Server:
             case messages.Single():
                 seat.attach(request, fds)
                 self._single(seat, request)
+            case messages.Prepare():
+                seat.attach(request, fds)
+                self._prepare(seat, request)
             case messages.Collect():
                 seat.attach(request, fds)
                 seat.collect()
             case messages.Finish():
-                wire.close_all(fds)
                 seat.finish()
                 seat.answer(Done())
             case _:
-                wire.close_all(fds)
                 raise ProtocolError("Hello comes first, and once")
 
     def _compute(self, seat: Seat, request: messages.Compute) -> None:
         if seat.generation is None:
             self._computing.append((seat, seat.arrays(request)))
+        elif self._aside is not None:
+            self._elsewhere_do(seat, partial(_whole, seat, seat.texts(request)))
+            return
         else:
             seat.generation.begin(*seat.texts(request))
             self._writing.append(seat)
         seat.busy = True
         self._work_soon()
 
-    def _single(self, seat: Seat, request: messages.Single) -> None:
-        generation = seat.generation
-        if generation is None:
-            raise InvalidArgument("a model of tensors computes everything at once")
-        if request.anew:
-            generation.begin(*seat.texts(request))
-        try:
-            piece = generation.advance()
-        except OnecopyError as error:
-            seat.deliver_text(b"", error)
+    def _elsewhere_do(self, seat: Seat, work: Callable[[], Text]) -> None:
+        """Have a thread work for a connection, and answer with the text that it returns."""
+        assert self._aside is not None
+        seat.busy = True
+        self._elsewhere.add(seat)
+        future = self._aside.run(work)
+        self._aside.when_done(future, lambda: self._answer_with(seat, future))
+
+    def _answer_with(self, seat: Seat, future: Future[Text]) -> None:
+        self._elsewhere.discard(seat)
+        if seat.peer.open:
+            _attempt(seat, lambda: seat.deliver_text(*future.result()))
         else:
-            seat.deliver_text(piece)
+            seat.close()
+
+    def _single(self, seat: Seat, request: messages.Single) -> None:
+        if seat.generation is None:
+            raise InvalidArgument("a model of tensors computes everything at once")
+        texts = seat.texts(request) if request.anew else None
+        if self._aside is not None:
+            self._elsewhere_do(seat, partial(_next, seat.generation, texts))
+        else:
+            seat.deliver_text(*_next(seat.generation, texts))
+
+    def _prepare(self, seat: Seat, request: messages.Prepare) -> None:
+        if seat.generation is None:
+            raise InvalidArgument("a model of tensors has no prompt")
+        seat.generation.prepare(*seat.texts(request))
+        seat.deliver_text(b"")
 
     def _names(self) -> tuple[str, ...]:
         """Return the names of outputs, if nobody could know them before."""
@@ -223,6 +255,22 @@ class Server:
         self._writing = [each for each in self._writing if each.busy and each.peer.open]
 
 
+class _Accepted(socket.socket):
+    """A connection that never blocks, from the first."""
+
+    def setblocking(self, flag: bool) -> None:
+        """Do nothing: it is so, and a process that is closed off could not change it."""
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    """Take a connection that waits; raises `BlockingIOError` if there is none."""
+    fd = _accept4(listener.fileno(), None, None, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return _Accepted(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd)
+
+
 def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
     """Return what is said to each user: always the same, whatever a model learns later."""
     if isinstance(model, OnecopyError) or not hasattr(model, "infer"):
@@ -231,6 +279,26 @@ def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
         tensors = cast("TensorModel", model)
         what, inputs, outputs = "tensors", tuple(tensors.inputs), tuple(tensors.outputs)
     return Welcome(messages.VERSION, what, list(inputs), list(outputs), os.getpid())
+
+
+def _whole(seat: Seat, texts: tuple[bytes, bytes]) -> Text:
+    """Generate a whole text in one go, while there is somebody who wants it."""
+    generation = seat.generation
+    assert generation is not None
+    generation.begin(*texts)
+    while not generation.done and seat.peer.open:
+        generation.step()
+    return bytes(generation.text), generation.ended
+
+
+def _next(generation: Generation, texts: tuple[bytes, bytes] | None) -> Text:
+    """Generate one more token, of a new text if there is one."""
+    if texts is not None:
+        generation.begin(*texts)
+    try:
+        return generation.advance(), None
+    except OnecopyError as error:
+        return b"", error
 
 
 def _turn(seat: Seat) -> None:

@@ -121,6 +121,13 @@ class Spot:
         except FileNotFoundError:
             return False
 
+    def pid(self) -> int:
+        """Return the process that started last, as it wrote itself; 0 if it has not yet."""
+        try:
+            return int(self.place.pid.read_text())
+        except (OSError, ValueError):
+            return 0
+
     def last_words(self) -> str:
         """Return the end of what the process wrote to its standard error, for an error's text."""
         try:
@@ -146,9 +153,9 @@ class Spot:
         return True
 
 
-def spots() -> list[Spot]:
+def spots(folder: Path | None = None) -> list[Spot]:
     """Return those of this user; some may have no process any more."""
-    folder = base()
+    folder = folder or base()
     return [Spot(each.name, folder) for each in sorted(folder.glob("*")) if each.is_dir()]
 
 

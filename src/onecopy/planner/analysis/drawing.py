@@ -61,7 +61,8 @@ def _title(explanation: Explanation) -> str:
 
 
 def _bars(explanation: Explanation, left: float, right: int, height: int) -> Iterator[str]:
-    live = [each for each in explanation.live if each.nbytes][:_MOST_BARS]
+    every = [each for each in explanation.live if each.nbytes]
+    live = every[:_MOST_BARS]
     total = max(explanation.steps[explanation.peak], 1)
     space = (height - 2 * _MARGIN) / max(len(live), 1)
     thick = min(space * 0.8, 16.0)
@@ -75,3 +76,6 @@ def _bars(explanation: Explanation, left: float, right: int, height: int) -> Ite
             f'fill="{colour}" fill-opacity="0.45"><title>{name}</title></rect>'
         )
         yield f'<text x="{left + 4:.1f}" y="{y + thick * 0.75:.1f}">{name}</text>'
+    if len(every) > len(live):
+        rest = f"and {len(every) - len(live)} smaller ones"
+        yield f'<text x="{left + 4:.1f}" y="{height - 14}">{rest}</text>'

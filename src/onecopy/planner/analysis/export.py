@@ -15,6 +15,8 @@ _REMEDIES = {
     "specialized it to be a constant": "leave that dimension out of dynamic_shapes, or let the "
     "module not depend on its value; an example of size 0 or 1 also does this: give a larger one",
     "Suggested fixes": "narrow the bounds as suggested, or widen what the module accepts",
+    "satisfy the generated guard": "the module does something else at some of these sizes: raise "
+    "`min` or lower `max` until the guard holds for all; often a size of 0, 1 or 2 is another case",
     "data-dependent": "a branch or a size depends on the values of a tensor: use torch.where or "
     "torch.cond, or torch._check to state what holds",
     "Unable to specify input integers": "use torch.export.Dim.DYNAMIC for an int",

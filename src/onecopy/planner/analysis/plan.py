@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import CorruptEntry, InvalidArgument, InvalidBounds
+from onecopy.errors import CorruptEntry, InvalidBounds
 from onecopy.planner.analysis.dims import Dim, check_names, whole
 from onecopy.planner.analysis.peak import compiled, live_at_steps, peak_of
 from onecopy.planner.analysis.upper import box_of, upper_bound
+from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
 
 if TYPE_CHECKING:
     import os
@@ -206,10 +207,8 @@ class Plan:
         """
         from onecopy.planner.analysis.saving import decoded
 
-        if module is not None and not hasattr(module, "named_parameters"):
-            raise InvalidArgument(
-                f"a plan is loaded with its nn.Module, not with {type(module).__name__}"
-            )
+        if module is not None:
+            check_module(module)
         try:
             plan: Plan = decoded(Path(path).read_bytes(), module)
         except CorruptEntry as error:
@@ -227,15 +226,7 @@ class Plan:
         """
         from onecopy.planner.running.bind import bind
 
-        if self.module is None:
-            raise InvalidArgument(
-                "the plan was loaded without its module: Plan.load(path, module) gives it one"
-            )
-        if any(each.is_meta for each in (*self.module.parameters(), *self.module.buffers())):
-            raise InvalidArgument(
-                "the module is on the meta device, so it has no weights to run with: plan one that "
-                "has, or save this plan and load it with one"
-            )
+        check_runnable(self.module)
         return bind(self, output, store, on_miss)
 
     def fit(
@@ -291,10 +282,3 @@ class Plan:
 
     def _of_kind(self, kind: str) -> tuple[SymbolicBuffer, ...]:
         return tuple(buffer for buffer in self.buffers if buffer.kind == kind)
-
-
-def weights_list_of(module: Any) -> list[tuple[str, str, list[int]]]:
-    """Return name, dtype and shape of each parameter and buffer of a module."""
-    inner = getattr(module, "_orig_mod", module)
-    found = [*inner.named_parameters(), *inner.named_buffers()]
-    return [(name, str(each.dtype), list(each.shape)) for name, each in found]

@@ -36,7 +36,7 @@ def plan(
     module or arguments that live from call to call, such as KV caches; what a call writes to is
     state without being named. Dimensions in `dynamic` may lack an upper bound: buffers whose size
     depends on them stay outside the plan. A module on the meta device is analysed as if it ran on
-    `device` (default: the CPU).
+    `device` (default: the CPU, and no other has been tried).
 
         batch, length = Dim("batch", min=1, max=8), Dim("length", max=2048)
         plan = planner.plan(model, (ids,), dynamic_shapes={"ids": {0: batch, 1: length}})
@@ -60,7 +60,7 @@ def plan(
     refuse_unbounded(dims, dynamic)
     trial = _trial(args, kwargs, leaves, dims)
     shapes = completed(inner, args, kwargs, dynamic_shapes)
-    program = followed(exported(inner, *trial, shapes), inner, leaves, state, device or "cpu")
+    program = followed(exported(inner, *trial, shapes), inner, leaves, state, _device(device))
     names = names_of(leaves, dims, program.shapes, program.ranges)
     sizes = Sizes(names, program.trace.limits, program.ranges)
     buffers = buffers_of(program.trace, program.kinds, sizes.of)
@@ -91,6 +91,25 @@ def _module_of(module: Any) -> Any:
             "of one"
         )
     return getattr(module, "_orig_mod", module)
+
+
+def _device(device: Any) -> Any:
+    """Return the device on which operators are asked what they allocate; it has to be there."""
+    import torch
+
+    try:
+        found = torch.device("cpu" if device is None else device)
+        there = torch.get_device_module(found).is_available()
+    except (RuntimeError, TypeError):
+        raise InvalidArgument(
+            f"{device!r} is no device of torch; leave it out, for the CPU"
+        ) from None
+    if not there:
+        raise InvalidArgument(
+            f"there is no {found} here, whose operators would say what they allocate; plan for the "
+            "CPU, where onecopy runs models"
+        )
+    return found
 
 
 def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

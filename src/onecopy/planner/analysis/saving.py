@@ -24,6 +24,7 @@ from onecopy.planner.analysis.saved_inputs import (
     tree_of,
     tree_text,
 )
+from onecopy.planner.analysis.weights import weights_list_of
 
 if TYPE_CHECKING:
     from onecopy.planner.analysis.plan import Plan
@@ -144,7 +145,7 @@ def _parsed(data: bytes) -> SavedPlan:
 
 
 def _plan(saved: SavedPlan, module: Any) -> Plan:
-    from onecopy.planner.analysis.plan import Plan, weights_list_of
+    from onecopy.planner.analysis.plan import Plan
 
     if module is not None and weights_list_of(module) != saved.weights:
         raise WeightsMismatch(

@@ -7,7 +7,8 @@
     search       branch and bound over boxes of parameters
     fitting      `fit`: the best values under a budget
     trade_off    `table`: the best value of one parameter for each of another
-    certificate  `certify`: the largest value that fits when it is run
+    certificate  `certify`: the largest values that fit when they are run
+    edge         the largest value of one dimension, and the next one, which does not fit
     prober       the process in which it is run, as seen from here
     probe        that process
     subjects     plans and modules by name: a function, a file, a folder

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
@@ -161,9 +162,20 @@ def _from_main(module: Any) -> bool:
 
 
 def _main() -> dict[str, Any]:
-    """Return how the other process finds the classes of the main module."""
+    """Return how the other process finds the classes of the main module.
+
+    Raises:
+        UnsupportedValue: it has no file: an interactive session, or what came by a pipe.
+    """
     data = multiprocessing.spawn.get_preparation_data("onecopy-probe")
-    return {key: data[key] for key in data if key.startswith("init_main_from")}
+    found = {key: data[key] for key in data if key.startswith("init_main_from")}
+    path = found.get("init_main_from_path")
+    if not found or (path is not None and not Path(path).is_file()):
+        raise UnsupportedValue(
+            "the module's class is in a main module without a file, where the measuring process "
+            'cannot find it: put it into one, or give factory="package.module:function"'
+        )
+    return found
 
 
 def _plan_writer(plan: Any) -> Callable[[Any], Any]:

@@ -57,12 +57,23 @@ def _folder(path: Path, weights: bool) -> Any:
 
 
 def _called(name: str) -> Any:
-    where, _, what = name.partition(":")
+    where, colon, what = name.partition(":")
+    if not colon:
+        raise InvalidArgument(
+            f"there is neither a file nor a folder {name!r} here; name a file of Plan.save, a "
+            "folder with a config.json (a model of a hub has to be downloaded), or a function as "
+            "package.module:function"
+        )
+    if where.endswith(".py"):
+        raise InvalidArgument(
+            f"name a module, not its file: {where.removesuffix('.py').replace('/', '.')}:{what} "
+            "for a function in it"
+        )
     try:
         found = getattr(importlib.import_module(where), what)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InvalidArgument(
-            f"{name!r} is neither a file, a folder nor a function ({error}); write a function as "
+            f"{name!r} is no function ({error}); write a function as "
             "package.module:function, and check that the package can be imported"
         ) from error
     if not callable(found):

@@ -48,7 +48,9 @@ _COLUMNS = {
     "offset": "offset",
     "hint": "hint",
 }
-_NUMBER = re.compile(r"\d{1,19}")
+_NUMBER = re.compile(r"\d+")
+_LONGEST = 19
+"""Digits of a number; more are above 2**60, and int() refuses some thousands."""
 _GAP = re.compile(r"(\d{1,19})-(\d{1,19})")
 
 
@@ -66,7 +68,7 @@ def read_csv(path: str | os.PathLike[str]) -> Problem:
             reader = _Reader(file, str(path))
             buffers = list(reader.buffers())
     except UnicodeDecodeError as error:
-        raise InvalidProblem(f"{path}: not a text file: {error}") from None
+        raise InvalidProblem(f"{path}: not a text in UTF-8: {error}") from None
     try:
         return Problem(buffers)
     except InvalidProblem as error:
@@ -78,10 +80,15 @@ def write_csv(
 ) -> None:
     """Write a problem; with a solution, its offsets too.
 
-    Columns that say nothing are left out. A name must have no comma, quote or line break.
+    Columns that say nothing are left out. Names with a comma or a quote are quoted, as `read_csv`
+    reads them; MiniMalloc knows no quotes.
+
+    Raises:
+        InvalidProblem: a name has a line break.
+        OSError: the file cannot be written.
     """
     columns: dict[str, Callable[[Buffer], object]] = {
-        "id": lambda each: _plain(each.name),
+        "id": lambda each: _field(each.name),
         "lower": lambda each: each.start,
         "upper": lambda each: each.end,
         "size": lambda each: each.size,
@@ -101,13 +108,12 @@ def write_csv(
         file.writelines(f"{row}\n" for row in (",".join(columns), *rows))
 
 
-def _plain(name: str) -> str:
-    # MiniMalloc knows no quotes.
-    if name.splitlines() != [name] or set(name) & set(',"'):
-        raise InvalidProblem(
-            f"buffer {name!r} cannot be written: rename it without commas, quotes and line breaks"
-        )
-    return name
+def _field(name: str) -> str:
+    if name and name.splitlines() != [name]:
+        raise InvalidProblem(f"buffer {name!r} cannot be written: rename it without line breaks")
+    if name and not set(name) & set(',"'):
+        return name
+    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass
@@ -155,7 +161,9 @@ class _Reader:
         for index, name in enumerate(names):
             column = _COLUMNS.get(name)
             if column is None:
-                raise self._refusal(f"no column is called {name!r}; known: {', '.join(_COLUMNS)}")
+                raise self._refusal(
+                    f"no column is called {_short(name)}; known: {', '.join(_COLUMNS)}"
+                )
             if column in indices:
                 raise self._refusal(f"two columns mean {column!r}")
             indices[column] = index
@@ -189,7 +197,9 @@ class _Reader:
     def _number(text: str, column: str) -> int:
         if not text.isascii() or not _NUMBER.fullmatch(text.strip()):
             raise InvalidProblem(f"{column} is {_short(text)}, not a whole number from 0 on")
-        return int(text)
+        if len(digits := text.strip().lstrip("0")) > _LONGEST:
+            raise InvalidProblem(f"{column} is {_short(text)}, above 2**60; use a larger unit")
+        return int(digits or "0")
 
     @staticmethod
     def _gaps(text: str, inclusive: int) -> tuple[tuple[int, int], ...]:

@@ -49,20 +49,21 @@ def cut(buffers: Sequence[Buffer], padding: int) -> Sections:
     firsts = [0] * len(buffers)
     spans: list[Spans] = [()] * len(buffers)
     spare = _Spare(buffers, padding)
-    live, latest, grown = 0, 0, False
+    live, exact, latest, grown = 0, 0, 0, False
     for time, kind, index in events:
-        padded = -(-buffers[index].size // padding) * padding
+        size = buffers[index].size
+        padded = -(-size // padding) * padding
         if kind:
-            live += padded
+            live, exact = live + padded, exact + size
             latest, grown = time, True
             firsts[index] = len(times)
             spare.add(index)
             continue
         if grown:
             times.append(latest)
-            needed.append(live - spare.largest(time))
+            needed.append(max(live - spare.largest(time), exact))
             grown = False
-        live -= padded
+        live, exact = live - padded, exact - size
         spans[index] = (*spans[index], (firsts[index], len(times)))
     return Sections(times, needed, spans)
 
@@ -77,7 +78,7 @@ class _Spare:
 
     def add(self, index: int) -> None:
         buffer = self._buffers[index]
-        # Its end, not that of the interval: in a gap the bound is then lower, and still a bound.
+        # Its end, not that of the interval: in a gap the bound is lower for it, and still a bound.
         if spare := -buffer.size % self._padding:
             heapq.heappush(self._heap, (-spare, buffer.end))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,8 @@ from onecopy.planner.packing.search import Search
 from onecopy.planner.packing.solution import Solution
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onecopy.planner.packing.grid import Grid
     from onecopy.planner.packing.portfolio import Engine
     from onecopy.planner.packing.problem import Problem
@@ -41,12 +44,15 @@ def solve(
     returned. `solution.optimal` says whether it is the best of all, and `solution.lower_bound`
     what is proven to be needed: when that is above the capacity, nothing fits.
 
+    The simple rules take what they take, some seconds for a million buffers. Where more than 5
+    million pairs of buffers live together, they have to do.
+
     Args:
         engine: "native" is written in C, and falls back to "python" where the library was not
             built. Both take the same steps; the time they need differs by a factor of 50.
 
     Raises:
-        InvalidProblem: too many buffers live together.
+        InvalidProblem: more than 50 million pairs of buffers live together.
     """
     if engine not in ("native", "python"):
         raise InvalidArgument(f"engine {engine!r} is neither 'native' nor 'python'")
@@ -61,10 +67,17 @@ def solve(
     offsets = _first_plan(grid, capacity or problem.lower_bound, native)
     if capacity is not None and capacity < problem.lower_bound:
         capacity = None  # Nothing fits; what is needed at least is still worth to know.
-    portfolio = Portfolio(problem, grid, _engine(native), offsets, capacity)
-    if grid.pairs <= SEARCHABLE:
-        _improve(portfolio, None if time_limit is None else begin + time_limit)
-    return _solution(problem, grid, portfolio)
+    lower_bound, deadline = problem.lower_bound, _deadline(begin, time_limit)
+    enough = grid.peak(offsets) <= (lower_bound if capacity is None else capacity)
+    if not enough and grid.pairs <= SEARCHABLE and time.monotonic() < deadline:
+        portfolio = Portfolio(problem, grid, _engine(native), offsets, capacity)
+        _improve(portfolio, deadline)
+        offsets, lower_bound = portfolio.offsets, portfolio.lower_bound
+    return _solution(problem, grid, offsets, lower_bound)
+
+
+def _deadline(begin: float, time_limit: float | None) -> float:
+    return math.inf if time_limit is None else begin + time_limit
 
 
 def _first_plan(grid: Grid, goal: int, native: bool) -> list[int]:
@@ -91,10 +104,10 @@ def _engine(native: bool) -> type[Engine]:
     return NativeSearch
 
 
-def _improve(portfolio: Portfolio, deadline: float | None) -> None:
+def _improve(portfolio: Portfolio, deadline: float) -> None:
     try:
         for _ in portfolio.turns():
-            if deadline is not None and time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 break
     except KeyboardInterrupt:
         _logger.info("interrupted; the best plan so far needs %d bytes", portfolio.peak)
@@ -102,9 +115,9 @@ def _improve(portfolio: Portfolio, deadline: float | None) -> None:
         _logger.warning("no memory to search on; the plan may not be the best")
 
 
-def _solution(problem: Problem, grid: Grid, portfolio: Portfolio) -> Solution:
+def _solution(problem: Problem, grid: Grid, offsets: Sequence[int], lower_bound: int) -> Solution:
     places = {each.name: each.offset or 0 for each in problem.buffers}
-    for index, offset in zip(grid.indices, portfolio.offsets, strict=True):
+    for index, offset in zip(grid.indices, offsets, strict=True):
         places[problem.buffers[index].name] = offset * grid.unit
-    peak, lower_bound = portfolio.peak, portfolio.lower_bound
+    peak = grid.peak(offsets)
     return Solution(peak, min(lower_bound, peak), lower_bound >= peak, places)

@@ -50,9 +50,10 @@ class Bound(Pool):
         self._free.append(block.offset)
 
     def _trim(self) -> None:
-        while self._end - self._slot in self._free:
+        free = set(self._free)
+        while self._end - self._slot in free:
             self._end -= self._slot
-            self._free.remove(self._end)
+        self._free = [offset for offset in self._free if offset < self._end]
 
     def _reserved(self) -> int:
         return self._end

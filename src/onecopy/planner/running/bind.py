@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, get_args
 
@@ -10,9 +9,10 @@ from onecopy.errors import InvalidArgument
 from onecopy.planner.running.layout import lay_out
 from onecopy.planner.running.planned import OnMiss, Output, Planned
 from onecopy.planner.running.recording import Recording, record
+from onecopy.planner.running.unchanged import copies_of, unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Plannable(Protocol):
@@ -37,9 +37,9 @@ def bind(
         run.stats().misses          # 0
 
     The first time, the module is run twice at the bounds, without gradients: once to warm up, once
-    recorded. Its buffers and torch's random numbers are as before afterwards. Runs at any smaller
-    shape then allocate nothing but their outputs. What finds no room goes to the heap: never an
-    error, never a wrong result, always counted.
+    recorded. Its buffers and torch's random numbers are as before afterwards; what else it keeps is
+    what two runs made of it. Runs at any smaller shape then allocate nothing but their outputs.
+    What finds no room goes to the heap: never an error, never a wrong result, always counted.
 
     Args:
         plan: a `Plan`, or what has its `module`, `inputs_at` and `recording`.
@@ -81,7 +81,8 @@ def bind_module(
 
         run = bind_module(model, (torch.ones(8, 512),))
 
-    They are the largest that are to be planned for. `options` are those of `bind`.
+    They are the largest that are to be planned for; it is run with copies of them. `options` are
+    those of `bind`.
     """
     return bind(_Inputs(module, args, kwargs or {}), **options)
 
@@ -94,29 +95,14 @@ class _Inputs:
     recording: Recording | None = field(default=None)
 
     def inputs_at(self, **_: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        return self.args, self.kwargs
+        args, kwargs = copies_of((tuple(self.args), dict(self.kwargs)))
+        return args, kwargs
 
 
 def record_module(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Recording:
     """Record a second run of a module: what it makes once and keeps is no part of a run."""
     import torch
 
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), _unchanged(module):
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), unchanged(module):
         module(*args, **kwargs)
         return replace(record(module, *args, **kwargs), result=None)
-
-
-@contextmanager
-def _unchanged(module: Any) -> Iterator[None]:
-    """Put back what a module's buffers held: a run may count, or fill a cache."""
-    import torch
-
-    buffers = list(module.buffers()) if isinstance(module, torch.nn.Module) else []
-    before = [(each, each.detach().clone()) for each in buffers]
-    try:
-        yield
-    finally:
-        for buffer, content in before:
-            # Buffers may be of a store and read-only: written to only if the run wrote, too.
-            if not torch.equal(buffer, content):
-                buffer.copy_(content)

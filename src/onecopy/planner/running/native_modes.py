@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onecopy import native
-from onecopy.errors import AllocatorUnavailable, InvalidArgument, LimitReached
-from onecopy.native import Unavailable, allocator, outputs
+from onecopy.errors import AllocatorUnavailable
+from onecopy.native import Unavailable, allocator, outputs, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,15 +179,7 @@ class Replay:
 
 def check(code: int) -> None:
     """Raise what an errno of the library stands for."""
-    if code == 0:
-        return
-    if code == errno.ENOMEM:
-        raise LimitReached(
-            code,
-            "no address space, or no memory map, is left for an arena (ulimit -v, the sysctl "
-            "vm.max_map_count); drop tensors that earlier runs have left, or lower the bounds",
-        )
-    raise InvalidArgument(_MISUSES.get(code, f"the allocator refused: {os.strerror(code)}"))
+    refusals.check(code, _MISUSES, "drop tensors that earlier runs have left, or lower the bounds")
 
 
 _MISUSES = {

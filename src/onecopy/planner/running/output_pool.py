@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from onecopy.forks import no_fork
+from onecopy.native.arenas import facts_of
 from onecopy.planner.running import native_modes
 from onecopy.segments import region
 
@@ -38,17 +39,6 @@ class PoolStats(NamedTuple):
         return max(0.0, 1 - self.in_use / self.committed) if self.committed else 0.0
 
 
-class _Facts(ctypes.Structure):
-    """As `struct arena_facts` in native/arena.h."""
-
-    _fields_ = [
-        *((name, _u64) for name in ("base", "nbytes")),
-        ("fd", ctypes.c_int64),
-        *((name, _u64) for name in ("blocks", "used", "warm", "closed", "refused")),
-        *((name, _u64) for name in ("refused_bytes", "open")),
-    ]
-
-
 class OutputPool:
     """An arena for the outputs of a plan. Of what is freed, one run's outputs stay in memory."""
 
@@ -58,9 +48,7 @@ class OutputPool:
         nbytes = _pages(max(_HELD * warm, _LEAST))
         self._number = _u64()
         with no_fork:  # A child would keep the descriptors.
-            fd = region.create("onecopy-outputs", nbytes)
-            region.seal(fd, mutable=True)
-            readonly = region.reopen(fd)
+            fd, readonly = _memfd(nbytes)
             code = self._library.slow.onecopy_arena_new(
                 fd, readonly, _u64(nbytes), _u64(_pages(warm)), ctypes.byref(self._number)
             )
@@ -80,12 +68,22 @@ class OutputPool:
 
     def stats(self) -> PoolStats | None:
         """Return what it has; None when it has ended, or is a parent process's."""
-        facts = _Facts()
-        code = self._library.quick.onecopy_arena_facts(self._number, ctypes.byref(facts))
-        if code or facts.fd < 0:
+        facts = facts_of(self._number)
+        if facts is None or facts.fd < 0:
             return None
         committed = os.fstat(facts.fd).st_blocks * 512
         return PoolStats(facts.nbytes, committed, facts.used, facts.blocks)
+
+
+def _memfd(nbytes: int) -> tuple[int, int]:
+    """Return a memfd, and a read-only descriptor of a description of its own."""
+    fd = region.create("onecopy-outputs", nbytes)
+    try:
+        region.seal(fd, mutable=True)
+        return fd, region.reopen(fd)
+    except OSError as error:
+        os.close(fd)
+        raise region.as_limit(error) from error
 
 
 def _pages(nbytes: int) -> int:

@@ -60,13 +60,15 @@ class Planned:
         self.layout = layout
         self._on_miss = on_miss
         self._pool = pool = OutputPool(layout) if output == "pool" else None
-        self._replay = replay = Replay(
-            *(layout.slots, layout.outputs, layout.peak),
-            shared=output == "bound",
-            pool=0 if pool is None else pool.id,
-        )
-        if pool is not None:
-            pool.release()  # The plan has it now.
+        try:
+            self._replay = replay = Replay(
+                *(layout.slots, layout.outputs, layout.peak),
+                shared=output == "bound",
+                pool=0 if pool is None else pool.id,
+            )
+        finally:
+            if pool is not None:
+                pool.release()  # The plan has it now, or nobody needs it.
         self._number, self._depth = replay.number, replay.depth
         self._enter, self._leave = replay.enter, replay.leave
         self._told: set[str] = set()
