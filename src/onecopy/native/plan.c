@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "output.h"
@@ -96,13 +97,20 @@ static struct plan *plan_new(const struct replay_slot *slots, size_t count,
     return plan;
 }
 
+/* What is counted is in pages, and more than what was asked for: those of each output, and of what
+ * lies between the places of two. A run at the bounds would give pages back, and fault them in
+ * again, for that alone. */
+static uint64_t rounding(uint64_t places) {
+    return 3 * (places + 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t peak,
                        const struct replay_outputs *how, uint64_t *id) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
     struct plan *plan = plan_new(slots, count, how);
     if (!plan) return ENOMEM;
-    plan->peak = peak;
+    plan->peak = peak + rounding(how->places);
     pthread_mutex_lock(&registry);
     *id = plan->id = ++last_id;
     plan->next = plans;

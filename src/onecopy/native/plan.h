@@ -9,7 +9,7 @@ struct outputs;
 
 struct plan {
     struct plan *next;
-    uint64_t id, peak;
+    uint64_t id, peak; /* that its memory is to stay within, rounding included */
     struct replay_slot *slots;
     size_t count, region_nbytes;
     struct region *regions;

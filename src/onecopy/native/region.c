@@ -10,8 +10,6 @@
 
 #include "space.h"
 
-/* Memory is counted, and given back, in chunks of this size. */
-#define CHUNK ((size_t)64 << 10)
 /* From here on huge pages are asked for: their faults cost a fraction of those of small ones. */
 #define HUGE_FROM ((size_t)16 << 20)
 
@@ -29,10 +27,10 @@ struct region {
     struct region *later, *earlier; /* of all */
     unsigned char *base;
     size_t limit; /* no block ends behind it */
-    size_t nbytes, reserved, chunks;
+    size_t nbytes, reserved, pages;
     struct live *live;
     size_t count, room;
-    uint64_t *touched; /* a bit for each chunk that has memory */
+    uint64_t *touched; /* a bit for each page that has memory */
     uint64_t committed;
     bool busy, given_up;
 };
@@ -50,6 +48,13 @@ void regions_unlock(void) {
     for (struct region *each = all; each; each = each->later) pthread_mutex_unlock(&each->lock);
     pthread_mutex_unlock(&list_lock);
 }
+
+/* Memory is counted, and given back, in pages. */
+static size_t page_size;
+
+static void find_page_size(void) { page_size = (size_t)sysconf(_SC_PAGESIZE); }
+
+static size_t pages_for(uint64_t nbytes) { return (nbytes + page_size - 1) / page_size; }
 
 static size_t rounded(size_t nbytes) { return (nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
@@ -95,13 +100,15 @@ static bool map_region(struct region *region) {
 }
 
 struct region *region_new(size_t nbytes, struct region **list) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_page_size);
     struct region *region = calloc(1, sizeof *region);
     if (!region) return NULL;
     pthread_mutex_init(&region->lock, NULL);
     region->limit = rounded(nbytes);
-    region->chunks = nbytes / CHUNK + 1;
-    region->nbytes = region->chunks * CHUNK;
-    region->touched = calloc(region->chunks / 64 + 1, sizeof *region->touched);
+    region->pages = nbytes / page_size + 1;
+    region->nbytes = region->pages * page_size;
+    region->touched = calloc(region->pages / 64 + 1, sizeof *region->touched);
     if (!region->touched || !map_region(region)) {
         dispose(region);
         errno = ENOMEM;
@@ -129,38 +136,37 @@ uint64_t region_committed(const struct region *region) {
 
 /* ---- memory ---- */
 
-static bool touched(const struct region *region, size_t chunk) {
-    return region->touched[chunk / 64] >> chunk % 64 & 1;
+/* The bits of pages [first, end) that are in a word of the map. */
+static uint64_t bits_of(size_t word, size_t first, size_t end) {
+    const size_t start = word * 64;
+    const size_t low = first > start ? first - start : 0, high = end - start < 64 ? end - start : 64;
+    return (high == 64 ? ~UINT64_C(0) : (UINT64_C(1) << high) - 1) & ~UINT64_C(0) << low;
 }
 
-static void set_touched(struct region *region, size_t chunk) {
-    region->touched[chunk / 64] ^= UINT64_C(1) << chunk % 64;
+/* Note for pages [first, end) whether they have memory; return of how many that is new. */
+static uint64_t set_touched(struct region *region, size_t first, size_t end, bool has) {
+    uint64_t pages = 0;
+    for (size_t word = first / 64; word * 64 < end; word++) {
+        const uint64_t bits = bits_of(word, first, end), before = region->touched[word];
+        region->touched[word] = has ? before | bits : before & ~bits;
+        pages += (uint64_t)__builtin_popcountll(before ^ region->touched[word]);
+    }
+    return pages;
 }
 
 static void commit(struct region *region, const struct live *block) {
-    uint64_t more = 0;
-    for (size_t chunk = block->start / CHUNK; chunk * CHUNK < block->end; chunk++) {
-        if (touched(region, chunk)) continue;
-        set_touched(region, chunk);
-        more += CHUNK;
-    }
-    if (more) __atomic_store_n(&region->committed, region->committed + more, __ATOMIC_RELAXED);
+    const size_t end = pages_for(block->end);
+    const uint64_t more = set_touched(region, block->start / page_size, end, true);
+    __atomic_store_n(&region->committed, region->committed + more * page_size, __ATOMIC_RELAXED);
 }
 
-/* Chunks without a live block, from `first` on. */
+/* Pages without a live block, from `first` on. */
 static void decommit(struct region *region, size_t first, size_t end) {
     if (first >= end) return;
-    madvise(region->base + first * CHUNK, (end - first) * CHUNK, MADV_DONTNEED);
-    uint64_t less = 0;
-    for (size_t chunk = first; chunk < end; chunk++) {
-        if (!touched(region, chunk)) continue;
-        set_touched(region, chunk);
-        less += CHUNK;
-    }
-    __atomic_store_n(&region->committed, region->committed - less, __ATOMIC_RELAXED);
+    madvise(region->base + first * page_size, (end - first) * page_size, MADV_DONTNEED);
+    const uint64_t less = set_touched(region, first, end, false);
+    __atomic_store_n(&region->committed, region->committed - less * page_size, __ATOMIC_RELAXED);
 }
-
-static size_t chunk_from(uint64_t offset) { return (offset + CHUNK - 1) / CHUNK; }
 
 /* ---- blocks ---- */
 
@@ -245,34 +251,37 @@ bool region_each_live(struct region *region, void (*visit)(size_t, void *), void
     return any;
 }
 
-/* Where the chunks from `first` on have `need` bytes of memory; `end` if they have less. */
+/* Where the pages from `first` on have `need` bytes of memory; `end` if they have less. */
 static size_t reach(const struct region *region, size_t first, size_t end, uint64_t need) {
-    while (first < end && need) {
-        if (!touched(region, first++)) continue;
-        need -= need < CHUNK ? need : CHUNK;
+    for (size_t page = first; page < end; page++) {
+        if (!(region->touched[page / 64] >> page % 64 & 1)) continue;
+        if (need <= page_size) return page + 1;
+        need -= page_size;
     }
-    return first;
+    return end;
 }
 
 void region_give_back(struct region *region, uint64_t offset, uint64_t nbytes, uint64_t need) {
-    const size_t first = chunk_from(offset);
-    size_t end = (offset + nbytes) / CHUNK;
+    const size_t first = pages_for(offset);
+    size_t end = (offset + nbytes) / page_size;
     pthread_mutex_lock(&region->lock);
-    if (end > region->chunks) end = region->chunks;
+    if (end > region->pages) end = region->pages;
     end = reach(region, first, end, need);
-    const size_t at = seek(region, first * CHUNK);
-    if (at == region->count || region->live[at].start >= end * CHUNK) decommit(region, first, end);
+    const size_t at = seek(region, first * page_size);
+    if (at == region->count || region->live[at].start >= end * page_size) {
+        decommit(region, first, end);
+    }
     pthread_mutex_unlock(&region->lock);
 }
 
-/* Chunks that no live block touches. */
+/* Pages that no live block touches. */
 static void trim(struct region *region) {
     size_t first = 0;
     for (size_t i = 0; i < region->count; i++) {
-        decommit(region, first, region->live[i].start / CHUNK);
-        first = chunk_from(region->live[i].end);
+        decommit(region, first, region->live[i].start / page_size);
+        first = pages_for(region->live[i].end);
     }
-    decommit(region, first, region->chunks);
+    decommit(region, first, region->pages);
 }
 
 void region_trim(struct region *region) {

@@ -9,19 +9,33 @@
 /* Smaller outputs are the heap's: a mapping for each would cost more than it gives back. */
 #define PLACED_FROM ((size_t)128 << 10)
 
+static uint64_t memory_of(const struct run *run) {
+    return region_committed(run->region) + run->outside;
+}
+
+/* Give back what is too much, from the places of the kept blocks so far. */
+static uint64_t give_back(struct run *run, uint64_t both) {
+    const struct plan *plan = run->plan;
+    const size_t end = run->cursor < plan->count ? run->cursor : plan->count;
+    while (both > plan->peak && run->vacant < end) {
+        const struct replay_slot *slot = &plan->slots[run->vacant];
+        if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) {
+            region_give_back(run->region, slot->offset, slot->nbytes, both - plan->peak);
+            both = memory_of(run);
+        }
+        if (both > plan->peak) run->vacant++;
+    }
+    return both;
+}
+
 /* Keep the region's memory and that of kept blocks within the plan: where a kept block would lie by
  * the plan, nothing else does until the run ends. */
 static void note_memory(struct run *run) {
-    const struct outputs *outputs = run->plan->outputs;
-    const uint64_t peak = run->plan->peak, kept = run->outside;
-    uint64_t both = region_committed(run->region) + kept;
-    if (both > peak && run->vacant) {
-        const struct replay_slot *slot = &run->plan->slots[run->vacant - 1];
-        region_give_back(run->region, slot->offset, slot->nbytes, both - peak);
-        both = region_committed(run->region) + kept;
-    }
+    const uint64_t peak = run->plan->peak;
+    uint64_t both = memory_of(run);
+    if (both > peak) both = give_back(run, both);
     if (both > run->most) run->most = both;
-    const uint64_t aside = run->aside + outputs_idle(outputs);
+    const uint64_t aside = run->aside + outputs_idle(run->plan->outputs);
     if (aside && both + aside > peak) {
         plan_trim(run->plan);
         run->aside = 0;
@@ -62,10 +76,7 @@ static bool is_to_be_placed(const struct plan *plan, const struct kept *kept) {
 }
 
 static void *keep(struct run *run, const struct kept *kept) {
-    const struct replay_slot *slots = run->plan->slots;
-    const size_t at = kept->at;
     void *block = place(run, kept);
-    if (!run->vacant || slots[run->vacant - 1].nbytes < slots[at].nbytes) run->vacant = at + 1;
     run->outside += kept->nbytes;
     if (run->region) note_memory(run);
     if (!block && is_to_be_placed(run->plan, kept)) {

@@ -69,7 +69,7 @@ struct run {
     size_t cursor;
     uint64_t aside; /* bytes of memory that regions had which no run has, when this one began */
     uint64_t outside; /* bytes of kept blocks, wherever they are */
-    size_t vacant;  /* the largest kept slot so far, plus one: nothing of the plan lies there */
+    size_t vacant;    /* the first slot whose place, if it is kept, may have memory still */
     struct replay_counts counts;
     uint64_t most;
 };

@@ -16,12 +16,12 @@ PROGRAM = """
 import fcntl, mmap, os, resource, signal, socket, sys
 from onecopy.nn.guest import runner
 from onecopy.nn.guest.messages import Folder, Start
-runner._prepare()
+runner.Runner(None, None)
 folder = os.open(sys.argv[1], os.O_PATH | os.O_DIRECTORY)
 start = Start((), (), (Folder("/"),), 1 << 20)
 ours, theirs = socket.socketpair()
 before = os.open("/etc/hostname", os.O_RDONLY)
-print(runner._close_off(start, [folder]))
+print(runner.close_off(start, [folder]))
 for attempt in sys.argv[2:]:
     try:
         exec(attempt)

@@ -1,4 +1,4 @@
-"""This process with fewer descriptors than it asks for."""
+"""This process with fewer descriptors than it asks for, or with more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import itertools
 import os
 import resource
 from contextlib import contextmanager
+
+import pytest
 
 
 @contextmanager
@@ -17,6 +19,18 @@ def few_descriptors(left=10):
     free = (number for number in itertools.count() if number not in used)
     limit = next(itertools.islice(free, left, None))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def many_descriptors(count):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count:
+        pytest.skip(f"this user may have {hard} descriptors only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
     try:
         yield
     finally:

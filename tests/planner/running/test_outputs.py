@@ -12,7 +12,7 @@ from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.bind import bind_module
 from onecopy.segments.region import PAGE
 from tests.conftest import open_files
-from tests.planner.running.limits import few_descriptors
+from tests.planner.running.limits import few_descriptors, many_descriptors
 from tests.planner.running.models import Decoder, same
 from tests.processes import output_of
 
@@ -129,6 +129,32 @@ class TestMemory:
         assert committed() <= y.nbytes + 2 * PAGE
         del y
         assert committed() == 0
+
+    @pytest.mark.parametrize(
+        ("sizes", "held", "elements"),
+        [
+            ([1024] * 1024, True, 1_048_576),
+            ([1024 * i + 1 for i in range(1, 129)], False, 132_096),
+            ([1025] * 1024, True, 2_097_152),
+        ],
+        ids=["C1", "C2", "C1 of 1k + 1"],
+    )
+    def test_the_cases_of_tvms_discussion_commit_their_pages(self, sizes, held, elements):
+        """Bound 128k elements (C2: one more). https://github.com/apache/tvm/pull/16111"""
+        ones = torch.ones(max(128 * 1024, *sizes))
+        with (
+            many_descriptors(1200),
+            bind_module(Square(), (ones,), output="bound", on_miss="error") as run,
+        ):
+            outputs, most = [], 0
+            for size in sizes:
+                outputs.append(run(ones[:size]))
+                if not held:
+                    most = max(most, committed())
+                    outputs.clear()
+            assert (committed() if held else most) == elements * 4
+            assert all(same(y, torch.full((len(y),), 4.0)) for y in outputs)
+            outputs.clear()
 
     def test_no_descriptor_or_map_is_left_over(self, run):
         run(torch.rand(10))

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import resource
 import sys
 import threading
 
@@ -15,6 +16,7 @@ from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.bind import bind_module
 from onecopy.planner.running.native_modes import Recorder, depth_in
 from onecopy.planner.running.recording import record
+from onecopy.segments.region import PAGE
 from onecopy.tensors.arena import Arena, locate
 from tests.planner.running.models import Decoder, Mlp, same
 from tests.processes import output_of
@@ -617,6 +619,38 @@ class TestMemory:
             stats = run.stats()
             assert stats.planned_nbytes == record(module, x).problem().lower_bound
             assert stats.peak_nbytes <= stats.planned_nbytes + 128 * 1024
+
+    def test_so_they_do_with_many_outputs_among_what_is_computed(self):
+        class Layers(torch.nn.Module):
+            def forward(self, x):
+                found = []
+                for _ in range(8):
+                    x = (x.sin() + 1) * x
+                    found.append(x.cos())
+                return found
+
+        with bound(Layers(), torch.rand(MIB)) as run:
+            for _ in range(3):
+                run(torch.rand(MIB))
+            stats = run.stats()
+            assert stats.peak_nbytes <= stats.planned_nbytes + 3 * 9 * PAGE
+
+    def test_at_the_bounds_outputs_find_the_memory_of_the_last_ones(self):
+        """Their scalars lie in the arena, each between two of the outputs' places."""
+
+        class Many(torch.nn.Module):
+            def forward(self, x):
+                return [x + i for i in range(20)]
+
+        x = torch.rand(100_000)
+        with bound(Many(), x) as run:
+            run(x)
+            run(x)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(10):
+                run(x)
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        assert faults < 10 * 20 * x.nbytes / PAGE / 10
 
     def test_the_memory_of_a_dead_output_is_the_next_ones(self):
         module = torch.nn.Sequential(Wide(), Wide())
