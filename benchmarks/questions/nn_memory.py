@@ -1,65 +1,80 @@
-"""How much memory do ten programs need that use one large model, over one of them?"""
+"""How much memory do ten guests need that use one large model, over one of them?"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import os
+import threading
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from benchmarks import models
 from benchmarks.answer import Answer, Summary, Table, Target
-from benchmarks.peers.registry import ROOT
+from benchmarks.inferring import ANSWER, guest
 from benchmarks.procfs import pss
 from benchmarks.stage import MIB, Stage, total
 from onecopy.nn.service.running import running
 
 MANY = 10
-# Users that import no library of models, as the processes of guests do not.
-USER = """
-import sys
-from onecopy import nn
-with nn.Host({"model": nn.Model(what="model", store=sys.argv[1])}, idle_seconds=0) as host:
-    with host.load("model") as graph, graph.context() as context:
-        context.set_input(0, "f32", (1, int(sys.argv[2])), bytes(4 * int(sys.argv[2])))
-        context.compute()
-        print(len(context.output(0)), flush=True)
-        sys.stdin.read()
-"""
+COUNTS = (1, MANY)
 
 
 def ask(stage: Stage) -> Answer:
-    """Let one program, then ten, compute with the model, and add up the PSS of all processes."""
+    """Let one guest, then ten at the same time, compute with the model, and add up the PSS."""
     sizes = stage.scale.layers
     title = f"PSS with a model of {total(sizes)}, every byte read"
-    table = Table(title, "MiB", ours=f"{MANY} programs")
-    side = models.side(sum(sizes))
-    with models.host(stage, {"model": models.layers(sum(sizes))}), ExitStack() as stack:
-        users = [_user(stack, side)]
-        for count in (1, MANY):
-            users += [_user(stack, side) for _ in range(count - len(users))]
+    table = Table(title, "MiB", ours=f"{MANY} guests")
+    nbytes = sum(sizes)
+    with (
+        models.host(stage, {"model": models.layers(nbytes)}) as host,
+        host.load("model"),
+        ExitStack() as stack,
+    ):
+        wasm = guest("model", (1, models.side(nbytes)))
+        for count, before in zip(COUNTS, (0, *COUNTS), strict=False):
+            for _ in range(count - before):
+                stack.enter_context(_Guest(host, wasm))
             (loaded,) = running()
-            holders, clients = [loaded.pid], [each.pid for each in users]
-            parts = {"the model's process": pss(holders), "the programs": pss(clients)}
-            for column, nbytes in {**parts, "together": sum(parts.values())}.items():
-                table.put_row(f"{count} programs", column, Summary.of([nbytes / MIB]))
-    one, many = (table.rows[f"{each} programs"]["together"].median for each in (1, MANY))
-    work = f"{MANY} programs with one model of {total(sizes)}: memory over that of one"
+            parts = {"the model's process": [loaded.pid], "the guests'": _guests()}
+            sums = {column: pss(pids) for column, pids in parts.items()}
+            for column, each in {**sums, "together": sum(sums.values())}.items():
+                table.put_row(f"{count} guests", column, Summary.of([each / MIB]))
+    one, many = (table.rows[f"{each} guests"]["together"].median for each in COUNTS)
+    work = f"{MANY} guests with one model of {total(sizes)}: memory over that of one"
     return Answer("nn_memory", [table], [Target(work, 1.1, many / one, "x")])
 
 
-def _user(stack: ExitStack, side: int) -> Any:
-    process = subprocess.Popen(
-        [sys.executable, "-c", USER, models.STORE, str(side)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    stack.callback(process.wait)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    stack.callback(process.stdin.close)
-    if json.loads(process.stdout.readline() or b"0") != 4 * side:
-        raise RuntimeError("a user of the model failed")
-    return process
+def _guests() -> list[int]:
+    """Return the processes of guests; one that is ready for the next is among them."""
+    listed = Path("/proc/self/task").glob("*/children")
+    children = [int(each) for file in listed for each in file.read_text().split()]
+    return [each for each in children if b"onecopy.nn.guest" in _command(each)]
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+class _Guest:
+    """A guest that has computed, and waits."""
+
+    def __init__(self, host: Any, wasm: bytes) -> None:
+        self._input, self._end = os.pipe()
+        self._output, self._answer = os.pipe()
+        self._thread = threading.Thread(target=self._run, args=(host, wasm))
+
+    def _run(self, host: Any, wasm: bytes) -> None:
+        host.run(wasm, stdin=self._input, stdout=self._answer)
+        os.close(self._answer)
+
+    def __enter__(self) -> _Guest:
+        self._thread.start()
+        if len(os.read(self._output, ANSWER)) != ANSWER:
+            raise RuntimeError("a guest failed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._end)
+        self._thread.join()
+        os.close(self._input)
+        os.close(self._output)

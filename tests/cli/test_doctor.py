@@ -14,7 +14,7 @@ import pytest
 
 import onecopy
 from onecopy.cli import checks
-from onecopy.cli.checks import Check, Status, kernel, limits, memory, packages, stores
+from onecopy.cli.checks import Check, Status, guests, kernel, limits, memory, packages, stores
 from onecopy.cli.checks.check import judge
 from tests.cli.commands import run
 from tests.conftest import open_files
@@ -37,7 +37,7 @@ class TestDoctor:
         assert {each["name"] for each in found} == {
             *("onecopy", "torch", "numpy"),
             *("memfd and seals", "noexec seals", "write leases", "/proc/<pid>/fd", "robust mutex"),
-            *("overcommit", "open files", "memory maps", "huge pages"),
+            *("overcommit", "open files", "memory maps", "huge pages", "Landlock"),
             *("free memory", "control group", "runtime directory", "store test"),
         }
         assert str(store.pid) in found[-1]["detail"]
@@ -122,6 +122,15 @@ class TestKernel:
         )
         found = kernel.proc()
         assert (found.status, "Permission denied" in found.detail) == (Status.WARN, True)
+
+    def test_a_kernel_that_confines_nobody_to_folders_is_a_warning(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("onecopy.nn.guest.landlock.version", lambda: 0)
+        check = guests.landlock()
+        assert (check.status, "Linux 5.13" in check.remedy) == (Status.WARN, True)
+        monkeypatch.setattr("onecopy.nn.guest.landlock.version", lambda: 7)
+        assert guests.landlock() == Check("Landlock", Status.OK, "version 7")
 
     def test_a_mutex_that_says_nothing_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kernel, "_becomes", lambda *_: False)

@@ -11,6 +11,7 @@ import signal
 import time
 from pathlib import Path
 
+import onecopy
 from onecopy.errors import (
     ContextFull,
     EndOfSequence,
@@ -35,8 +36,7 @@ class Arithmetic:
 
     def load(self, source):
         try:
-            text = Path(source.files[0]).read_text()
-            fields = json.loads(text)
+            fields = json.loads(_read(source))
             kind = _KINDS[fields.pop("kind")]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidModel(f"no model: {error}") from None
@@ -114,9 +114,8 @@ class Misbehave:
 class Counting:
     """Continues every prompt by counting: a word for each token."""
 
-    concurrent = False
-
-    def __init__(self, length=5, room=1000, gate=""):
+    def __init__(self, length=5, room=1000, gate="", concurrent=False):
+        self.concurrent = concurrent
         self._length, self._room, self._gate = length, room, gate
 
     def session(self, options):
@@ -154,6 +153,18 @@ class Conversation:
 
     def close(self):
         pass
+
+
+def _read(source):
+    """Return the text of a model: a file's, or that of an entry of bytes, which stays mapped."""
+    if source.files:
+        return Path(source.files[0]).read_text()
+    with onecopy.connect(source.store, timeout=0) as store:
+        _mapped.append(store.load(source.entry))
+        return bytes(_mapped[-1])
+
+
+_mapped = []
 
 
 def _pass(gate):

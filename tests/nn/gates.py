@@ -19,6 +19,12 @@ class Gate:
         with open(f"{self.path}.in", "rb", buffering=0) as arrived:
             assert arrived.read(1) == b"."
 
+    def await_arrivals(self, count: int) -> None:
+        """Return when so many are there at the same time."""
+        while count:
+            with open(f"{self.path}.in", "rb", buffering=0) as arrived:
+                count -= len(arrived.read(count) or b"")
+
     def open(self) -> None:
         """Let one pass, who is there."""
         with open(f"{self.path}.out", "wb", buffering=0) as opened:

@@ -373,6 +373,48 @@ def test_texts_take_turns(load, gate) -> None:
     assert done == ["short", "long"]
 
 
+def test_texts_of_a_model_that_mostly_waits_are_generated_side_by_side(load, gate) -> None:
+    graph = load("counting", length=0, gate=gate.path, concurrent=True)
+    contexts = [graph.context() for _ in range(3)]
+    for context in contexts:
+        _set(context, b"n")
+    threads = [threading.Thread(target=each.compute) for each in contexts]
+    for thread in threads:
+        thread.start()
+    gate.await_arrivals(3)
+    for _ in threads:
+        gate.open()
+    for thread, context in zip(threads, contexts, strict=True):
+        thread.join()
+        assert bytes(context.output(0)) == b""
+        context.close()
+
+
+def test_a_text_of_such_a_model_comes_token_by_token_too(load) -> None:
+    graph = load("counting", length=2, concurrent=True)
+    assert list(graph.stream("a")) == [b"a1 ", b"a2 "]
+    with graph.context() as context:
+        _set(context, b"[]", 1)
+        _set(context, b"n")
+        with pytest.raises(InvalidArgument):
+            context.compute()
+
+
+def test_whoever_leaves_such_a_text_holds_up_nobody(load, gate) -> None:
+    graph = load("counting", length=1000, gate=gate.path, concurrent=True)
+    context = graph.context()
+    _set(context, b"n")
+    thread = threading.Thread(target=_compute_and_be_lost, args=(context,))
+    thread.start()
+    gate.await_arrival()
+    context._sock.shutdown(2)
+    thread.join()
+    gate.open()
+    context.close()
+    graph.close()
+    wait_until_ended()
+
+
 def test_a_model_of_tensors_has_no_single_tokens(shared) -> None:
     with shared("affine").context() as context:
         _set(context, b"1")

@@ -35,7 +35,7 @@ def store():
 
 def test_a_model_of_a_store_continues_texts_and_embeds_them(store) -> None:
     expected = generate(text_model().session({}), "the quick", n_predict=12)
-    models = {"tiny": "llm,backend=text,temp=0,context=64"}
+    models = {"tiny": "llm,backend=text,temp=0,context=64,threads=1"}
     with nn.Host(models, store=store, idle_seconds=0) as host:
         graph = host.load("tiny", '{"n-predict": 12, "enable-log": true}')
         assert graph.what == "text"
@@ -52,9 +52,14 @@ def test_a_model_of_a_store_continues_texts_and_embeds_them(store) -> None:
                     pieces.append(bytes(context.output_single(0)))
             context.finish_single()
             assert b"".join(pieces) == expected
-            set_text(context, 0, b"the " * 1000)
-            with pytest.raises(PromptTooLong):
-                context.compute()
+            set_text(context, 0, b"the " * 90)
+            for compute in (context.compute, context.compute_single):
+                count = json.loads(output(context, 1))["input_tokens"]
+                assert count == len(tokenizer()("the " * 90)["input_ids"])
+                with pytest.raises(PromptTooLong):
+                    compute()
+                assert output(context, 0) == b""
+                set_text(context, 0, b"the " * 90)
             set_text(context, 0, b"the")
             set_text(context, 1, b'{"grammar": "root ::= [0-9]{3}"}')
             context.compute()

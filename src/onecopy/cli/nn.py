@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from onecopy.cli import nn_arguments
+from onecopy.cli import nn_arguments, nn_models
 from onecopy.cli.arguments import duration, size
 from onecopy.cli.nn_arguments import parse_folder, parse_variable
 from onecopy.cli.output import complain, hint, printable
@@ -24,6 +24,9 @@ app = typer.Typer(no_args_is_help=True)
 _TIMED_OUT: Final = 124
 _ABORTED: Final = 134
 _KILLED: Final = 137
+
+
+app.command()(nn_models.models)
 
 
 @app.callback()

@@ -1,8 +1,8 @@
 """Building guests: C and C++ to WebAssembly, by the compiler in the `ziglang` wheel.
 
-Guests with windows are freestanding (they have no libc and no WASI), export what is marked with
-`OC_EXPORT`, and use SIMD but no bulk memory instructions: those run in host code, where a
-deadline does not reach them. Commands are programs with a `main`, for `onecopy nn run`.
+What comes out is freestanding (guests have no libc and no WASI), exports what is marked with
+`OC_EXPORT`, and uses SIMD but no bulk memory instructions: those run in host code, where a
+deadline does not reach them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ log = logging.getLogger("onecopy.guests.toolchain")
 
 SDK: Final = Path(__file__).with_name("sdk")
 """The folder of onecopy.h."""
-
 COMMAND_SDK: Final = Path(__file__).parents[1] / "nn" / "sdk"
 """The folder of wasi_nn.h."""
-
-COMMAND_FLAGS: Final = ("--target=wasm32-wasi", "-mcpu=generic+simd128", "-I", str(COMMAND_SDK))
 
 TARGET_FLAGS: Final = (
     "--target=wasm32-freestanding",
@@ -39,8 +36,6 @@ TARGET_FLAGS: Final = (
     "-Wl,--export-dynamic",
     # A fork copies all of a guest's memory, so the stack is small; larger: the same flag again.
     "-Wl,-z,stack-size=65536",
-    "-I",
-    str(SDK),
 )
 _DEFAULTS: Final = ("-O2", "-Wall", "-Wextra")
 LANGUAGES: Final[dict[str, tuple[str, ...]]] = {
@@ -65,22 +60,7 @@ def build(
         BuildFailed: the compiler said no (the text has its message), or is not installed.
         InvalidArgument: the file is neither C nor C++, by its name.
     """
-    return _build(Path(source), out, (*TARGET_FLAGS, *_DEFAULTS, *flags))
-
-
-def build_command(
-    source: os.PathLike[str] | str,
-    out: os.PathLike[str] | str | None = None,
-    flags: Sequence[str] = (),
-) -> bytes:
-    """Compile a program in C or C++ for WASI, with wasi_nn.h within reach; else as `build`.
-
-    wasm = build_command("classify.c", "classify.wasm")
-    """
-    return _build(Path(source), out, (*COMMAND_FLAGS, *_DEFAULTS, *flags))
-
-
-def _build(path: Path, out: os.PathLike[str] | str | None, flags: Sequence[str]) -> bytes:
+    path = Path(source)
     with tempfile.TemporaryDirectory(prefix="onecopy-build-") as folder:
         made = Path(folder) / "guest.wasm"
         _compile([*_command(path), *flags, str(path), "-o", str(made)], path)
@@ -103,7 +83,8 @@ def _command(path: Path) -> list[str]:
             "building guests needs the compiler in the package ziglang; run `pip install "
             "onecopy[build]`, or build with clang (docs/guest-sdk.md)"
         )
-    return [sys.executable, "-m", "ziglang", *language]
+    zig = [sys.executable, "-m", "ziglang", *language]
+    return [*zig, *TARGET_FLAGS, *_DEFAULTS, "-I", str(SDK)]
 
 
 def _compile(command: list[str], path: Path) -> None:

@@ -3,9 +3,10 @@
 Plain C, without the headers of Python or torch, called through ctypes. `heap` keeps the books
 of pages, `arena` has the memory, `allocator` is what torch calls; `record` and `replay` (with
 `modes`, `region` and `space`) are how planned runs allocate. `segment` has the steps of a load and
-of a small save. `turns` calls the guests of a step, `foresight` is what those call, and `alarm`
-keeps their time. `first_fit` and `packing` (with `grid`, `witnesses` and `parts`) make plans of
-arenas. A wheel contains it built; where there was no compiler, `library` says so.
+of a small save. `turns` calls the guests of a step, `foresight` is what those call, `alarm` keeps
+their time, and `masks` takes what they answered. `first_fit` and `packing` (with `grid`,
+`witnesses` and `parts`) make plans of arenas. A wheel contains it built; where there was no
+compiler, `library` says so.
 """
 
 from __future__ import annotations
@@ -81,3 +82,5 @@ def _declare(library: ctypes.CDLL) -> None:
     library.onecopy_output_detach.argtypes = [ctypes.c_uint64]
     library.onecopy_turns.restype = ctypes.c_long
     library.onecopy_turns.argtypes = [pointer, pointer, ctypes.c_long]
+    library.onecopy_take_masks.restype = ctypes.c_long
+    library.onecopy_take_masks.argtypes = [pointer, pointer, size, size, pointer, ctypes.c_long]

@@ -10,6 +10,7 @@
 
 #include "export.h"
 #include "guests.h"
+#include "masks.h"
 
 /* Of one sequence; batch/turns.py lays it out. Words of a line are in batch/steps.py, those of a
  * control page in wasm/control.py. */
@@ -70,13 +71,6 @@ static void begin(const struct turn *turn) {
     memcpy(turn->page + TOKENS_AT, turn->tokens, 4 * inlined);
 }
 
-static int is_empty(const uint32_t *row, size_t words) {
-    for (size_t i = 0; i < words; i++)
-        if (row[i])
-            return 0;
-    return 1;
-}
-
 /* Copy a mask to its row, then look at it there: the guest's may lie where others write.
  * Returns whether that was all there is to it. */
 static int take_mask(const struct turn *turn, uint64_t address, size_t size) {
@@ -87,8 +81,7 @@ static int take_mask(const struct turn *turn, uint64_t address, size_t size) {
         memcpy(turn->row, turn->base + address, 4 * words);
     else
         memset(turn->row, 0xff, 4 * words);
-    if (size % 32)
-        turn->row[words - 1] &= (1u << size % 32) - 1;
+    cut_off(turn->row, size);
     return !is_empty(turn->row, words);
 }
 

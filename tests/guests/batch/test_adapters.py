@@ -13,7 +13,6 @@ from onecopy.guests.batch.adapters import ControllerLogits, apply_bitmask, decod
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
-from tests.guests.tokenizers_of import byte_level
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -52,13 +51,6 @@ OC_EXPORT int mid_process(void) {
 }
 """
 PLAIN, SPLICING = "p" + json.dumps(SCHEMA), "s" + json.dumps(SCHEMA)
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
 
 
 @pytest.fixture(scope="module")

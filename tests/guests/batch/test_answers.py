@@ -8,6 +8,7 @@ import pytest
 from onecopy.errors import GuestError
 from onecopy.guests.batch import answers
 from onecopy.guests.batch.answers import Allowed, Failed, Step, Suspended
+from onecopy.guests.batch.masks import Masks
 from onecopy.guests.batch.rows import Rows
 
 torch = pytest.importorskip("torch")
@@ -40,11 +41,11 @@ def test_an_answer_in_time_is_constrained() -> None:
 
 
 @pytest.mark.parametrize("biases", [False, True])
-def test_a_step_shows_the_rows_that_workers_wrote(biases: bool) -> None:
+def test_a_step_shows_masks_and_biases(biases: bool) -> None:
     rows = Rows.make(2, 100, biases=biases)
-    step = Step(rows, {}, (), 0.5)
-    rows.allow_all(0)
-    rows.allow_only(1, 70)
+    masks = Masks(rows)
+    step = Step(masks, {}, (), 0.5)
+    masks.allow_only(1, 70)
     assert (step.mask.dtype, tuple(step.mask.shape)) == (torch.int32, (2, 4))
     assert step.mask_array.tolist()[1] == [0, 0, 1 << 6, 0]
     assert np.array_equal(step.mask.numpy().view(np.uint32), step.mask_array)

@@ -13,7 +13,6 @@ from onecopy.guests.batch.answers import Allowed, Chosen, Failed, Splice, Stop, 
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
-from tests.guests.tokenizers_of import byte_level
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -21,26 +20,6 @@ torch = pytest.importorskip("torch")
 SCRIPTED = Path(__file__).parents[1] / "modules" / "scripted.c"
 # Generous, for a machine that has other things to do: these tests are not about time.
 PATIENT = {"guest_ms": 2000, "step_ms": 60_000}
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    """Two workers with time."""
-    with Pool(workers=2, **PATIENT) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
-def scripted(build: Callable[..., bytes]) -> bytes:
-    """The guest that does as its configuration says."""
-    return build(SCRIPTED)
 
 
 @pytest.fixture

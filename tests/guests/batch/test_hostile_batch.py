@@ -18,20 +18,12 @@ from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import SERVICES, Pool
 from tests.guests.batch.test_controllers import SCRIPTED, allowed
 from tests.guests.probing import probe
-from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
 pytest.importorskip("torch")
 
 HOSTILE = Path(__file__).parents[1] / "hostile"
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
 
 
 @pytest.fixture

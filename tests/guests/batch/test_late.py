@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -14,25 +14,11 @@ from onecopy.guests.batch.answers import Allowed, Failed, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
-from tests.guests.batch.test_controllers import SCRIPTED, allowed, decode
-from tests.guests.tokenizers_of import byte_level
+from tests.guests.batch.test_controllers import allowed, decode
 from tests.guests.waiting import eventually
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
-
-
-@pytest.fixture(scope="module")
-def scripted(build: Callable[..., bytes]) -> bytes:
-    """The guest that does as its configuration says."""
-    return build(SCRIPTED)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from onecopy.guests.batch.answers import Allowed, Chosen, Failed
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
-from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 np = pytest.importorskip("numpy")
@@ -63,13 +62,6 @@ OC_EXPORT int mid_process(void) {
     return oc_choose(worst);
 }
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
 
 
 @pytest.fixture(scope="module")

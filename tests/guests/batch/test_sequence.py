@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,32 +17,11 @@ from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.messages import Ping
 from onecopy.guests.workers.pool import Pool
 from tests.conftest import open_files
-from tests.guests.batch.test_controllers import SCRIPTED, allowed, decode
-from tests.guests.tokenizers_of import byte_level
+from tests.guests.batch.test_controllers import allowed, decode
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
 pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    """Two workers with time."""
-    with Pool(workers=2, guest_ms=5000, step_ms=60_000) as pool:
-        yield pool
-
-
-@pytest.fixture(scope="module")
-def scripted(build: Callable[..., bytes]) -> bytes:
-    """The guest that does as its configuration says."""
-    return build(SCRIPTED)
 
 
 @pytest.fixture

@@ -18,9 +18,7 @@ from onecopy.guests.decoding.outcome import MAX_BRANCHES
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.handle import Guest
 from onecopy.guests.workers.pool import SERVICES, Pool
-from tests.guests.batch.test_controllers import SCRIPTED
 from tests.guests.probing import Tell, probe
-from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
@@ -37,19 +35,6 @@ def tried(act):
     except OSError as error:
         return error.errno
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
-
-
-@pytest.fixture(scope="module")
-def scripted(build: Callable[..., bytes]) -> bytes:
-    """The guest that does as its configuration says."""
-    return build(SCRIPTED)
 
 
 @pytest.fixture
@@ -177,6 +162,44 @@ def test_whatever_it_writes_to_the_board_the_engine_gives_sound_answers(
             assert all(0 <= token < vocabulary.size for token in each.tokens)
         if len(live) < 3:
             live[controllers.open(scripted)] = None
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_masks_that_it_empties_fail_their_sequences_only(
+    controllers: Controllers, pool: Pool, scripted: bytes, late: bool
+) -> None:
+    empty, beyond, other = (controllers.open(scripted) for _ in range(3))
+    controllers.step({empty: [], beyond: [], other: []})
+    answer = f"""
+    def run():
+        tried(lambda: os.eventfd_read(bench._bell))
+        for row in range(8):
+            line = bench.board.line(row)
+            words[line + 2049] = 1
+            words[line + 2048] = words[slot]
+            bench.rows.mask_array[row] = 1 << 7
+        bench.rows.mask_array[{empty.row}] = 0
+        bench.rows.mask_array[{beyond.row}, -1] = 0xFFFFFFFF
+        words[slot + 2] = words[slot]
+        os.eventfd_write(bench._done, 1)
+    worker._watched[bench._bell] = (lambda: os.eventfd_read(bench._bell)) if {late} else run
+    """
+    probe(pool.workers[0], BENCH + dedent(answer))
+    step = controllers.step({empty: [], beyond: [], other: []})
+    if late:
+        assert len(step.late) == 3
+        probe(pool.workers[0], "run()")
+        step = controllers.step({empty: [], beyond: [], other: []})
+    failed = step.outcomes[empty]
+    assert isinstance(failed, Failed)
+    assert "impossible" in str(failed.error)
+    assert step.mask_array[empty.row].any()
+    for each in (beyond, other):
+        assert isinstance(step.outcomes[each], Allowed)
+    probe(pool.workers[0], "bench.rows.mask_array[:] = 0")
+    bits = step.mask[other.row].tolist()
+    assert bits[:-1] == [1 << 7] * (len(bits) - 1)
+    assert not int(step.mask_array[beyond.row, -1]) >> controllers.vocabulary.size % 32
 
 
 def test_an_opening_that_it_answers_with_nonsense_fails(

@@ -17,7 +17,6 @@ from onecopy.guests.workers.messages import Ping
 from onecopy.guests.workers.pool import Pool
 from tests.conftest import open_files
 from tests.guests.batch.test_controllers import allowed
-from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 np = pytest.importorskip("numpy")
@@ -50,13 +49,6 @@ OC_EXPORT int mid_process(void) {
     return oc_allow(mask);
 }
 """
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[Vocabulary]:
-    """A thousand tokens."""
-    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
-        yield vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -215,7 +215,8 @@ class BackendTests:
         def check(dtype: str, shape: tuple[int, ...]):
             model = self.load(self.twice(tmp_path, dtype, shape))
             assert model.inputs[0].dtype == dtype
-            x = np.arange(math.prod(shape)).reshape(shape).astype(NUMPY[dtype])
+            # Twice of it fits into every type: where it does not, libraries differ.
+            x = (np.arange(math.prod(shape)) % 100).reshape(shape).astype(NUMPY[dtype])
             (found,) = model.infer([x])
             assert (found.dtype, found.shape) == (x.dtype, shape)
             assert np.array_equal(found, x + x)

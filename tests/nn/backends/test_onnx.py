@@ -108,6 +108,17 @@ class TestOnnx(contract.BackendTests):
         path = onnx_zoo.external(tmp_path / "m.onnx", "w.bin")
         assert self.load([path]).infer([np.zeros(4, np.float32)])[0].tolist() == [0, 1, 2, 3]
 
+    @pytest.mark.parametrize(("count", "length"), [(5000, 5), (1, 1_000_000), (100, 2000)])
+    def test_more_than_fits_into_a_message_is_refused(
+        self, count: int, length: int, tmp_path: Path
+    ):
+        names = [f"{index}".rjust(length, "x") for index in range(count)]
+        node = helper.make_node("Sum", names, ["y"])
+        inputs = [value(name, 1, [2]) for name in names]
+        path = write(tmp_path / "m.onnx", [node], inputs, [value("y", 1, [2])])
+        with pytest.raises(onecopy.InvalidModel, match="too many"):
+            self.load([path])
+
     @pytest.mark.parametrize("where", ["w.bin", "/etc/passwd", "../w.bin", ""])
     def test_a_guests_model_reads_no_other_file(self, where: str, tmp_path: Path, monkeypatch):
         np.arange(4, dtype=np.float32).tofile(tmp_path / "w.bin")

@@ -187,6 +187,15 @@ def test_results_of_any_form_are_flat_in_a_fixed_order():
     assert names == ["0.left", "0.right", "1.b", "1.a.0", "2.score", "3", "4"]
 
 
+def test_results_that_nobody_could_be_told_are_errors():
+    many = _model(torch_zoo.Forward(lambda x: [x[0]] * 50_000))
+    with pytest.raises(onecopy.InferenceFailed, match="50000"):
+        many.infer([X.numpy()])
+    deep = _model(torch_zoo.Forward(lambda x: {"n" * 1_000_000: x}))
+    with pytest.raises(onecopy.InferenceFailed, match="too many"):
+        deep.infer([X.numpy()])
+
+
 @pytest.mark.parametrize("result", ["a text", object(), [X, {1, 2}]])
 def test_results_that_are_no_tensors_are_errors(result):
     with pytest.raises(onecopy.InferenceFailed, match="tensors are wanted"):

@@ -79,6 +79,8 @@ BAD = {
     "prints": 'def forward(self, x: Tensor) -> Tensor:\n    print("hello")\n    return x\n',
     "trusts indices": "def forward(self, x: Tensor) -> Tensor:\n"
     "    return torch._sparse_coo_tensor_unsafe(torch.ones([1, 1]), x, [1])\n",
+    "computes gradients of nothing": "def forward(self, x: Tensor) -> Tensor:\n"
+    "    return torch.reflection_pad1d_backward(x, x, [1, 1])\n",
     "points elsewhere": "def forward(self, x: Tensor) -> Tensor:\n    return torch.set_(x, x)\n",
     "runs as it is loaded": "def __setstate__(self, state: Tensor) -> NoneType:\n"
     "    while True:\n        pass\n"

@@ -60,6 +60,11 @@ def test_it_is_found_by_its_name() -> None:
     assert "ggml" in Text.encodings
 
 
+def test_it_is_found_for_a_checkpoints_folder(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model.v1")
+    assert registry.for_file(str(folder)) == "text"
+
+
 def test_a_host_may_say_how_many_threads_compute(tmp_path: Path) -> None:
     import torch
 

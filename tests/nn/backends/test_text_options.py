@@ -41,6 +41,9 @@ def test_unknown_options_are_left_out_with_one_line(caplog: pytest.LogCaptureFix
     [
         {"temp": "hot"},
         {"temp": 1e999},
+        {"temp": float("nan")},
+        {"presence-penalty": -1e300},
+        {"repeat-penalty": 1e-320},
         {"n-predict": 1.5},
         {"n-predict": True},
         {"n-predict": None},

@@ -4,6 +4,8 @@ from collections import Counter
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecopy import InferenceFailed
 from onecopy.nn.backends.text_options import read
@@ -23,6 +25,23 @@ def chosen(options: dict, logits: torch.Tensor = LOGITS, generated=(), count: in
 def test_at_temperature_0_the_likeliest_is_chosen() -> None:
     assert set(chosen({"temp": 0}, count=20)) == {2}
     assert set(chosen({"temp": -1.0}, count=20)) == {2}
+    assert set(chosen({"temp": 1e-300}, count=20)) == {2}
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            **{name: st.floats(-1e6, 1e6) for name in ("temp", "top-p", "min-p", "typ-p")},
+            **{f"{name}-penalty": st.floats(-1e6, 1e6) for name in ("presence", "frequency")},
+            "repeat-penalty": st.floats(1e-6, 1e6),
+            **{name: st.integers() for name in ("top-k", "seed", "last-n-penalty")},
+        },
+    ),
+    st.lists(st.integers(0, 4), max_size=5),
+)
+def test_whatever_the_options_a_token_is_chosen(options: dict, generated: list[int]) -> None:
+    assert 0 <= chosen(options, generated=generated)[0] < 5
 
 
 def test_a_seed_gives_the_same_tokens_again() -> None:

@@ -24,6 +24,8 @@ def host(tmp_path, monkeypatch):
         name: nn.Model(what=str(write(tmp_path / name, "affine", **fields)), backend=BACKEND)
         for name, fields in (("twice", {}), ("forever", {"gate": str(tmp_path / "gate")}))
     }
+    bad = write(tmp_path / "bad", "misbehave")
+    models["bad"] = nn.Model(what=str(bad), backend=BACKEND)
     for end in ("in", "out"):
         os.mkfifo(tmp_path / f"gate.{end}")
     with nn.Host(models, idle_seconds=0) as host:
@@ -90,10 +92,11 @@ def test_a_stack_has_an_end(ends):
     assert ends("honest") == (0, "right\n")
 
 
-def test_a_guest_that_waits_for_a_model_is_ended_in_its_time(ends, tmp_path):
-    with arrival(tmp_path) as arrived:
+def test_a_guest_that_waits_for_a_model_is_ended_in_its_time(ends, host, tmp_path):
+    # Loaded before: what takes the guest's time is only that the computation does not end.
+    with arrival(tmp_path) as arrived, host.load("forever"):
         with pytest.raises(GuestTimeout):
-            ends("wait", timeout=3)
+            ends("wait", timeout=4)
         arrived.join()
     assert ends("honest") == (0, "right\n")
 
@@ -135,6 +138,10 @@ def kill_when_there(host: nn.Host, folder: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     with (folder / "gate.out").open("wb") as gate:
         gate.write(b".")
+
+
+def test_a_model_that_dies_is_an_error_and_is_started_again(ends):
+    assert ends("dying") == (0, "")
 
 
 def test_a_process_that_takes_too_much_is_ended(ends, monkeypatch):

@@ -166,6 +166,12 @@ def test_a_folder_that_is_not_there_is_refused(guests, command, tmp_path):
             guests.run(command(MIRROR), dirs={"/": tmp_path / name})
 
 
+@pytest.mark.parametrize("folder", ["/", "/proc", "/tmp/..", "/proc/self"])
+def test_no_guest_gets_the_files_of_processes(guests, command, folder):
+    with pytest.raises(InvalidArgument, match="/proc"):
+        guests.run(command(MIRROR), dirs={"/": (folder, "ro")})
+
+
 def test_a_guest_that_starts_with_too_much_memory_is_refused(guests, command):
     with pytest.raises(GuestMemoryExceeded, match="memory_limit"):
         guests.run(command(LARGE), memory_limit=1 << 18, stdin=subprocess.DEVNULL)

@@ -3,6 +3,7 @@
 kernel      memfds, seals, leases, /proc, the pulse
 limits      what the administrator set: overcommit, open files, maps, huge pages
 memory      how much there is, and how much this control group may take
+guests      Landlock
 packages    Python, torch, numpy
 stores      the runtime directory, and each running store
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onecopy.cli.checks import kernel, limits, memory, packages, stores
+from onecopy.cli.checks import guests, kernel, limits, memory, packages, stores
 from onecopy.cli.checks.check import Check, Status
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _CHECKS: tuple[Callable[[], Check], ...] = (
     *(kernel.memfd, kernel.noexec, kernel.lease, kernel.proc, kernel.pulse),
     *(limits.overcommit, limits.open_files, limits.maps, limits.huge_pages),
     *(memory.free, memory.control_group),
+    guests.landlock,
     stores.runtime_directory,
 )
 

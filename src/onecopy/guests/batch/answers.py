@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
 
     from onecopy.errors import OnecopyError
-    from onecopy.guests.batch.rows import Rows
+    from onecopy.guests.batch.masks import Masks
     from onecopy.guests.batch.sequence import Sequence
 
 OnFailure = Literal["stop", "suspend", "free"]
@@ -79,16 +79,16 @@ class Step:
     everything. No row is ever without an allowed token.
     """
 
-    __slots__ = ("_rows", "late", "outcomes", "seconds")
+    __slots__ = ("_masks", "late", "outcomes", "seconds")
 
     def __init__(
         self,
-        rows: Rows,
+        masks: Masks,
         outcomes: dict[Sequence, Answer],
         late: tuple[Sequence, ...],
         seconds: float,
     ) -> None:
-        self._rows = rows
+        self._masks = masks
         self.outcomes = outcomes
         """By sequence."""
         self.late = late
@@ -98,21 +98,21 @@ class Step:
 
     @property
     def mask(self) -> torch.Tensor:
-        """int32 `[batch, ceil(vocab / 32)]` in shared memory; its rows are pages apart.
+        """int32 `[batch, ceil(vocab / 32)]`.
 
         Token i may come if bit i % 32 of word i // 32 is set.
         """
-        return self._rows.mask()
+        return self._masks.tensor()
 
     @property
     def mask_array(self) -> np.ndarray[Any, Any]:
         """The same as a numpy array of uint32."""
-        return self._rows.mask_array
+        return self._masks.array
 
     @property
     def biases(self) -> torch.Tensor | None:
         """f32 `[batch, vocab]` to add to logits, -inf where the mask forbids; None unless asked."""
-        return self._rows.biases()
+        return self._masks.biases()
 
 
 def samples(answer: Answer) -> bool:

@@ -13,6 +13,7 @@ from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.ledger import Ledger
 from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked, row_sources
+from onecopy.guests.batch.masks import Masks
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.sequence import (
@@ -99,12 +100,13 @@ class Controllers:
         given = self.logits is not None
         sources = row_sources(self.logits, batch, vocabulary.size) if given else ()
         rows = Rows.make(batch, vocabulary.size, biases=biases)
-        board = Board.make(batch, len(pool.workers))
+        masks, board = Masks(rows), Board.make(batch, len(pool.workers))
         self.batch = Batch(
             vocabulary=vocabulary,
             rows=rows,
+            masks=masks,
             board=board,
-            ledger=Ledger(rows, board, vocabulary.eos),
+            ledger=Ledger(rows, masks, board, vocabulary.eos),
             guest_seconds=pool.guest_seconds,
             keep=keep,
             branches=branches,
@@ -229,7 +231,7 @@ class Controllers:
             raise InvalidArgument("no step was begun; call begin() first")
         outcomes = self._rounds.answers(stepped)
         late = tuple(each for each in outcomes if each.waiting or each.asked)
-        return Step(self.batch.rows, outcomes, late, self._rounds.seconds)
+        return Step(self.batch.masks, outcomes, late, self._rounds.seconds)
 
     def _checked(self, sequence: Sequence, tokens: Items[int]) -> list[int]:
         if not isinstance(sequence, Sequence) or sequence.owner is not self:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from onecopy.guests.batch.controllers import Controllers
     from onecopy.guests.batch.history import History
     from onecopy.guests.batch.ledger import Ledger
+    from onecopy.guests.batch.masks import Masks
     from onecopy.guests.batch.rows import Rows
     from onecopy.guests.batch.sequence import Origin
     from onecopy.guests.batch.steps import Board
@@ -53,6 +54,7 @@ class Batch:
 
     vocabulary: Vocabulary
     rows: Rows
+    masks: Masks
     board: Board
     ledger: Ledger
     guest_seconds: float
@@ -289,11 +291,11 @@ class Crew:
                     station.give_back(number)
 
     def _free_row(self, sequence: Sequence) -> None:
-        station, rows = sequence.station, self.batch.rows
+        station = sequence.station
         late = sequence.asked and station is not None and not station.lost
         if late:
-            rows.hide(sequence.row)
-        rows.allow_all(sequence.row)
+            self.batch.rows.hide(sequence.row)
+        self.batch.masks.allow_all(sequence.row)
         if late and station is not None:
             station.freed.append(sequence.row)
         else:

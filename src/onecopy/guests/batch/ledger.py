@@ -34,6 +34,7 @@ from onecopy.guests.wasm import control
 
 if TYPE_CHECKING:
     from onecopy.guests.batch.answers import Answer
+    from onecopy.guests.batch.masks import Masks
     from onecopy.guests.batch.rows import Rows
     from onecopy.guests.batch.sequence import Kind, Sequence
     from onecopy.guests.batch.steps import Board
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 QUARANTINE: Final = 3
 """How many sequences of one module and configuration may cost others their time."""
 
-_UNSOUND: Final = "its worker gave an impossible answer"
 _OFFENCES: Final = (GuestTimeout, GuestMemoryExceeded, WorkerLost)
+
+
+def unsound() -> GuestMisbehaved:
+    """Return the error for what no worker says that is what it was."""
+    return GuestMisbehaved("its worker gave an impossible answer")
 
 
 class Forking(NamedTuple):
@@ -54,8 +59,9 @@ class Forking(NamedTuple):
 class Ledger:
     """Reads answers, keeps the states of sequences, writes the rows of those without a guest."""
 
-    def __init__(self, rows: Rows, board: Board, eos: int) -> None:
+    def __init__(self, rows: Rows, masks: Masks, board: Board, eos: int) -> None:
         self._rows = rows
+        self._masks = masks
         self._board = board
         self._eos = eos
         self.offences: Counter[Kind] = Counter()
@@ -78,7 +84,7 @@ class Ledger:
         elif not sequence.stale:
             sequence.answer = self._answer(line, kind)
             if not self._is_sound(sequence.answer):
-                self.fail(sequence, GuestMisbehaved(_UNSOUND))
+                self.fail(sequence, unsound())
             elif isinstance(sequence.answer, Chosen):
                 sequence.history.chose(sequence.answer.token)
         sequence.stale = False
@@ -117,7 +123,7 @@ class Ledger:
         if first:
             answer = self._answer(line, words[line + steps.KIND])
             if not self._is_sound(answer):
-                self.fail(sequence, GuestMisbehaved(_UNSOUND))
+                self.fail(sequence, unsound())
             elif isinstance(answer, Splice):
                 self._splice(sequence, answer)
             elif answer is STOP:
@@ -184,7 +190,7 @@ class Ledger:
         if sequence.state == FAILED:
             return self._failed(sequence)
         if sequence.state == STOPPED:
-            self._rows.allow_only(sequence.row, self._eos)
+            self._masks.allow_only(sequence.row, self._eos)
             return STOP
         return self._suspend(sequence)
 
@@ -192,6 +198,9 @@ class Ledger:
         sequence.waiting = False
         if isinstance(answer, Allowed):
             self._rows.show(sequence.row)
+            if self._masks.take([sequence.row]):
+                self.fail(sequence, unsound())
+                return self._failed(sequence)
             return answer
         only = self._eos
         if isinstance(answer, Splice):
@@ -202,7 +211,7 @@ class Ledger:
             only = answer.token
         else:
             sequence.state = STOPPED
-        self._rows.allow_only(sequence.row, only)
+        self._masks.allow_only(sequence.row, only)
         return answer
 
     def _splice(self, sequence: Sequence, answer: Splice) -> bool:
@@ -215,9 +224,9 @@ class Ledger:
 
     def _failed(self, sequence: Sequence) -> Answer:
         if sequence.on_failure == "free":
-            self._rows.allow_all(sequence.row)
+            self._masks.allow_all(sequence.row)
         else:
-            self._rows.allow_only(sequence.row, self._eos)
+            self._masks.allow_only(sequence.row, self._eos)
         assert sequence.error is not None
         return Failed(sequence.error, sequence.on_failure)
 
@@ -225,9 +234,9 @@ class Ledger:
         if sequence.asked:
             self._rows.hide(sequence.row)  # its worker may still write there
         if sequence.on_failure == "free":
-            self._rows.allow_all(sequence.row)
+            self._masks.allow_all(sequence.row)
             return FREE
-        self._rows.allow_only(sequence.row, self._eos)
+        self._masks.allow_only(sequence.row, self._eos)
         sequence.waiting = True
         if sequence.state == READY:
             return Suspended("its worker is late")

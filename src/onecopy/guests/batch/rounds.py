@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
-from onecopy.guests.batch.ledger import Forking
+from onecopy.guests.batch.ledger import Forking, unsound
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
 from onecopy.guests.batch.station import hear
 from onecopy.guests.batch.steps import ANSWERED, KIND, MAX_TOKENS, TOOK
@@ -33,6 +33,7 @@ class Rounds:
         self._crew = crew
         self._board = crew.batch.board
         self._rows = crew.batch.rows
+        self._shown = crew.batch.masks
         self._ledger = crew.batch.ledger
         self._seconds = seconds
         self._number = 0
@@ -132,7 +133,17 @@ class Rounds:
                 outcomes[each] = ALLOWED
             elif each.state != CLOSED:
                 others.append(each)
+        others += self._take(outcomes)
         return outcomes, others
+
+    def _take(self, outcomes: dict[Sequence, Answer]) -> list[Sequence]:
+        """Take masks; return those without a token, which are no outcomes."""
+        empty = self._shown.take([each.row for each in outcomes])
+        without = [each for each in outcomes if each.row in empty] if empty else []
+        for each in without:
+            del outcomes[each]
+            self._ledger.fail(each, unsound())
+        return without
 
     def _await(self) -> None:
         poll = select.poll()

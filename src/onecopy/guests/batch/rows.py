@@ -1,7 +1,7 @@
 """Rows: the masks and biases of a batch, in one segment that the engine and its workers map.
 
-Each row owns its pages, for two reasons. A row may be the window of a guest. And the engine can
-`hide` a row: it then has pages of its own there, so what a late worker still writes to the segment
+Hosts see a copy of the masks (masks.py), and the biases themselves. So each row owns its pages: the
+engine can `hide` its biases by pages of its own, and what a late worker still writes to the segment
 is not seen by a model that reads the row meanwhile. No lock could do that without waiting.
 
 | part | rows | each |
@@ -12,7 +12,6 @@ is not seen by a model that reads the row meanwhile. No lock could do that witho
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -55,20 +54,17 @@ class Rows:
             if biases
             else None
         )
-        self._full = self._full_row()
         self._mask_bytes = list(self.mask_array.view("u1"))
         # In eights, a few of which may lie beyond the vocabulary: still in the row's own pages.
         self._dense = self._eights() if biases else []
 
     @classmethod
     def make(cls, batch: int, vocab: int, *, biases: bool = False) -> Rows:
-        """Make rows that allow everything.
+        """Make rows without a token or a bias.
 
         Raises:
             InvalidArgument: a batch or a vocabulary of a size that there is not.
         """
-        import numpy as np
-
         if not 0 < batch <= MAX_BATCH:
             raise InvalidArgument(
                 f"a batch has 1 to {MAX_BATCH} rows, not {batch}; use several Controllers"
@@ -79,25 +75,28 @@ class Rows:
         fd = create("onecopy-rows", batch * per_row)
         try:
             seal(fd, mutable=True)
-            made = cls(fd, batch, vocab, biases=biases)
+            return cls(fd, batch, vocab, biases=biases)
         except BaseException:
             os.close(fd)
             raise
-        made.mask_array[:] = np.frombuffer(made._full, "<u4")  # biases are zeros already
-        return made
+
+    @property
+    def full(self) -> bytes:
+        """The bytes of a mask that allows every token."""
+        return ((1 << self.vocab) - 1).to_bytes(4 * self.words, "little")
 
     @property
     def nbytes(self) -> int:
         """The size of the segment."""
         return self.batch * (self.mask_stride + self.bias_stride)
 
-    def mask(self) -> torch.Tensor:
-        """Return all masks as an int32 tensor `[batch, words]`, over the shared bytes."""
-        return self._tensor(self.mask_array.view("<i4"))
-
     def biases(self) -> torch.Tensor | None:
         """Return all biases as an f32 tensor `[batch, vocab]`, or None without them."""
-        return None if self.bias_array is None else self._tensor(self.bias_array)
+        if self.bias_array is None:
+            return None
+        import torch
+
+        return torch.from_numpy(self.bias_array)
 
     def mask_at(self, row: int) -> int:
         """Return the address of a row's mask in this process."""
@@ -108,31 +107,20 @@ class Rows:
         return self._mapping.address + self.batch * self.mask_stride + row * self.bias_stride
 
     def hide(self, row: int) -> None:
-        """Take a row from the segment: this process has pages of its own there, all zeros."""
-        for address, nbytes, _ in self._pieces(row):
-            replace(address, nbytes)
-        self.hidden.add(row)
+        """Take a row's biases from the segment: this process has its own pages there, of zeros.
+
+        Its mask stays: hosts see a copy of that (masks.py).
+        """
+        if self.bias_stride:
+            replace(self.biases_at(row), self.bias_stride)
+            self.hidden.add(row)
 
     def show(self, row: int) -> None:
         """Map a hidden row to the segment again; others are left alone."""
         if row in self.hidden:
-            for address, nbytes, offset in self._pieces(row):
-                replace(address, nbytes, self.fd, offset)
+            address = self.biases_at(row)
+            replace(address, self.bias_stride, self.fd, address - self._mapping.address)
             self.hidden.discard(row)
-
-    def allow_all(self, row: int) -> None:
-        """Let the row allow every token, with no bias."""
-        ctypes.memmove(self.mask_at(row), self._full, len(self._full))
-        if self.bias_array is not None:
-            self.bias_array[row] = 0
-
-    def allow_only(self, row: int, token: int) -> None:
-        """Let the row allow one token: no row is ever without any."""
-        self.mask_array[row] = 0
-        self.mask_array[row, token // 32] = 1 << token % 32
-        if self.bias_array is not None:
-            self.bias_array[row] = float("-inf")
-            self.bias_array[row, token] = 0
 
     def write_biases(self, row: int, tokens: Any, values: Any) -> None:
         """Make a row's biases of its mask (-inf where it forbids) and of a guest's finite ones."""
@@ -149,16 +137,6 @@ class Rows:
             os.close(self.fd)
             self.fd = -1
 
-    def _pieces(self, row: int) -> list[tuple[int, int, int]]:
-        mask, biases = self.mask_at(row), self.biases_at(row)
-        base = self._mapping.address
-        pieces = [(mask, self.mask_stride, mask - base), (biases, self.bias_stride, biases - base)]
-        return [each for each in pieces if each[1]]
-
-    def _full_row(self) -> bytes:
-        whole = (1 << self.vocab) - 1
-        return whole.to_bytes(4 * self.words, "little")
-
     def _array(self, dtype: str, columns: int, stride: int, offset: int) -> np.ndarray[Any, Any]:
         import numpy as np
 
@@ -169,11 +147,6 @@ class Rows:
         start = self.batch * self.mask_stride
         whole = self._array("<f4", 32 * self.words, self.bias_stride, start)
         return [each.reshape(-1, 8) for each in whole]
-
-    def _tensor(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
-        import torch
-
-        return torch.from_numpy(array)
 
 
 @functools.cache

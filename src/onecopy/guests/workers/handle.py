@@ -87,29 +87,25 @@ class Guest:
         # A guest that its user forgot to close is closed when the next one is placed there.
         self._finalizer = weakref.finalize(self, worker.abandoned.append, self._number)
         self._finalizer.atexit = False
-        opening = calls.OpenGuest(
-            guest=self._number,
-            digest=compiled.digest,
-            config=config,
-            memory_limit=pool.memory_limit if memory_limit is None else memory_limit,
-            seconds=pool.start_seconds,
-        )
-        # No window has such a name.
-        copied = {f"\0{number}": each for number, each in enumerate(streams)}
+        limit = pool.memory_limit if memory_limit is None else memory_limit
+        seconds = pool.start_seconds
+        opening = calls.OpenGuest(self._number, compiled.digest, config, limit, seconds)
         try:
             worker.ensure(compiled)
-            self._open(opening, windows or {}, copied)
+            self._open(opening, windows or {}, streams)
         except BaseException:
             self.close()
             raise
 
     def _open(
-        self, opening: calls.OpenGuest, windows: Mapping[str, Any], streams: Mapping[str, Any]
+        self, opening: calls.OpenGuest, windows: Mapping[str, Any], streams: Sequence[Any]
     ) -> None:
+        # No window has such a name.
+        numbered = {f"\0{number}": each for number, each in enumerate(streams)}
         with ExitStack() as stack:
             mapped = sources_of(windows, copy=self._copy)
             stack.callback(_close, mapped)
-            copied = sources_of(streams, copy=self._copy)
+            copied = sources_of(numbered, copy=self._copy)
             stack.callback(_close, copied)
             message = msgspec.structs.replace(
                 opening,

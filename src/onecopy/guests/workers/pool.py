@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import itertools
 import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import (
@@ -20,9 +18,9 @@ from onecopy.errors import (
     WorkerLost,
 )
 from onecopy.guests.decoding.grammar import check_engine
-from onecopy.guests.wasm.module import MAX_NATIVE_NBYTES, Module, compile_module
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
+from onecopy.guests.workers.modules import Modules
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
 from onecopy.guests.workers.remote import call_back
 from onecopy.guests.workers.watchdog import Watchdog
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from onecopy.guests.wasm.module import Module
     from onecopy.guests.workers.remote import WorkerProcess
 
 SERVICES: Final = ("onecopy.guests.workers.calls", "onecopy.guests.batch.sequences")
@@ -39,11 +38,6 @@ SERVICES: Final = ("onecopy.guests.workers.calls", "onecopy.guests.batch.sequenc
 _XGRAMMAR: Final = "onecopy.guests.decoding.xgrammar_engine"
 _WAIT_SECONDS: Final = 30.0
 _SLOW_START: Final = 120.0
-_MODULES: Final = 128
-
-
-def _too_much(modules: list[Module]) -> bool:
-    return len(modules) > _MODULES or sum(len(e.native) for e in modules) > MAX_NATIVE_NBYTES
 
 
 class Pool:
@@ -103,8 +97,7 @@ class Pool:
         self.offenders = Offenders()
         self.guest_numbers = itertools.count(1)
         self._per_tenant = workers if per_tenant is None else per_tenant
-        self._cache = None if cache is None else Path(cache)
-        self._modules: dict[str, Module] = {}
+        self._modules = Modules(cache)
         self._changed = threading.Condition()
         self._closed = ""
         self._on_started: list[Callable[[WorkerProcess], object]] = []
@@ -131,17 +124,7 @@ class Pool:
         Raises:
             InvalidModule, AccessDenied: see `compile_module`.
         """
-        if isinstance(source, Module):
-            return source
-        known = None
-        if isinstance(source, bytes):
-            known = self._modules.pop(hashlib.sha256(source).hexdigest(), None)
-        module = known or compile_module(source, self._cache)
-        # The order is that of their last uses; native code is several times as long as Wasm.
-        self._modules[module.digest] = module
-        while len(self._modules) > 1 and _too_much(list(self._modules.values())):
-            self._modules.pop(next(iter(self._modules)), None)
-        return module
+        return self._modules.module(source)
 
     def place(self, tenant: str = "") -> WorkerProcess:
         """Return a worker for one more guest of a tenant; `leave` it when the guest has ended.

@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, ProtocolError, WorkerLost
-from onecopy.guests.wasm.module import MAX_NATIVE_NBYTES
 from onecopy.guests.workers import messages
+from onecopy.guests.workers.last_used import LastUsed
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
 from onecopy.guests.workers.spawn import spawn
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.guests")
 
-_MODULES: Final = 128
 _END_SECONDS: Final = 2.0
 _WORDS_NBYTES: Final = 1 << 16
 # Somebody else ended it, or a window's segment was cut short.
@@ -58,7 +57,7 @@ class WorkerProcess:
         self._state = threading.Lock()
         self._finished = threading.Event()
         self._starter = threading.get_ident()
-        self._modules: dict[str, int] = {}  # with the length of their native code
+        self._modules = LastUsed()
         self._decoders: dict[type, messages.Decoder] = {}
         self._callbacks: list[Callable[[WorkerProcess], object]] = []
         self.serves = False
@@ -142,17 +141,8 @@ class WorkerProcess:
                 self.request(messages.Load(module.digest), (fd,))
             finally:
                 os.close(fd)
-        # The order is that of their last uses.
-        self._modules.pop(module.digest, None)
-        self._modules[module.digest] = len(module.native)
-        while len(self._modules) > 1 and self._has_too_much():
-            oldest = next(iter(self._modules))
-            del self._modules[oldest]
+        for oldest in self._modules.use(module.digest, len(module.native)):
             self.request(messages.Forget(oldest))
-
-    def _has_too_much(self) -> bool:
-        sizes = self._modules.values()
-        return len(sizes) > _MODULES or sum(sizes) > MAX_NATIVE_NBYTES
 
     def on_lost(self, callback: Callable[[WorkerProcess], object]) -> None:
         """Call back when it has ended, from the watchdog's thread; now, if it has already."""

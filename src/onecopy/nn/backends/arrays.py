@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InferenceFailed, InvalidArgument
+from onecopy.errors import InferenceFailed, InvalidArgument, InvalidModel
 from onecopy.nn.backends.backend import Port
 from onecopy.nn.standard import DTYPES
 
@@ -122,12 +122,24 @@ def _fits(shape: Sequence[int], wanted: Sequence[int | str]) -> bool:
     )
 
 
-def checked_batch(batch: int, ports: Sequence[Port]) -> int:
-    """Return how many rows may be put together, as a host said.
+_MOST_TEXT = 100_000
+
+
+def is_tellable(ports: Sequence[Port]) -> bool:
+    """Return whether ports fit into one message to a guest's process, whatever they are called."""
+    texts = ("".join([port.name, *map(str, port.shape or ())]) for port in ports)
+    return sum(32 + len(text.encode()) for text in texts) <= _MOST_TEXT
+
+
+def check_model(batch: int, ports: Sequence[Port]) -> int:
+    """Return how many rows may be put together, as a host said, for a model with these ports.
 
     Raises:
+        InvalidModel: it has too many of them, or with too long names.
         InvalidArgument: the first dimension of an input or an output is not free.
     """
+    if not is_tellable(ports):
+        raise InvalidModel("the model has too many inputs and outputs, or too long names for them")
     for port in ports:
         free = port.shape is None or (port.shape and isinstance(port.shape[0], str))
         if batch > 1 and not free:

@@ -148,7 +148,8 @@ class Backend(Protocol):
     encodings: tuple[str, ...]
     """The names of `standard.Encoding`, in lower case, that a guest may give for it."""
     suffixes: tuple[str, ...]
-    """The endings of files for which it is taken when nobody names a backend, such as `.onnx`."""
+    """The endings of files for which it is taken when nobody names a backend, such as `.onnx`;
+    `/config.json` is that of a checkpoint's folder."""
 
     def load(self, source: Source) -> TensorModel | TextModel:
         """Load a model.

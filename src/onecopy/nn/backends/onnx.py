@@ -79,7 +79,7 @@ class OnnxModel:
         self._types = [_native(each) for each in session.get_inputs()]
         self.inputs = tuple(map(_port, session.get_inputs()))
         self.outputs = tuple(map(_port, session.get_outputs()))
-        self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
+        self.batch = arrays.check_model(batch, self.inputs + self.outputs)
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Run the session, as `TensorModel.infer` says."""

@@ -85,7 +85,7 @@ class OpenVinoModel:
         self._types = [_native(value) for value in compiled.inputs]
         self.inputs = tuple(_port(i, value) for i, value in enumerate(compiled.inputs))
         self.outputs = tuple(_port(i, value) for i, value in enumerate(compiled.outputs))
-        self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
+        self.batch = arrays.check_model(batch, self.inputs + self.outputs)
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Run the request, as `TensorModel.infer` says; the results hold until the next."""

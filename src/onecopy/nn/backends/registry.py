@@ -15,6 +15,9 @@ from onecopy.nn.backends.backend import GROUP, Backend
 
 _log = logging.getLogger(__name__)
 
+CHECKPOINT = "config.json"
+"""What makes a folder one of transformers': its suffix is this, behind a slash."""
+
 # How files of known formats begin, and the name of a suffix for each: what a guest brings has
 # no name of its own.
 _MAGICS = ((0, b"PK\x03\x04", ".pt"), (4, b"TFL3", ".tflite"), (0, b"GGUF", ".gguf"))
@@ -101,6 +104,8 @@ def _listed() -> str:
 
 
 def _suffix(path: Path) -> str:
+    if (path / CHECKPOINT).is_file():
+        return f"/{CHECKPOINT}"
     if path.suffix:
         return path.suffix.lower()
     try:

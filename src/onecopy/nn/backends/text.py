@@ -38,7 +38,7 @@ class Text:
     """Continues texts token by token, and makes embeddings of them."""
 
     encodings = ("ggml",)
-    suffixes = ()
+    suffixes = (f"/{registry.CHECKPOINT}",)
 
     def load(self, source: Source) -> TransformersModel:
         """Load a model, as `Backend.load` says."""

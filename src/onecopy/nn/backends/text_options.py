@@ -18,6 +18,9 @@ from onecopy.errors import InvalidArgument
 _log = logging.getLogger(__name__)
 
 _LONGEST: Final = 256 << 10
+# Beyond this, logits of single precision become infinite: nothing could be chosen any more.
+_MOST: Final = 1_000_000
+_LEAST: Final = 1e-6
 _SHOWN: Final = 8
 
 
@@ -75,14 +78,23 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{_spelled(name)} is {value}, not a finite number")
+            if isinstance(value, float) and not -_MOST <= value <= _MOST:
+                raise ValueError(f"{_spelled(name)} is {value}; it is from -{_MOST} to {_MOST}")
             if isinstance(value, str) and len(value) > _LONGEST:
                 raise ValueError(f"{_spelled(name)} has more than {_LONGEST} characters")
         if not -1 <= self.embd_normalize <= 16:
             raise ValueError(f"embd-normalize is {self.embd_normalize}; it is from -1 to 16")
+        if 0 < self.repeat_penalty < _LEAST:
+            raise ValueError(
+                f"repeat-penalty is {self.repeat_penalty}; it is 0, or {_LEAST} or more"
+            )
         if self.pooling_type not in (-1, 1, 2, 3):
             raise ValueError(f"pooling-type is {self.pooling_type}; there are -1, 1, 2 and 3")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is chosen; a temperature near 0 would divide by nothing."""
+        return self.temp < _LEAST
 
     @property
     def limit(self) -> float:

@@ -42,7 +42,7 @@ class Sampler:
         self._penalties = LogitsProcessorList(_penalties(options))
         self._last = options.last_n_penalty
         self._warpers = LogitsProcessorList(_warpers(options))
-        self._greedy = options.temp <= 0
+        self._greedy = options.greedy
         self._generator = torch.Generator()
         if options.seed >= 0:
             self._generator.manual_seed(options.seed & 0xFFFFFFFFFFFFFFF)
@@ -112,7 +112,7 @@ def _penalties(options: TextOptions) -> list[Processor]:
 
 def _warpers(options: TextOptions) -> list[Processor]:
     found: list[Processor] = []
-    if options.temp <= 0:
+    if options.greedy:
         return found
     if options.top_k > 0:
         found.append(TopKLogitsWarper(options.top_k))

@@ -61,7 +61,7 @@ class TfLiteModel:
         self._outputs = interpreter.get_output_details()
         self.inputs = tuple(map(_port, self._inputs))
         self.outputs = tuple(map(_port, self._outputs))
-        self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
+        self.batch = arrays.check_model(batch, self.inputs + self.outputs)
         self._shapes = [tuple(each["shape"].tolist()) for each in self._inputs]
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:

@@ -32,7 +32,7 @@ class ExportedModel:
         names = [a.name for a in self._arguments if not _is_constant(a)]
         self.inputs = tuple(_port(*pair) for pair in zip(names, self._taken, strict=True))
         self.outputs = _outputs(signature, values)
-        self.batch = arrays.checked_batch(batch, self.inputs + self.outputs)
+        self.batch = arrays.check_model(batch, self.inputs + self.outputs)
         self._spec = program.call_spec.in_spec
         self._call = Caller(program.module())
 

@@ -28,13 +28,13 @@ class ModuleModel:
     """
 
     def __init__(self, module: Any, wanted: Sequence[str], batch: int) -> None:
-        self.batch = batch
         self.outputs: tuple[Port, ...] = ()
         self._call = Caller(module)
         arguments = _arguments(module)
         self._repeats = any(each.kind == _KINDS.VAR_POSITIONAL for each in arguments)
         self._positions = [] if wanted else [e.name for e in arguments if _is_positional(e)]
         self.inputs = _selected(arguments, wanted) if wanted else _ports(arguments)
+        self.batch = arrays.check_model(batch, self.inputs)
 
     def infer(self, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """Call the module, as `TensorModel.infer` says."""

@@ -6,6 +6,7 @@ open files, and some that trust numbers in their arguments. docs/design/nn.md ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,14 @@ from onecopy.nn.backends import failures, torch_pickles
 
 # The one method that runs while a module is loaded, and classes that are written in C++.
 _NEVER = (b"__setstate__", b"torch.classes")
-# Operators that reach beyond their arguments, or take it on trust that these fit together.
+# Operators that reach beyond their arguments, or that no inference needs and which take it on
+# trust that these fit together.
 _REFUSED = {
-    "aten": "from_file save set_ set segment_reduce manual_seed wait sparse_coo_tensor"
-    " sparse_compressed_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor"
-    " sparse_bsc_tensor",
+    "aten": "from_file save set_ set segment_reduce manual_seed wait",
     "prim": "rpc_async rpc_sync rpc_remote PythonOp IgnoredPythonOp fork awaitable CallMethod"
     " CallFunction Closure Print data",
 }
+_UNUSUAL = re.compile("backward|sparse|quantize|fbgemm|mkldnn|cudnn|miopen")
 # How the private operators begin that ordinary models have.
 _PRIVATE = (
     *("__", "_convolution", "_get_tracing_state", "_log_softmax", "_pack_padded_sequence"),
@@ -84,4 +85,6 @@ def _is_allowed(kind: str) -> bool:
     space, _, name = kind.partition("::")
     if space not in _REFUSED or name in _REFUSED[space].split():
         return False
+    if _UNUSUAL.search(name):
+        return name.startswith("is_")
     return not name.startswith("_") or name.startswith(_PRIVATE)

@@ -82,4 +82,6 @@ def results(value: Any) -> tuple[list[Array], tuple[Port, ...]]:
     """Return a result's arrays, and the ports that they show."""
     found = [(name, array_of(part)) for name, part in flatten(value)]
     ports = tuple(Port(name, arrays.dtype_of(array)) for name, array in found)
+    if not arrays.is_tellable(ports):
+        raise InferenceFailed(f"the model returned {len(ports)} tensors, which are too many")
     return [array for _, array in found], ports

@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidArgument
+from onecopy.nn.guest.echo import Echo
 from onecopy.nn.guest.handles import Handles
 from onecopy.nn.guest.refusals import Refused, errno_of
 from onecopy.nn.guest.tensors import read_tensor, read_text
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 MOST_BUILDERS: Final = 16
 NAME_NBYTES: Final = 1024
 CONFIG_NBYTES: Final = 1 << 16
+OPTIONS: Final = 1
+"""The input of a text model that has options for its prompt."""
 _PAIR: Final = struct.Struct("<II")
 _WORD: Final = struct.Struct("<I")
 
@@ -38,6 +41,7 @@ class Functions:
         self._loader = loader
         self._report = report
         self._handles = Handles()
+        self._echo = Echo()
         self._attached: LinearMemory | None = None
 
     def attach(self, memory: LinearMemory) -> None:
@@ -96,7 +100,7 @@ class Functions:
         known_as = self._text(name, length, NAME_NBYTES)
         options = self._text(config, config_length, CONFIG_NBYTES)
         self._handles.check_room_for_graph()
-        self._publish(out, self._loader.load(known_as, options))
+        self._echo.note(self._publish(out, self._loader.load(known_as, options)), options)
 
     def _text(self, address: int, nbytes: int, limit: int) -> str:
         if nbytes > limit:
@@ -106,26 +110,32 @@ class Functions:
         except UnicodeDecodeError:
             raise InvalidArgument("a text that is not UTF-8") from None
 
-    def _publish(self, out: memoryview, graph: Graph) -> None:
-        _WORD.pack_into(out, 0, self._handles.add_graph(graph))
+    def _publish(self, out: memoryview, graph: Graph) -> int:
+        handle = self._handles.add_graph(graph)
+        _WORD.pack_into(out, 0, handle)
+        return handle
 
     def init_execution_context(self, graph: int, result: int) -> None:
         """Make a context of a graph."""
         out = self._memory.view(result, _WORD.size)
         found = self._handles.graph(graph)
         self._handles.check_room_for_context()
-        _WORD.pack_into(out, 0, self._handles.add_context(found.context(), graph))
+        context = self._handles.add_context(found.context(), graph)
+        self._echo.inherit(context, graph)
+        _WORD.pack_into(out, 0, context)
 
     def set_input(self, context: int, index: int, tensor: int) -> None:
         """Copy a tensor out of the guest's memory."""
         found, graph = self._handles.context(context)
-        read = read_text if graph.what == "text" else read_tensor
-        dtype, shape, data = read(self._memory, tensor)
+        is_text = graph.what == "text"
+        dtype, shape, data = (read_text if is_text else read_tensor)(self._memory, tensor)
         found.set_input(index, dtype, shape, data)
+        if is_text and index == OPTIONS:
+            self._echo.note(context, data)
 
     def compute(self, context: int) -> None:
         """Compute all outputs of a context."""
-        self._handles.context(context)[0].compute()
+        self._echo.compute(context, self._handles.context(context)[0])
 
     def get_output(self, context: int, index: int, buffer: int, room: int, written: int) -> None:
         """Copy an output into the guest's memory, all of it or nothing."""
@@ -168,7 +178,7 @@ class Functions:
 
     def unload(self, graph: int) -> None:
         """End a graph and its contexts."""
-        self._handles.remove_graph(graph)
+        self._echo.forget(self._handles.remove_graph(graph))
 
 
 def _encoding(number: int) -> str:

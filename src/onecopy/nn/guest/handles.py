@@ -67,13 +67,15 @@ class Handles:
         context, graph = found
         return context, self._graphs[graph]
 
-    def remove_graph(self, number: int) -> None:
-        """End a graph, and the contexts that were made of it."""
+    def remove_graph(self, number: int) -> list[int]:
+        """End a graph, and the contexts that were made of it; return all those numbers."""
         graph = self.graph(number)
-        for each in [key for key, (_, of) in self._contexts.items() if of == number]:
+        gone = [key for key, (_, of) in self._contexts.items() if of == number]
+        for each in gone:
             self._contexts.pop(each)[0].close()
         del self._graphs[number]
         graph.close()
+        return [number, *gone]
 
     def _next(self) -> int:
         if self._last == 0xFFFFFFFF:

@@ -28,55 +28,55 @@ _FAULT: Final = (
 
 
 class Instance:
-    """One guest, ready to `run` once. Deadlines are the host's, which ends the process.
+    """All that one guest imports: made before it is known which one, then `start` and `run`, once.
 
-    Raises:
-        InvalidModule: it imports what there is not.
-        GuestError: it starts with more memory than it may, or its start function failed.
+    Deadlines are the host's, which ends the process.
     """
 
-    def __init__(
-        self,
-        module: wasmtime.Module,
-        wasi: wasmtime.WasiConfig,
-        functions: Functions,
-        memory_limit: int,
-    ) -> None:
+    def __init__(self, functions: Functions) -> None:
         import wasmtime
 
         self._failure: BaseException | None = None
+        self._functions = functions
         self._store = wasmtime.Store(engine())
         deadline_setter(self._store)(FOREVER)
-        limit_store(self._store, memory_limit)
-        self._memory_limit = memory_limit
-        self._store.set_wasi(wasi)
-        linker = wasmtime.Linker(engine())
-        linker.define_wasi()
-        self._imports = [self._define(linker, name, functions) for name in abi.SIGNATURES]
-        self._instance = self._instantiate(linker, module)
-        functions.attach(LinearMemory(self._store, self._export("memory"), memory_limit))
+        self._linker = wasmtime.Linker(engine())
+        self._linker.define_wasi()
+        self._imports = [self._define(name) for name in abi.SIGNATURES]
 
-    def _define(self, linker: wasmtime.Linker, name: str, functions: Functions) -> HostFunction:
+    def _define(self, name: str) -> HostFunction:
         function = HostFunction(
-            self._store, abi.SIGNATURES[name], functions.function(name), self._failed
+            self._store, abi.SIGNATURES[name], self._functions.function(name), self._failed
         )
-        linker.define(self._store, abi.MODULE, name, function.function)
+        self._linker.define(self._store, abi.MODULE, name, function.function)
         return function
+
+    def start(self, module: wasmtime.Module, wasi: wasmtime.WasiConfig, memory_limit: int) -> None:
+        """Make it of a module; its own start function, if there is one, runs.
+
+        Raises:
+            InvalidModule: it imports what there is not.
+            GuestError: it starts with more memory than it may, or its start function failed.
+        """
+        limit_store(self._store, memory_limit)
+        self._store.set_wasi(wasi)
+        self._instance = self._instantiate(module, memory_limit)
+        self._functions.attach(LinearMemory(self._store, self._export("memory"), memory_limit))
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
 
-    def _instantiate(self, linker: wasmtime.Linker, module: wasmtime.Module) -> wasmtime.Instance:
+    def _instantiate(self, module: wasmtime.Module, memory_limit: int) -> wasmtime.Instance:
         import wasmtime
 
         try:
-            return linker.instantiate(self._store, module)
+            return self._linker.instantiate(self._store, module)
         except wasmtime.Trap as trap:
             raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
         except wasmtime.WasmtimeError as error:
             if "memory" in str(error) and "limit" in str(error):
                 raise GuestMemoryExceeded(
-                    f"the guest starts with more memory than its limit of {self._memory_limit} "
+                    f"the guest starts with more memory than its limit of {memory_limit} "
                     "bytes; raise memory_limit"
                 ) from None
             raise InvalidModule(f"the module cannot be instantiated: {error}") from None

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 from onecopy.errors import InvalidArgument
@@ -16,6 +17,7 @@ Stream = int | IO[Any] | None
 Folders = Mapping[str, "str | os.PathLike[str] | tuple[str | os.PathLike[str], str]"]
 
 _FOLDERS: Final = FDS_LIMIT - 8
+_PROC: Final = Path("/proc")
 _ACCESS: Final = ("rw", "ro")
 _LEAST_MEMORY, _MOST_MEMORY = 1 << 16, 1 << 32
 
@@ -78,6 +80,12 @@ def _open(path: Any, stack: ExitStack) -> int:
         raise InvalidArgument(f"more than {_FOLDERS} folders; give the guest one above them")
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
+    real = Path(f"/proc/self/fd/{fd}").readlink()
+    if real in (*_PROC.parents, _PROC) or _PROC in real.parents:
+        raise InvalidArgument(
+            f"{path} has the files of {_PROC} in it, by which a guest could change its own "
+            "process; give it a folder below"
+        )
     return fd
 
 

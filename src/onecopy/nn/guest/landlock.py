@@ -7,6 +7,7 @@ interface: the kernel's documentation, userspace-api/landlock.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import stat
 import struct
@@ -55,7 +56,7 @@ def confine(folders: Iterable[tuple[int, bool]]) -> str:
         for fd, writable in folders:
             _allow(ruleset, fd, rights & _of(writable))
         # Without privileges, the kernel asks for this first.
-        ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _libc().prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
         if _syscall(_RESTRICT, ruleset, 0):
             return f"Landlock: {os.strerror(ctypes.get_errno())}"
     finally:
@@ -86,5 +87,10 @@ def _allow(ruleset: int, fd: int, rights: int) -> None:
 
 
 def _syscall(number: int, *arguments: object) -> int:
-    result: int = ctypes.CDLL(None, use_errno=True).syscall(number, *arguments)
+    result: int = _libc().syscall(number, *arguments)
     return result
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

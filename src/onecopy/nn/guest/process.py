@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from onecopy.nn.guest.messages import Start
 
 PATIENCE: Final = 60.0
-"""Seconds in which a process gets ready, or ends when it has said so."""
+"""Seconds in which a process gets ready."""
+_END_SECONDS: Final = 1.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -104,12 +106,10 @@ class GuestProcess:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def wait(self) -> int:
-        """Return how it ended, as `subprocess` says that; one that hangs at its end is killed."""
-        try:
-            return self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
+        """Return how it ended, as `subprocess` says that, if need be after killing it."""
+        select.select([self.pidfd], [], [], _END_SECONDS)
+        self.kill()
+        return self._process.wait()
 
     def close(self) -> None:
         """End it, and close what is open; twice is fine."""

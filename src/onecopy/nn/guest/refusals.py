@@ -22,6 +22,7 @@ _NUMBERS: Final[tuple[tuple[type[BaseException], Errno], ...]] = (
     (errors.BackendMissing, Errno.INVALID_ENCODING),
     (errors.UnsupportedOperation, Errno.UNSUPPORTED_OPERATION),
     (errors.AccessDenied, Errno.UNSUPPORTED_OPERATION),
+    (errors.ModelBusy, Errno.BUSY),
     (errors.InferenceFailed, Errno.RUNTIME_ERROR),
     (errors.InvalidModel, Errno.INVALID_ARGUMENT),
     (errors.InvalidArgument, Errno.INVALID_ARGUMENT),

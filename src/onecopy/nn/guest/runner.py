@@ -54,60 +54,58 @@ def main() -> None:
     sandbox.end_with_parent(config.parent)
     sandbox.go_first_when_memory_runs_out()
     control = socket.socket(fileno=config.control)
-    _prepare()
+    runner = Runner(control, Broker(socket.socket(fileno=config.models)))
     _tell(control, Ready())
     data, fds = wire.receive(control)
     if data:
-        _tell(control, _outcome(control, config, messages.decode_start(data), fds))
+        _tell(control, runner.outcome(messages.decode_start(data), fds))
     # At once: nothing is to be cleaned up, and threads of wasmtime may still read a terminal.
     os._exit(0)
 
 
-def _prepare() -> None:
-    """Import and make what every guest needs; later there are no files to import from."""
-    import wasmtime
+class Runner:
+    """What every guest needs, imported and made: later there are no files to import from."""
 
-    from onecopy.guests.wasm.engine import engine
-    from onecopy.nn.guest import functions, instance  # noqa: F401
+    def __init__(self, control: socket.socket, loader: Broker) -> None:
+        from onecopy.nn.guest.functions import Functions
+        from onecopy.nn.guest.instance import Instance
+        from onecopy.nn.guest.refusals import Reporter
 
-    wasmtime.Linker(engine()).define_wasi()
-    gc.collect()
-    gc.freeze()  # what was imported stays: no collection need look at it again
+        self._control = control
+        self._loader = loader
+        reporter = Reporter(lambda text: _tell(control, Said(text)))
+        self._instance = Instance(Functions(loader, reporter))
+        gc.collect()
+        gc.freeze()  # what was imported stays: no collection need look at it again
+
+    def outcome(self, start: Start, fds: list[int]) -> Ended:
+        """Run a guest, and say how it ended."""
+        try:
+            return Ended(status=self._run(start, fds))
+        except OnecopyError as error:
+            return Ended(error=type(error).__name__, text=str(error)[:_TEXT_LIMIT])
+        except BaseException:
+            return Ended(error="GuestError", text=traceback.format_exc()[-_TEXT_LIMIT:])
+
+    def _run(self, start: Start, fds: list[int]) -> int:
+        native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
+        if len(streams) != STREAMS or len(folders) != len(start.folders):
+            raise ProtocolError("descriptors are missing; this is a fault of the host")
+        code: Any = _component(native) if start.component else _module(native)
+        wasi = _wasi(start, folders)
+        _take_streams(streams)
+        for text in close_off(start, folders):
+            _tell(self._control, Said(text, warning=True))
+        if start.component:
+            from onecopy.nn.guest.component import ComponentInstance
+
+            return ComponentInstance(code, wasi, self._loader, start.memory_limit).run()
+        self._instance.start(code, wasi, start.memory_limit)
+        return self._instance.run()
 
 
 def _tell(control: socket.socket, message: Any) -> None:
     control.send(messages.encode(message))
-
-
-def _outcome(control: socket.socket, config: Config, start: Start, fds: list[int]) -> Ended:
-    try:
-        return Ended(status=_run(control, config, start, fds))
-    except OnecopyError as error:
-        return Ended(error=type(error).__name__, text=str(error)[:_TEXT_LIMIT])
-    except BaseException:
-        return Ended(error="GuestError", text=traceback.format_exc()[-_TEXT_LIMIT:])
-
-
-def _run(control: socket.socket, config: Config, start: Start, fds: list[int]) -> int:
-    from onecopy.nn.guest.functions import Functions
-    from onecopy.nn.guest.instance import Instance
-    from onecopy.nn.guest.refusals import Reporter
-
-    native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
-    if len(streams) != STREAMS or len(folders) != len(start.folders):
-        raise ProtocolError("descriptors are missing; this is a fault of the host")
-    code: Any = _component(native) if start.component else _module(native)
-    wasi = _wasi(start, folders)
-    loader = Broker(socket.socket(fileno=config.models))
-    _take_streams(streams)
-    for text in _close_off(start, folders):
-        _tell(control, Said(text, warning=True))
-    reporter = Reporter(lambda text: _tell(control, Said(text)))
-    if start.component:
-        from onecopy.nn.guest.component import ComponentInstance
-
-        return ComponentInstance(code, wasi, loader, start.memory_limit).run()
-    return Instance(code, wasi, Functions(loader, reporter), start.memory_limit).run()
 
 
 def _module(native: int) -> wasmtime.Module:
@@ -153,7 +151,7 @@ def _take_streams(streams: Sequence[int]) -> None:
         os.close(fd)
 
 
-def _close_off(start: Start, folders: Sequence[int]) -> list[str]:
+def close_off(start: Start, folders: Sequence[int]) -> list[str]:
     """Confine the process; return what of it this kernel cannot do."""
     allowed = [(fd, each.writable) for fd, each in zip(folders, start.folders, strict=True)]
     # This thread is the only one: those that come get its confinement.

@@ -50,7 +50,7 @@ class Guests:
         self._serve = serve
         self._keeps_spare = spare
         self._modules = Modules()
-        self._lock = threading.Lock()
+        self._lock, self._compiling = threading.Lock(), threading.Lock()
         self._spare: Future[GuestProcess] | None = None
         self.running: set[GuestProcess] = set()
         """The processes of guests that run right now."""
@@ -80,9 +80,8 @@ class Guests:
                 opened((name, *args), env or {}, dirs or {}, streams, memory_limit)
             )
             process = self._take()
-            stack.callback(process.close)
             self.running.add(process)
-            stack.callback(self.running.discard, process)
+            stack.callback(self._dismiss, process)
             native = self._module(guest)
             stack.callback(os.close, native.fd)
             process.await_ready()
@@ -90,6 +89,15 @@ class Guests:
             process.start(start, (native.fd, *given.streams, *given.folders))
             self._answer(process.give_models())
             return self._watch(process, timeout, memory_limit)
+
+    def _dismiss(self, process: GuestProcess) -> None:
+        """End a process, and let the thread that started it wait for that: it takes a while."""
+        self.running.discard(process)
+        process.kill()
+        try:
+            self._starter.submit(process.close)
+        except RuntimeError:  # the host was closed meanwhile
+            process.close()
 
     def _answer(self, models: socket.socket) -> None:
         def serve() -> None:
@@ -102,7 +110,7 @@ class Guests:
         threading.Thread(target=serve, name="models of a guest", daemon=True).start()
 
     def _module(self, guest: bytes | os.PathLike[str] | str) -> Native:
-        with self._lock:
+        with self._compiling:
             return self._modules.get(guest)
 
     def _take(self) -> GuestProcess:

@@ -64,13 +64,11 @@ class Watched:
             log.log(logging.WARNING if message.warning else logging.INFO, "%s", message.text)
             return None
         if isinstance(message, Ended):
-            self._process.wait()
             return message
         raise _lost(self._process)
 
 
 def _lost(process: GuestProcess) -> WorkerLost:
-    process.kill()
     status = process.wait()
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
     return WorkerLost(f"the guest's process was ended ({how}) before the guest had ended")

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from onecopy.errors import ContextFull, EndOfSequence, InvalidArgument, OnecopyError
+from onecopy.errors import (
+    ContextFull,
+    EndOfSequence,
+    InvalidArgument,
+    OnecopyError,
+    PromptTooLong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,26 +50,34 @@ class Generation:
     def begin(self, prompt: bytes, options: bytes) -> None:
         """Start a new text; or compute an embedding, which is one at once.
 
+        Of a prompt that is too long there is no text, but what may be asked about it.
+
         Raises:
-            InvalidArgument, PromptTooLong: as the model says.
+            InvalidArgument: as the model says.
         """
         self.forget()
         given = options_of(options)
         merged = {**self._options, **given}
-        self._session.begin(prompt, given)
-        if merged.get(_EMBEDDING):
-            self._embed(prompt, merged)
-        else:
-            self.done = False
+        try:
+            self._session.begin(prompt, given)
+            if merged.get(_EMBEDDING):
+                self._embed(prompt, merged)
+            else:
+                self.done = False
+        except PromptTooLong as error:
+            self.ended = error
 
     def prepare(self, prompt: bytes, options: bytes) -> None:
         """Take a prompt for `metadata` to say how long it is, and compute nothing.
 
         Raises:
-            InvalidArgument, PromptTooLong: as the model says.
+            InvalidArgument: as the model says.
         """
         self.forget()
-        self._session.begin(prompt, options_of(options))
+        try:
+            self._session.begin(prompt, options_of(options))
+        except PromptTooLong:
+            pass  # Who computes it is told.
 
     def _embed(self, prompt: bytes, options: Mapping[str, Any]) -> None:
         vector = [float(each) for each in self._model.embed(prompt, options)]
@@ -73,8 +87,10 @@ class Generation:
         """Generate one more token.
 
         Raises:
-            EndOfSequence, ContextFull: there is none.
+            EndOfSequence, ContextFull, PromptTooLong: there is none.
         """
+        if self.ended is not None:
+            raise self.ended
         if self.done:
             raise EndOfSequence("the text has ended; begin another")
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from onecopy.errors import BackendLost, OnecopyError, ProtocolError
+from onecopy.errors import BackendLost, ModelNotFound, OnecopyError, ProtocolError
 from onecopy.forks import no_fork
 from onecopy.guests.workers import messages as memory
 from onecopy.nn.backends import registry
@@ -84,10 +84,16 @@ def open_connection(wanted: Wanted, store: Store | None = None) -> tuple[socket.
         BackendLost: the process ended while it loaded the model.
     """
     for _ in range(_TRIES):
-        place = Spot(identity(wanted.source, store, wanted.content))
+        key = identity(wanted.source, store, wanted.content)
+        place = Spot(key)
         sock, started = _find_or_start(place, wanted)
         try:
             welcome = greet(sock, Hello(messages.VERSION, wanted.config, wanted.idle))
+        except ModelNotFound:
+            sock.close()
+            if identity(wanted.source, store, wanted.content) == key:
+                raise
+            continue  # It was replaced while it was loaded.
         except BaseException:
             sock.close()
             raise

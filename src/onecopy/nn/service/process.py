@@ -21,6 +21,7 @@ from onecopy.nn.service.identity import identity
 from onecopy.nn.service.launch import Config
 from onecopy.nn.service.server import Server
 from onecopy.nn.service.spot import Spot
+from onecopy.nn.service.vigil import Vigil
 from onecopy.store.daemon.loop import Loop
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _BACKLOG: Final = 512
 _STDERR: Final = 2
 _LOG_NBYTES: Final = 1 << 20
 _LOOK_AFTER: Final = 10.0
+_LONGEST_LOAD: Final = 300.0
+"""After how many seconds at least a guest's model is given up that does not end loading."""
 _REFUSING: Final = 5.0
 """How many seconds a process stays at most to tell those who wait why the model did not load."""
 
@@ -49,7 +52,7 @@ class Process:
 
     def run(self) -> None:
         """Load the model and serve it."""
-        self._spot.place.pid.write_text(f"{os.getpid()}\n")
+        self._spot.sign(self._config.source.backend, self._config.name)
         source = self._config.source
         if source.foreign:
             self._leave_keeper()
@@ -75,7 +78,7 @@ class Process:
                 if not self._spot.runs():
                     self._spot.remove()
             os._exit(0)
-        self._spot.place.pid.write_text(f"{os.getpid()}\n")
+        self._spot.sign(self._config.source.backend, self._config.name)
 
     def _close_off(self, backend: Backend) -> None:
         for lack in closing.close_off(self._config.memory, closing.code_of(backend)):
@@ -87,7 +90,8 @@ class Process:
             backend = registry.find(source.backend)
             if source.foreign:
                 self._close_off(backend)
-            model = backend.load(source)
+            with Vigil(tuple, _LONGEST_LOAD) if source.foreign else nullcontext():
+                model = backend.load(source)
             if identity(source, content=self._config.content) != self._config.key:
                 raise ModelNotFound(
                     f"model {self._config.name!r} was replaced while it was loaded; load it again"

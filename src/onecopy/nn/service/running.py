@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 _PATIENCE: Final = struct.pack("ll", 0, 500_000)
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class Loaded(msgspec.Struct, frozen=True):
     """A model that a process holds."""
 
     key: str
     """What tells it from others."""
     name: str
-    """What the host that started it calls it; empty while it loads or computes."""
+    """What the host that started it calls it."""
     backend: str
     pid: int
-    users: int
-    """How many contexts are connected; 0 while it loads or computes."""
+    users: int | None
+    """How many contexts are connected; None while it loads or computes: then it does not say."""
     memory: int
     """Bytes: its share of what it has mapped (PSS); 0 if that cannot be seen."""
 
@@ -53,21 +53,15 @@ def _ask(spot: Spot) -> Loaded | None:
             wire.close_all(fds)
             reply = messages.decode_reply(data) if data else None
         except BlockingIOError:
-            pid = spot.pid()
-            memory = memory_of(pid)
-            return Loaded(key=spot.key, name="", backend="", pid=pid, users=0, memory=memory)
+            pid, backend, name = spot.signed()
+            users, memory = None, memory_of(pid)
+            return Loaded(spot.key, name, backend, pid, users, memory)
         except (OSError, OnecopyError):
             return None
     if not isinstance(reply, Facts):
         return None
-    return Loaded(
-        key=spot.key,
-        name=reply.name,
-        backend=reply.backend,
-        pid=reply.pid,
-        users=reply.users,
-        memory=memory_of(reply.pid),
-    )
+    memory = memory_of(reply.pid)
+    return Loaded(spot.key, reply.name, reply.backend, reply.pid, reply.users, memory)
 
 
 def memory_of(pid: int) -> int:

@@ -21,6 +21,7 @@ from onecopy.nn.service.aside import Aside
 from onecopy.nn.service.batching import Batches
 from onecopy.nn.service.messages import Done, Facts, Refused, Welcome
 from onecopy.nn.service.seat import Seat
+from onecopy.nn.service.vigil import Vigil
 from onecopy.store import wire
 from onecopy.store.daemon.peer import Peer
 
@@ -69,7 +70,9 @@ class Server:
         self._name, self._backend = name, backend
         self._emptied = emptied
         """Called with the seconds that the last user wants the process to stay."""
-        self._peers: set[Peer] = set()
+        self._peers: dict[Peer, int] = {}
+        """Connections, and their descriptors."""
+        self._vigil = Vigil(lambda: tuple(self._peers.values()))
         self._seats: dict[Peer, Seat] = {}
         self._computing: list[tuple[Seat, list[Array | None]]] = []
         self._writing: list[Seat] = []
@@ -103,14 +106,14 @@ class Server:
             time.sleep(0.01)
             return False
         peer = Peer(sock, self._loop, self._serve, self._left)
-        self._peers.add(peer)
+        self._peers[peer] = sock.fileno()
         if peer.uid != os.geteuid() or len(self._peers) > USERS:
             peer.reply(Refused("LimitReached", f"a process of a model has at most {USERS} users"))
             peer.close()
         return True
 
     def _left(self, peer: Peer) -> None:
-        self._peers.discard(peer)
+        self._peers.pop(peer, None)
         seat = self._seats.pop(peer, None)
         if seat is None:
             return
@@ -242,12 +245,13 @@ class Server:
         waiting, self._computing = self._computing, []
         if not waiting or self._batches is None:
             return
-        for number, outcome in self._batches.run([inputs for _, inputs in waiting]):
-            seat = waiting[number][0]
-            if isinstance(outcome, OnecopyError):
-                seat.refuse(outcome)
-            else:
-                _attempt(seat, partial(seat.deliver, outcome, self._names()))
+        with self._vigil:
+            for number, outcome in self._batches.run([inputs for _, inputs in waiting]):
+                seat = waiting[number][0]
+                if isinstance(outcome, OnecopyError):
+                    seat.refuse(outcome)
+                else:
+                    _attempt(seat, partial(seat.deliver, outcome, self._names()))
 
     def _take_turns(self) -> None:
         for seat in list(self._writing):

@@ -121,12 +121,21 @@ class Spot:
         except FileNotFoundError:
             return False
 
-    def pid(self) -> int:
-        """Return the process that started last, as it wrote itself; 0 if it has not yet."""
+    def sign(self, backend: str, name: str) -> None:
+        """Write down that this process has started, for those who ask while it is busy."""
+        self.place.pid.write_text(f"{os.getpid()}\n{backend}\n{name}\n")
+
+    def signed(self) -> tuple[int, str, str]:
+        """Return the process that started last, its backend and model; 0 if none has yet."""
         try:
-            return int(self.place.pid.read_text())
+            pid, backend, name = self.place.pid.read_text().split("\n", 2)
+            return int(pid), backend, name.rstrip("\n")
         except (OSError, ValueError):
-            return 0
+            return 0, "", ""
+
+    def pid(self) -> int:
+        """Return the process that started last; 0 if none has yet."""
+        return self.signed()[0]
 
     def last_words(self) -> str:
         """Return the end of what the process wrote to its standard error, for an error's text."""
