@@ -351,7 +351,7 @@ def test_a_stream_yields_tokens(shared) -> None:
 
 def test_texts_take_turns(load, gate) -> None:
     """A long text holds up nobody: a short one that begins later ends before it."""
-    graph = load("counting", gate=gate.path)
+    graph = load("counting", room=1 << 20, gate=gate.path)
     done = []
 
     def generate(name: str, length: int) -> None:
