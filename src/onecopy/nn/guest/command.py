@@ -38,8 +38,8 @@ def compile_command(source: bytes | os.PathLike[str] | str, cache: Path | None =
         return compile_module(wasm, cache, component.__name__, component.MAGIC)
     if not wasm.startswith(MAGIC):
         raise InvalidModule(
-            "this is no WebAssembly, neither a module nor a component; hand over Wasm, not code that "
-            "is compiled already"
+            "this is no WebAssembly, neither a module nor a component; hand over Wasm, not what "
+            "was compiled from it"
         )
     return compile_module(wasm, cache, __name__)
 
