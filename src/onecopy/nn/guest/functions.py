@@ -43,10 +43,13 @@ class Functions:
         self._handles = Handles()
         self._echo = Echo()
         self._attached: LinearMemory | None = None
+        self._limit = 0
+        self._brought: dict[int, int] = {}
 
-    def attach(self, memory: LinearMemory) -> None:
-        """Learn where the guest's memory is."""
+    def attach(self, memory: LinearMemory, limit: int) -> None:
+        """Learn where the guest's memory is, and how many bytes of models it may bring."""
         self._attached = memory
+        self._limit = limit
 
     def function(self, name: str) -> Callable[..., int]:
         """Return what an import does; what it raises was foreseen by nobody."""
@@ -77,7 +80,14 @@ class Functions:
         parts = self._parts(builders, count)
         names = _encoding(encoding), _target(target)
         self._handles.check_room_for_graph()
-        self._publish(out, self._loader.load_bytes(parts, *names))
+        nbytes = sum(each.nbytes for each in parts)
+        if nbytes + sum(self._brought.values()) > self._limit:
+            raise Refused(
+                Errno.TOO_LARGE,
+                f"the guest has brought models of more than {self._limit} bytes; unload some, or "
+                "raise memory_limit",
+            )
+        self._brought[self._publish(out, self._loader.load_bytes(parts, *names))] = nbytes
 
     def _parts(self, builders: int, count: int) -> list[memoryview]:
         if not 0 < count <= MOST_BUILDERS:
@@ -179,6 +189,7 @@ class Functions:
     def unload(self, graph: int) -> None:
         """End a graph and its contexts."""
         self._echo.forget(self._handles.remove_graph(graph))
+        self._brought.pop(graph, None)
 
 
 def _encoding(number: int) -> str:

@@ -61,7 +61,8 @@ class Instance:
         limit_store(self._store, memory_limit)
         self._store.set_wasi(wasi)
         self._instance = self._instantiate(module, memory_limit)
-        self._functions.attach(LinearMemory(self._store, self._export("memory"), memory_limit))
+        memory = LinearMemory(self._store, self._export("memory"), memory_limit)
+        self._functions.attach(memory, memory_limit)
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
