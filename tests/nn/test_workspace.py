@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,6 @@ from onecopy.nn.service.messages import SEGMENT, Tensor
 from onecopy.nn.workspace import Workspace
 from onecopy.segments.region import keeps_size
 from tests.conftest import open_files
-import itertools
 
 _PUTS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 100_000), st.integers(0, 200_000)), max_size=8
