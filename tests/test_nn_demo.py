@@ -51,6 +51,6 @@ def test_a_guest_that_fails_is_told(tmp_path) -> None:
     with (
         Host({}) as host,
         Visitor(host, b"no module", texts, tmp_path / "out") as visitor,
-        pytest.raises(DemoError, match="a guest failed: this is no core WebAssembly module"),
+        pytest.raises(DemoError, match="a guest failed: this is no WebAssembly"),
     ):
         visitor.listen()

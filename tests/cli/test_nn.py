@@ -98,7 +98,7 @@ def test_a_file_that_is_no_command_is_refused_in_a_line(tmp_path):
     (tmp_path / "x.wasm").write_bytes(b"\x7fELF")
     done = command("nn", "run", tmp_path / "x.wasm", check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("onecopy: this is no core WebAssembly module")
+    assert done.stderr.startswith("onecopy: this is no WebAssembly")
 
 
 def test_the_folder_of_the_header_is_told():

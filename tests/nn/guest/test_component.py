@@ -47,7 +47,7 @@ def run(wasm: bytes, models, tmp_path, room: int = 1 << 24) -> tuple[int, list[s
     """Run a component in this process, as the process of a guest does; return what it printed."""
     config = wasmtime.WasiConfig()
     config.stdout_file = str(tmp_path / "out")
-    status = ComponentInstance(compiled(wasm), config, models, 1 << 30, room).run()
+    status = ComponentInstance(compiled(wasm), config, models, 1 << 30, lambda *_: None, room).run()
     return status, (tmp_path / "out").read_text().splitlines()
 
 
@@ -77,7 +77,7 @@ def test_mistakes_have_codes_and_texts_and_the_context_works_on(host, tmp_path) 
         + ["invalid-argument"] * 2
     )
     assert printed[-2:] == ["1", ""], "the last one is right, and has one output"
-    assert "no model 'nobody'" in texts[0]
+    assert texts[0] == "the host's log says why", "it is not for the guest what the host has"
     assert "no input 'z'" in texts[1]
     assert "BF16" in texts[4]
     assert "each must be given once" in texts[5]
@@ -171,3 +171,12 @@ def test_the_process_of_a_component_tells_how_it_ended(host, tmp_path, monkeypat
         host.run(component("attack", "ATTACK=10"), timeout=0.5)
     with pytest.raises(InvalidModule, match="no command"):
         host.run(bytes(wasmtime.wat2wasm("(component)")))
+
+
+def test_the_hosts_log_says_why_a_call_was_refused(host, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with caplog.at_level("INFO", "onecopy.nn"), (tmp_path / "out").open("w") as out:
+        assert host.run(component("mistakes"), stdout=out, timeout=60) == 1
+    said = [each for each in caplog.messages if ": " in each]
+    assert "load-by-name: model_not_found: no model 'nobody'" in said[0]
+    assert any(each.startswith("compute: invalid_argument: no input 'z'") for each in said)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidModule
 from onecopy.guests.wasm.engine import engine
-from onecopy.guests.wasm.module import check_types, compile_module, read_wasm
+from onecopy.guests.wasm.module import MAGIC, check_types, compile_module, read_wasm
 from onecopy.nn.guest import abi, component
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def compile_command(source: bytes | os.PathLike[str] | str, cache: Path | None =
     wasm = read_wasm(source)
     if component.is_component(wasm):
         return compile_module(wasm, cache, component.__name__, component.MAGIC)
+    if not wasm.startswith(MAGIC):
+        raise InvalidModule(
+            "this is no WebAssembly, neither a module nor a component; hand over Wasm, not what "
+            "was compiled from it"
+        )
     return compile_module(wasm, cache, __name__)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import wasmtime
     from wasmtime.component import Component, ExportIndex, Func
 
-    from onecopy.nn.guest.component_nn import Models
+    from onecopy.nn.guest.component_nn import Models, Report
 
 MAGIC: Final = b"\0asm\r\0\1\0"
 ROOM: Final = 256 << 20
@@ -52,6 +52,7 @@ class ComponentInstance:
         wasi: what it is started with.
         models: where its graphs come from.
         memory_limit: bytes of each of its memories.
+        report: is told which call was refused, and why.
         room: how many bytes of tensors it may hold of the host, beside its own memories.
 
     Raises:
@@ -65,6 +66,7 @@ class ComponentInstance:
         wasi: wasmtime.WasiConfig,
         models: Models,
         memory_limit: int,
+        report: Report,
         room: int = ROOM,
     ) -> None:
         import wasmtime
@@ -76,9 +78,9 @@ class ComponentInstance:
         self._store.set_limits(memory_size=memory_limit, **_LIMITS)
         self._store.set_wasi(wasi)
         self._resources = Resources(room)
-        self._run = self._linked(component, models)
+        self._run = self._linked(component, models, report)
 
-    def _linked(self, component: Component, models: Models) -> Func:
+    def _linked(self, component: Component, models: Models, report: Report) -> Func:
         import wasmtime
         from wasmtime.component import Linker
 
@@ -86,7 +88,7 @@ class ComponentInstance:
 
         linker = Linker(engine())
         linker.add_wasip2()
-        Inference(models, self._resources).define(linker)
+        Inference(models, self._resources, report).define(linker)
         try:
             function = linker.instantiate(self._store, component).get_func(
                 self._store, _start_of(component)

@@ -13,6 +13,8 @@ from onecopy import errors
 from onecopy.nn.guest.component_calls import add_function
 from onecopy.nn.guest.component_resources import Resources
 from onecopy.nn.guest.component_running import Running, Tensor
+from onecopy.nn.guest.refusals import errno_of
+from onecopy.nn.standard import Errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 
     from onecopy.nn.graph import Graph
 
+    Report = Callable[[str, Errno, BaseException], object]
     _Functions = dict[str, Callable[..., Any]]
 
 VERSION: Final = "0.2.0-rc-2024-10-28"
+_TOLD_TO_HOST: Final = "the host's log says why"
 # As `refusals` has it for modules, in the words of this interface.
 _CODES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (errors.ModelNotFound, "not-found"),
@@ -65,11 +69,12 @@ class Models(Protocol):
 
 
 class Inference:
-    """`wasi:nn` for one component."""
+    """`wasi:nn` for one component; `report` is told why which call was refused."""
 
-    def __init__(self, models: Models, resources: Resources) -> None:
+    def __init__(self, models: Models, resources: Resources, report: Report) -> None:
         self._models = models
         self._resources = resources
+        self._report = report
 
     def define(self, linker: Linker) -> None:
         """Define all four interfaces, and the resources in them, in a linker."""
@@ -134,25 +139,27 @@ class Inference:
         error: Error = self._resources.behind(store, self_)
         return error.text
 
-    def _error(self, error: Exception) -> ResourceHost:
+    def _error(self, function: str, error: Exception, text: str = "") -> ResourceHost:
+        self._report(function, errno_of(error) or Errno.RUNTIME_ERROR, error)
         code = next((code for kind, code in _CODES if isinstance(error, kind)), "unknown")
-        return self._resources.hand_out("error", Error(code, str(error)))
+        return self._resources.hand_out("error", Error(code, text or str(error)))
 
     # ---- graph ----
 
     def _load(
         self, _store: StoreContext, builders: list[bytes], encoding: str, target: str
     ) -> Variant:
-        return self._graph(lambda: self._models.load_bytes(builders, encoding, target))
+        return self._graph("load", lambda: self._models.load_bytes(builders, encoding, target))
 
     def _load_by_name(self, _store: StoreContext, name: str) -> Variant:
-        return self._graph(lambda: self._models.load(name))
+        return self._graph("load-by-name", lambda: self._models.load(name))
 
-    def _graph(self, load: Callable[[], Graph]) -> Variant:
+    def _graph(self, function: str, load: Callable[[], Graph]) -> Variant:
         try:
             return Variant("ok", self._resources.hand_out("graph", load()))
         except errors.OnecopyError as error:
-            return Variant("err", self._error(error))
+            # The text is about what the host has, paths of files perhaps: not for the component.
+            return Variant("err", self._error(function, error, _TOLD_TO_HOST))
 
     def _init_execution_context(self, store: StoreContext, self_: ResourceAny) -> Variant:
         graph: Graph = self._resources.behind(store, self_)
@@ -160,7 +167,7 @@ class Inference:
             running = Running(graph)
             return Variant("ok", self._resources.hand_out("graph-execution-context", running))
         except errors.OnecopyError as error:
-            return Variant("err", self._error(error))
+            return Variant("err", self._error("init-execution-context", error))
 
     # ---- inference ----
 
@@ -172,5 +179,5 @@ class Inference:
         try:
             results = running.compute(given)
         except errors.OnecopyError as error:
-            return self._error(error)
+            return self._error("compute", error)
         return [(name, self._resources.hand_out("tensor", each)) for name, each in results]

@@ -73,8 +73,8 @@ class Runner:
 
         self._control = control
         self._loader = loader
-        reporter = Reporter(lambda text: _tell(control, Said(text)))
-        self._instance = Instance(Functions(loader, reporter))
+        self._reporter = Reporter(lambda text: _tell(control, Said(text)))
+        self._instance = Instance(Functions(loader, self._reporter))
         gc.collect()
         gc.freeze()  # what was imported stays: no collection need look at it again
 
@@ -99,7 +99,8 @@ class Runner:
         if start.component:
             from onecopy.nn.guest.component import ComponentInstance
 
-            return ComponentInstance(code, wasi, self._loader, start.memory_limit).run()
+            limit = start.memory_limit
+            return ComponentInstance(code, wasi, self._loader, limit, self._reporter).run()
         self._instance.start(code, wasi, start.memory_limit)
         return self._instance.run()
 
