@@ -21,6 +21,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_task_nanoseconds(pid) for pid in pids) / 1e9
 
 
+def waited_seconds(pid: int) -> float:
+    """Return how long a process's first thread could have run so far, and had no processor."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def _task_nanoseconds(pid: int) -> int:
     return sum(_first_number(task) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 

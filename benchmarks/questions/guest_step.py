@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.answer import Answer, Summary, Table, Target, over
+from benchmarks.procfs import waited_seconds
 from benchmarks.rulers import Responder, ask_all
 from benchmarks.stage import FULL, Stage
 from benchmarks.vocabularies import tokenizer_json, word
@@ -26,8 +27,8 @@ SIZES = {32_000: (0.5, 0.4), 128_000: (1.0, 1.5)}
 """Vocabularies: milliseconds to reach for a step, and for biases on top of it."""
 VETOED = 40
 OURS, BIASED, NATIVE, XGRAMMAR = "onecopy", "with biases", "llguidance", "xgrammar"
-SPIN_NS = 200_000
-BARE = f"{WORKERS} bare processes that compute {SPIN_NS / 1e6:g} ms each and answer"
+SPIN = 0.0002
+BARE = f"{WORKERS} bare processes, as long as guests at their quickest"
 SCHEMA = json.dumps(
     {
         "type": "array",
@@ -73,7 +74,10 @@ class Times:
     """What the guests of the busiest worker took, all of them."""
     native: list[float] = field(default_factory=list)
     xgrammar: list[float] = field(default_factory=list)
-    bare: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    """How long that worker which waited longest for a core waited for it, by the kernel's count."""
+    bare: list[tuple[float, float]] = field(default_factory=list)
+    """Bare processes beside it, and how long each of them computes."""
 
 
 def ask(stage: Stage) -> Answer:
@@ -126,11 +130,15 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
             times.native.append(native.step(tokens))
             if xgrammar is not None:
                 times.xgrammar.append(xgrammar.step(tokens))
-            times.bare.append(ask_all(bare))
+            spin = min(times.guests, default=SPIN)  # without what they waited for
+            times.bare.append((ask_all(bare, spin), spin))
+            before = _waited(pool)
             begin = now()
             controllers.begin(dict(zip(sequences, tokens, strict=True)))
             times.tell.append(now() - begin)
             step = controllers.finish()
+            pairs = zip(before, _waited(pool), strict=True)
+            times.waited.append(max(after - earlier for earlier, after in pairs))
             times.step.append(step.seconds)
             times.guests.append(_busiest(controllers, sequences))
             for each, mask in zip(sequences, native.masks, strict=True):
@@ -142,7 +150,11 @@ def _decode(stage: Stage, vocabulary: Vocabulary, wasm: bytes, *, biases: bool) 
 @contextmanager
 def _bare() -> Iterator[list[Responder]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(closing(Responder(SPIN_NS))) for _ in range(WORKERS)]
+        yield [stack.enter_context(closing(Responder())) for _ in range(WORKERS)]
+
+
+def _waited(pool: Pool) -> list[float]:
+    return [waited_seconds(each.pid) for each in pool.workers]
 
 
 def _busiest(controllers: Controllers, sequences: list[Any]) -> float:
@@ -229,7 +241,7 @@ class _Xgrammar:
 
 def _fill(total: Table, tails: Table, column: str, plain: Times, biased: Times) -> None:
     rows = {OURS: plain.step, BIASED: biased.step, NATIVE: plain.native, XGRAMMAR: plain.xgrammar}
-    rows[BARE] = plain.bare
+    rows[BARE] = [took for took, _ in plain.bare]
     for title, times in rows.items():
         if times:
             total.put_row(title, column, Summary.of(times, 1e3))
@@ -241,7 +253,8 @@ def _explain(spent: Table, column: str, times: Times) -> None:
     rest = [step - guests for step, guests in zip(times.step, times.guests, strict=True)]
     spent.put_row(spent.ours, column, Summary.of(times.guests, 1e3))
     spent.put_row("signals, waiting for the cores", column, Summary.of(rest, 1e3))
-    bare = [step - SPIN_NS / 1e9 for step in times.bare]
+    spent.put_row("a worker waiting for a core", column, Summary.of(times.waited, 1e3))
+    bare = [took - spin for took, spin in times.bare]
     spent.put_row("the same of bare processes", column, Summary.of(bare, 1e3))
     spent.put_row("before: telling what was appended", column, Summary.of(times.tell, 1e3))
 

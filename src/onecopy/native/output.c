@@ -239,13 +239,24 @@ static struct place *find(struct range *range, const void *block) {
     return range->places[low].nbytes ? &range->places[low] : NULL;
 }
 
+/* Drop the memory of a shared block. To free pages takes long, and nobody is to wait for that: the
+ * lock is let go meanwhile. The place is taken still, and has no descriptor: a child that is forked
+ * at this moment has nothing to do with it. */
+static void empty(struct place *place, void *block) {
+    const int fd = place->fd;
+    place->fd = -1;
+    pthread_mutex_unlock(&lock);
+    unmap(block, place->nbytes);
+    if (fd >= 0) close(fd);
+    pthread_mutex_lock(&lock);
+}
+
 void outputs_give(struct range *range, void *block) {
     struct outputs *outputs = range->of;
     pthread_mutex_lock(&lock);
     struct place *place = find(range, block);
     if (!place) abort(); /* Freed twice, or never taken: go no further on broken books. */
-    if (outputs->shared) unmap(block, place->nbytes);
-    if (place->fd >= 0) close(place->fd);
+    if (outputs->shared) empty(place, block);
     place->nbytes = 0;
     add_idle(outputs, place->mapped);
     range->live--;

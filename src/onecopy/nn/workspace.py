@@ -56,7 +56,7 @@ class Workspace:
     def _extend(self, nbytes: int) -> int:
         # Behind the outputs, which somebody may still read.
         self._end = max(self._end, self._written)
-        if self._end + aligned(nbytes) > self.nbytes:
+        if self._end + aligned(nbytes) > self.nbytes or self.fd < 0:
             self._renew(nbytes)
         offset = self._end
         self._end += aligned(nbytes)

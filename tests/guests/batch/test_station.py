@@ -77,21 +77,3 @@ def test_an_empty_bell_can_be_heard() -> None:
     hear(fd)
     hear(fd)
     os.close(fd)
-
-
-def test_one_that_is_closed_while_it_opens_does_not_keep_those_behind_it(
-    controllers: Controllers, scripted: bytes
-) -> None:
-    """Its row is the next one's before the engine has seen that it was opened."""
-    station = station_of(controllers.open(scripted, request="one"))
-    closed = controllers.open(scripted, request="one")
-    closed.close()
-    os.kill(station.worker.pid, signal.SIGSTOP)
-    following = controllers.open(scripted, request="one", wait=False)
-    assert following.row == closed.row
-    eventually(lambda: following in station._opening)
-    station._opening.appendleft(closed)
-    os.kill(station.worker.pid, signal.SIGCONT)
-    following.wait(60)
-    decode(controllers, [following], 1)
-    eventually(lambda: not station._opening)

@@ -173,7 +173,7 @@ def test_what_cannot_be_mapped_is_refused_or_copied(
     for windows in ({"document": heap}, {"document": (document, "rw")}, {"vocab": document}):
         with pytest.raises(WindowRefused):
             controllers.open(reader, windows=windows)
-    assert len(controllers._crew.free) == 8
+    assert controllers._crew.roster.free == 8
     sequence = controllers.open(reader, windows={"document": heap}, copy=True)
     assert seen(controllers, sequence, [2]) == {7}
     sequence = controllers.open(reader, windows={"document": (guests.copy_of(heap), "r")})

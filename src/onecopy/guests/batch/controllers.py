@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, WorkerLost
 from onecopy.guests.batch import sequences
 from onecopy.guests.batch.answers import Step
-from onecopy.guests.batch.crew import Batch, Crew, not_rebuilt
+from onecopy.guests.batch.batch import Batch
+from onecopy.guests.batch.crew import Crew, not_rebuilt
 from onecopy.guests.batch.history import History
-from onecopy.guests.batch.ledger import Ledger
-from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked, row_sources
-from onecopy.guests.batch.masks import Masks
+from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
 from onecopy.guests.batch.rounds import Rounds
-from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.sequence import (
     CLOSED,
     READY,
@@ -25,7 +22,7 @@ from onecopy.guests.batch.sequence import (
     Sequence,
     kind_of,
 )
-from onecopy.guests.batch.steps import Board
+from onecopy.guests.batch.tokens import checked_tokens
 from onecopy.guests.decoding.grammar import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
 
@@ -97,21 +94,15 @@ class Controllers:
         named = isinstance(logits, str)
         self.logits = store.load(logits, mode="shared") if named else logits
         """f32 `[batch, vocab]` that guests see the rows of; None if they see none."""
-        given = self.logits is not None
-        sources = row_sources(self.logits, batch, vocabulary.size) if given else ()
-        rows = Rows.make(batch, vocabulary.size, biases=biases)
-        masks, board = Masks(rows), Board.make(batch, len(pool.workers))
-        self.batch = Batch(
-            vocabulary=vocabulary,
-            rows=rows,
-            masks=masks,
-            board=board,
-            ledger=Ledger(rows, masks, board, vocabulary.eos),
-            guest_seconds=pool.guest_seconds,
+        self.batch = Batch.make(
+            vocabulary,
+            pool,
+            batch,
+            biases=biases,
+            logits=self.logits,
             keep=keep,
             branches=branches,
             grammar_engine=grammar_engine,
-            logits=sources,
         )
         self._crew = Crew(self.batch, pool, tenant)
         self._rounds = Rounds(self._crew, pool.step_seconds)
@@ -164,7 +155,7 @@ class Controllers:
         compiled = self._pool.module(module)
         self.batch.ledger.check(kind_of(compiled, text))
         limit = self._pool.memory_limit if memory_limit is None else memory_limit
-        history = History(self._tokens(prompt), self._crew.order())
+        history = History(checked_tokens(prompt, self.vocabulary.size), self._crew.order())
         shown, owners = self._show(windows or {}, copy)
         origin = Origin(compiled, text, request, seconds, limit, shown, owners, rebuild)
         try:
@@ -238,25 +229,9 @@ class Controllers:
             raise InvalidArgument(f"{sequence!r} is no sequence of these Controllers")
         if sequence.state == CLOSED:
             raise InvalidArgument(f"{sequence!r} cannot be stepped any more; open a new one")
-        numbers = self._tokens(tokens)
+        numbers = checked_tokens(tokens, self.vocabulary.size)
         if numbers and sequence.waiting and sequence.on_failure != "free":
             raise InvalidArgument(f"{sequence!r} is suspended: step it with no tokens")
-        return numbers
-
-    def _tokens(self, tokens: Items[int]) -> list[int]:
-        size = self.vocabulary.size
-        if type(tokens) is list and len(tokens) == 1 and type(tokens[0]) is int:
-            if not 0 <= tokens[0] < size:
-                raise InvalidArgument(f"a token outside the vocabulary of {size}")
-            return tokens  # what nearly every sequence is told in a step
-        try:
-            numbers = list(map(index, tokens))
-        except TypeError:
-            raise UnsupportedValue(
-                f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
-            ) from None
-        if numbers and not 0 <= min(numbers) <= max(numbers) < size:
-            raise InvalidArgument(f"a token outside the vocabulary of {size}")
         return numbers
 
     def _check_between_steps(self) -> None:
@@ -326,10 +301,7 @@ class Controllers:
     def close(self) -> None:
         """Close all sequences; tensors of steps stay valid. Twice is fine."""
         self._crew.close()
-        self.batch.rows.close()
-        self.batch.board.close()
-        for each in self.batch.logits:
-            each.close()
+        self.batch.close()
 
     def __enter__(self) -> Controllers:
         return self

@@ -6,22 +6,20 @@ with it.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import GuestError, LimitReached, OnecopyError, WaitTimeout, WorkerLost
 from onecopy.guests.batch.lender import Lender
+from onecopy.guests.batch.roster import Roster
 from onecopy.guests.batch.sequence import (
     CLOSED,
     FAILED,
     READY,
     STOPPED,
     SUSPENDED,
-    Sequence,
 )
 from onecopy.guests.batch.station import Station
 
@@ -29,43 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from onecopy.guests.batch.answers import OnFailure
+    from onecopy.guests.batch.batch import Batch
     from onecopy.guests.batch.controllers import Controllers
     from onecopy.guests.batch.history import History
-    from onecopy.guests.batch.ledger import Ledger
-    from onecopy.guests.batch.masks import Masks
-    from onecopy.guests.batch.rows import Rows
-    from onecopy.guests.batch.sequence import Origin
-    from onecopy.guests.batch.steps import Board
-    from onecopy.guests.decoding.vocabulary import Vocabulary
-    from onecopy.guests.windows.source import Source
+    from onecopy.guests.batch.sequence import Origin, Sequence
     from onecopy.guests.workers.pool import Pool
     from onecopy.guests.workers.remote import WorkerProcess
 
 _ATTEMPTS: Final = 3
 _SUSPICIONS: Final = 3
 """How many workers that somebody else ended may have run the same guest at that moment."""
-
-_keys: Final = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What all that has to do with one batch knows."""
-
-    vocabulary: Vocabulary
-    rows: Rows
-    masks: Masks
-    board: Board
-    ledger: Ledger
-    guest_seconds: float
-    keep: int
-    branches: int
-    """The most sequences that a guest may make of one."""
-    grammar_engine: str
-    logits: tuple[Source, ...] = ()
-    """By row, if guests see them."""
-    key: int = field(default_factory=lambda: next(_keys))
-    """Its name in workers."""
 
 
 class Crew:
@@ -75,17 +46,14 @@ class Crew:
         self.batch = batch
         self.lock = threading.RLock()
         self.stations: dict[WorkerProcess, Station] = {}
-        self.free = list(range(batch.rows.batch))
-        """Rows, as a heap."""
+        self.roster = Roster(batch.rows.batch)
         self.graves: list[Station] = []
         """Stations that were lost, and whose descriptors somebody may be waiting for still."""
         self.lender = Lender()
         self._pool = pool
         self._tenant = tenant
         self._changed = threading.Condition(self.lock)
-        self._numbers = itertools.count(1)
         self._orders = itertools.count(1)
-        self._live: dict[int, Sequence] = {}
         self._closed = False
 
     def check_open(self) -> None:
@@ -109,22 +77,16 @@ class Crew:
         """
         with self.lock:
             self.check_open()
-            if not self.free:
+            if not self.roster.free:
                 self.idle()  # frees rows that workers were late with
-            if not self.free:
-                raise LimitReached(
-                    f"all {self.batch.rows.batch} rows are taken; close sequences, or raise batch="
-                )
-            row = heapq.heappop(self.free)
-            sequence = Sequence(owner, origin, history, row, next(self._numbers), on_failure)
-            self._live[sequence.number] = sequence
+            sequence = self.roster.add(owner, origin, history, on_failure)
             origin.users += 1
             return sequence
 
     def check_branches(self, sequence: Sequence, branches: int) -> None:
         """Raise `LimitReached` if a guest wants more branches than it may have, all in all."""
-        root, most = sequence.history.root, self.batch.branches
-        count = sum([each.history.root == root for each in self._live.values()])
+        most = self.batch.branches
+        count = self.roster.branches(sequence.history.root)
         if count + branches - 1 > most:
             raise LimitReached(
                 f"a fork into {branches} by a guest with {count} branches already, and it may have "
@@ -134,7 +96,7 @@ class Crew:
     def place(self, group: list[Sequence]) -> None:
         """Have sequences opened by one worker; it may take a while until there is one."""
         with self.lock:
-            station = self._station_of(group[0].origin.request)
+            station = self.roster.station_of(group[0].origin.request)
             self._settle_in(group, station)
         if station is None:
             worker = self._pool.place(self._tenant)
@@ -151,13 +113,6 @@ class Crew:
                 self._leave(each)
             else:
                 each.station = station
-
-    def _station_of(self, request: str) -> Station | None:
-        for each in self._live.values():
-            same = request and each.origin.request == request
-            if same and each.station is not None and not each.station.lost:
-                return each.station
-        return None
 
     def _station(self, worker: WorkerProcess) -> Station:
         self.check_open()
@@ -201,7 +156,7 @@ class Crew:
             else:
                 found[station] = []
                 while station.freed:
-                    heapq.heappush(self.free, station.freed.pop())
+                    self.roster.give_back(station.freed.pop())
         return found
 
     def bury(self) -> None:
@@ -221,11 +176,11 @@ class Crew:
             if self.stations.pop(station.worker, None) is not None:
                 self.graves.append(station)
             blamed = station.blamed()
-            mine = [each for each in self._live.values() if each.station is station]
+            mine = self.roster.of(station)
             for each in mine:
                 self._let_go(each, blamed, at_fault=station.worker.blamed)
             for row in station.freed:
-                heapq.heappush(self.free, row)
+                self.roster.give_back(row)
             self._changed.notify_all()
         groups: dict[str | int, list[Sequence]] = {}
         for each in mine:
@@ -264,7 +219,7 @@ class Crew:
     def close_sequence(self, sequence: Sequence) -> None:
         """End a sequence and free its row; see `Sequence.close`."""
         with self.lock:
-            if self._live.pop(sequence.number, None) is None:
+            if not self.roster.remove(sequence):
                 return
             self.batch.ledger.settle(sequence)
             sequence.state = CLOSED
@@ -299,13 +254,13 @@ class Crew:
         if late and station is not None:
             station.freed.append(sequence.row)
         else:
-            heapq.heappush(self.free, sequence.row)
+            self.roster.give_back(sequence.row)
 
     def _leave(self, sequence: Sequence) -> None:
         """Give back its place in the pool, unless another one lives by it."""
         if sequence.placed is None:
             return
-        heir = next((each for each in self._live.values() if _shares_place(each, sequence)), None)
+        heir = self.roster.heir(sequence)
         if heir is None:
             self._pool.leave(sequence.placed)
         else:
@@ -318,7 +273,7 @@ class Crew:
             return
         with self.lock:
             self._closed = True
-            live, stations = list(self._live.values()), list(self.stations.values())
+            live, stations = list(self.roster), list(self.stations.values())
         for sequence in live:
             self.close_sequence(sequence)
         for station in stations:
@@ -329,8 +284,3 @@ class Crew:
 def not_rebuilt() -> WorkerLost:
     """Return what a sequence fails with that is not to be rebuilt."""
     return WorkerLost("its worker ended, and it was opened with rebuild=False; open it anew")
-
-
-def _shares_place(each: Sequence, other: Sequence) -> bool:
-    """Branches, and sequences of a request, are one guest to the pool."""
-    return each.station is not None and each.station is other.station and each.placed is None

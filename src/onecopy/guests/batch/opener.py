@@ -7,9 +7,10 @@ import logging
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from onecopy.errors import OnecopyError
+from onecopy.guests.batch.openings import REPLAY
 from onecopy.guests.batch.replay import Replay
 from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import OPENED, OPENING
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from onecopy.guests.decoding.vocabulary import Vocabulary
 
 log = logging.getLogger("onecopy.guests")
-
-REPLAY: Final = 4
-"""How much longer than in its step a call may take when it is repeated: the machine is busy."""
 
 
 class Opener:

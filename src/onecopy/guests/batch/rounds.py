@@ -209,9 +209,9 @@ class Rounds:
     def _branch(self, sequence: Sequence, branches: int) -> list[Sequence]:
         """Ask for a fork; the new sequences are asked with the one that was."""
         crew, history = self._crew, sequence.history
-        if branches - 1 > len(crew.free):
+        if branches - 1 > crew.roster.free:
             raise LimitReached(
-                f"a fork into {branches}, and {len(crew.free)} rows are free; raise batch="
+                f"a fork into {branches}, and {crew.roster.free} rows are free; raise batch="
             )
         rollback, history.take_back = history.take_back, 0
         others = [

@@ -11,15 +11,14 @@ import logging
 import os
 import select
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError, WorkerLost
 from onecopy.guests.batch import sequences, steps
 from onecopy.guests.batch.history import Branch
-from onecopy.guests.batch.opener import REPLAY
-from onecopy.guests.batch.sequence import CLOSED, SUSPENDED
+from onecopy.guests.batch.openings import REPLAY, Openings
+from onecopy.guests.batch.sequence import SUSPENDED
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -51,10 +50,9 @@ class Station:
         self._crew = crew
         self._batch = crew.batch
         self._orders: deque[Callable[[], None]] = deque()
-        self._opening: deque[Sequence] = deque()
+        self._opening = Openings(crew.batch.board, crew.batch.guest_seconds)
         self._lent: set[int] = set()
         """Segments that the worker has; the lock of `Crew` is for them."""
-        self._due = 0.0
         self._late = 0.0
         self._ending = False
         self._buried = False
@@ -186,11 +184,8 @@ class Station:
 
     def _send_open(self, group: list[Sequence]) -> None:
         group = [each for each in group if each.awaited and self._ensure(each)]
-        for each in group:
-            self._batch.board.words[each.line + steps.OPENED] = 0
         if group:
-            self._opening.extend(group)
-            self._restart_clock()
+            self._opening.add(group)
             with self._crew.lock:
                 told = tuple(map(_told, group))
                 new = {each.segment for one in told for each in one.windows} - self._lent
@@ -214,34 +209,10 @@ class Station:
         return True
 
     def _look_at_opening(self) -> None:
-        while self._opening and self._is_over(self._opening[0]):
-            self._crew.opened(self._opening.popleft(), None)
-            self._restart_clock()
-        if self._opening and time.monotonic() > self._due:
+        while (sequence := self._opening.take()) is not None:
+            self._crew.opened(sequence, None)
+        if self._opening.are_late():
             self.worker.kill("it did not open a sequence in time", fault=True)
-
-    def _is_over(self, sequence: Sequence) -> bool:
-        """Return whether a sequence, the first of those that are opened, was opened.
-
-        The row of one that was closed meanwhile is somebody else's, who may have overwritten that
-        it was: then those behind it tell. Until they do, the time that it takes counts.
-        """
-        if self._is_marked(sequence):
-            return True
-        others = list(self._opening)
-        return sequence.state == CLOSED and (
-            any(map(self._is_marked, others)) or all(each.state == CLOSED for each in others)
-        )
-
-    def _is_marked(self, sequence: Sequence) -> bool:
-        word = self._batch.board.words[sequence.line + steps.OPENED]
-        return word == sequence.number
-
-    def _restart_clock(self) -> None:
-        """They are opened one after another, and those of a request together."""
-        call = REPLAY * self._batch.guest_seconds
-        spans = [3 * each.origin.seconds + call * len(each.history.calls) for each in self._opening]
-        self._due = time.monotonic() + sum(spans) + 1
 
 
 def hear(fd: int) -> None:

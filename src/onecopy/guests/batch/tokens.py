@@ -1,0 +1,37 @@
+"""Tokens as hosts give them: numbers, within the vocabulary."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING
+
+from onecopy.errors import InvalidArgument, UnsupportedValue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def checked_tokens(tokens: Sequence[int], size: int) -> list[int]:
+    """Return tokens as a list of plain numbers.
+
+    Raises:
+        InvalidArgument: one is outside the vocabulary of `size`.
+        UnsupportedValue: they are no numbers.
+    """
+    if type(tokens) is list and len(tokens) == 1 and type(tokens[0]) is int:
+        if not 0 <= tokens[0] < size:
+            raise _outside(size)
+        return tokens  # what nearly every sequence is told in a step
+    try:
+        numbers = list(map(index, tokens))
+    except TypeError:
+        raise UnsupportedValue(
+            f"tokens are a sequence of numbers, not {tokens!r:.80}; tokenize texts first"
+        ) from None
+    if numbers and not 0 <= min(numbers) <= max(numbers) < size:
+        raise _outside(size)
+    return numbers
+
+
+def _outside(size: int) -> InvalidArgument:
+    return InvalidArgument(f"a token outside the vocabulary of {size}")
