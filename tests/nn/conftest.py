@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import nn
+from onecopy import guests, nn
 from onecopy.nn.service.spot import spots
 from tests.nn.arithmetic import BACKEND, write
 from tests.nn.gates import Gate
@@ -14,9 +14,11 @@ from tests.nn.service.ending import wait_until_ended
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
+def gate(tmp_path: Path):
     """Where a model of `arithmetic` waits for the test."""
-    return Gate(tmp_path / "gate")
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +61,49 @@ def load(tmp_path: Path):
     for each in (*graphs, *hosts):
         each.close()
     wait_until_ended()
+
+
+# It allows tokens that have no letter of its configuration; "!" traps and "." ends at the third.
+GUIDE = """
+#include "onecopy.h"
+static uint32_t mask[OC_MASK_WORDS(131072)];
+static char config[64];
+static size_t length;
+static int calls;
+static int is_forbidden(char letter) {
+    for (size_t i = 0; i < length; i++)
+        if (config[i] == letter) return 1;
+    return 0;
+}
+OC_EXPORT int init_prompt(void) {
+    length = oc_config(config, sizeof config);
+    return 0;
+}
+OC_EXPORT int mid_process(void) {
+    calls++;
+    if (calls == 3 && is_forbidden('!')) __builtin_trap();
+    if (calls == 3 && is_forbidden('.')) return oc_stop();
+    oc_mask_fill(mask);
+    for (uint32_t i = 0; i < oc_control()->vocab; i++) {
+        uint32_t size;
+        const char *text = oc_token(i, &size);
+        if (size == 0 && i != oc_control()->eos) oc_mask_forbid(mask, i);
+        for (uint32_t k = 0; k < size; k++)
+            if (is_forbidden(text[k])) oc_mask_forbid(mask, i);
+    }
+    return oc_allow(mask);
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A controller that forbids the letters of its configuration."""
+    folder = tmp_path_factory.mktemp("guides")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("ZIG_GLOBAL_CACHE_DIR", str(folder / "zig"))
+        patch.setenv("ZIG_LOCAL_CACHE_DIR", str(folder / "zig"))
+        (folder / "guide.c").write_text(GUIDE)
+        (folder / "guide.wasm").write_bytes(guests.build(folder / "guide.c"))
+    return folder / "guide.wasm"

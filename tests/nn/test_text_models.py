@@ -7,7 +7,7 @@ import json
 import pytest
 
 import onecopy
-from onecopy import EndOfSequence, PromptTooLong, nn
+from onecopy import EndOfSequence, InferenceFailed, PromptTooLong, nn
 from tests.nn.service.ending import wait_until_ended
 
 pytest.importorskip("transformers")
@@ -69,6 +69,8 @@ def test_a_model_of_a_store_continues_texts_and_embeds_them(store) -> None:
             found = json.loads(output(context, 0))
             assert found["n_embedding"] == 32
             assert found["embedding"] == pytest.approx(text_model().embed(b"the", {}), abs=1e-6)
+            # Guests allow for some twenty characters a number.
+            assert max(map(len, map(str, found["embedding"]))) <= 16
 
 
 def test_a_model_behind_an_endpoint_is_met_in_the_same_way(monkeypatch) -> None:
@@ -87,3 +89,20 @@ def test_a_model_behind_an_endpoint_is_met_in_the_same_way(monkeypatch) -> None:
         assert server.body["model"] == "tiny"
         assert server.requests[0][1]["Authorization"] == "Bearer secret"
     wait_until_ended()
+
+
+def test_a_guide_of_the_host_steers_texts_in_the_models_process(store, guide) -> None:
+    guides = {"no-e": [str(guide), "eE "], "traps": [str(guide), "!"]}
+    options = {"threads": 1, "temp": 2.0, "seed": 1, "n-predict": 20, "guides": guides}
+    model = nn.Model(what="llm", backend="text", options=options)
+    with (
+        nn.Host({"guided": model}, store=store, idle_seconds=0) as host,
+        host.load("guided") as graph,
+    ):
+        free = b"".join(graph.stream("the"))
+        guided = b"".join(graph.stream("the", '{"guide": "no-e"}'))
+        assert set(free) & set(b"eE ")
+        assert not set(guided) & set(b"eE ")
+        with pytest.raises(InferenceFailed, match="traps"):
+            list(graph.stream("the", '{"guide": "traps"}'))
+        assert b"".join(graph.stream("the", '{"guide": "no-e"}')) == guided

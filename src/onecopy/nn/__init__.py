@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Port
     from onecopy.nn.backends.text_tokenizer import save_tokenizer
-    from onecopy.nn.graph import Context, Graph
+    from onecopy.nn.context import Context
+    from onecopy.nn.graph import Graph
     from onecopy.nn.host import Host
     from onecopy.nn.model import Model
 
@@ -23,7 +24,7 @@ __all__ = ["Context", "Graph", "Host", "Model", "Port", "save_tokenizer"]
 
 # Where each public name lives; imported when first asked for.
 _HOMES = {
-    "Context": "graph",
+    "Context": "context",
     "Graph": "graph",
     "Host": "host",
     "Model": "model",

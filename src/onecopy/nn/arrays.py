@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onecopy.nn.backends.backend import Array
-    from onecopy.nn.graph import Context
+    from onecopy.nn.context import Context
 
 
 def put(context: Context, inputs: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy import EndOfSequence, InferenceFailed, InvalidArgument, guests
+from onecopy import EndOfSequence, InferenceFailed, InvalidArgument
 
 pytest.importorskip("transformers")
 pytest.importorskip("ziglang")
@@ -13,56 +13,12 @@ pytest.importorskip("ziglang")
 from onecopy.nn.backends.text_model import TransformersModel
 from tests.nn.backends.text_zoo import generate, gpt2, text_model
 
-# It allows tokens that have no letter of its configuration; "!" traps and "." ends at the third.
-GUIDE = """
-#include "onecopy.h"
-static uint32_t mask[OC_MASK_WORDS(131072)];
-static char config[64];
-static size_t length;
-static int calls;
-static int is_forbidden(char letter) {
-    for (size_t i = 0; i < length; i++)
-        if (config[i] == letter) return 1;
-    return 0;
-}
-OC_EXPORT int init_prompt(void) {
-    length = oc_config(config, sizeof config);
-    return 0;
-}
-OC_EXPORT int mid_process(void) {
-    calls++;
-    if (calls == 3 && is_forbidden('!')) __builtin_trap();
-    if (calls == 3 && is_forbidden('.')) return oc_stop();
-    oc_mask_fill(mask);
-    for (uint32_t i = 0; i < oc_control()->vocab; i++) {
-        uint32_t size;
-        const char *text = oc_token(i, &size);
-        if (size == 0 && i != oc_control()->eos) oc_mask_forbid(mask, i);
-        for (uint32_t k = 0; k < size; k++)
-            if (is_forbidden(text[k])) oc_mask_forbid(mask, i);
-    }
-    return oc_allow(mask);
-}
-"""
-
 
 @pytest.fixture(scope="module")
-def wasm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("guides")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setenv("ZIG_GLOBAL_CACHE_DIR", str(folder / "zig"))
-        patch.setenv("ZIG_LOCAL_CACHE_DIR", str(folder / "zig"))
-        (folder / "guide.c").write_text(GUIDE)
-        (folder / "guide.wasm").write_bytes(guests.build(folder / "guide.c"))
-    return folder / "guide.wasm"
-
-
-@pytest.fixture(scope="module")
-def model(wasm: Path) -> Iterator[TransformersModel]:
-    path = str(wasm)
+def model(guide: Path) -> Iterator[TransformersModel]:
+    path = str(guide)
     known = {"plain": path, "no-e": [path, "eE "], "traps": [path, "!"], "stops": [path, "."]}
-    known["missing"] = str(gone := wasm.with_name("gone.wasm"))
+    known["missing"] = str(gone := guide.with_name("gone.wasm"))
     gone.touch()
     model = text_model(gpt2(), guides=known)
     gone.unlink()
@@ -137,10 +93,10 @@ def test_a_guide_that_there_is_not_is_refused(model: TransformersModel) -> None:
         text_model().session({}).begin(b"the", {"guide": "x"})
 
 
-def test_a_guest_cannot_choose_none_where_the_host_has_one(wasm: Path) -> None:
+def test_a_guest_cannot_choose_none_where_the_host_has_one(guide: Path) -> None:
     from tests.nn.backends.text_zoo import tokenizer
 
-    known = {"no-e": [str(wasm), "eE "]}
+    known = {"no-e": [str(guide), "eE "]}
     model = TransformersModel(gpt2(), tokenizer(), {"guide": "no-e"}, guides=known)
     try:
         session = model.session({"guide": "", "temp": 2.0, "seed": 1, "n-predict": 40})
@@ -149,10 +105,10 @@ def test_a_guest_cannot_choose_none_where_the_host_has_one(wasm: Path) -> None:
         model.close()
 
 
-@pytest.mark.parametrize("guide", [5, [], ["a", "b", "c"], ["a", 1], {"a": "b"}, "/nothing"])
-def test_a_guide_of_another_form_is_refused(guide) -> None:
+@pytest.mark.parametrize("form", [5, [], ["a", "b", "c"], ["a", 1], {"a": "b"}, "/nothing"])
+def test_a_guide_of_another_form_is_refused(form) -> None:
     with pytest.raises(InvalidArgument, match="'x'"):
-        text_model(guides={"x": guide})
+        text_model(guides={"x": form})
 
 
 def test_a_guide_and_a_grammar_that_exclude_each_other_fail(model: TransformersModel) -> None:

@@ -146,8 +146,6 @@ def test_a_process_that_is_told_to_end_leaves_nothing(tmp_path) -> None:
         assert not base().exists()
         with graph.context() as context:
             context.set_input(0, "u8", (1,), b"1")
-            with pytest.raises(BackendLost):
-                context.compute()
             context.compute()
     wait_until_clean()
 

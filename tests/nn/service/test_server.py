@@ -315,13 +315,13 @@ def test_what_waits_at_the_same_time_is_run_together(load, gate) -> None:
     # Sent, but not read: the process is at the gate.
     for context in contexts[1:]:
         space = context._space
-        wire.send(context._sock, encode(Compute(space.inputs(), space.room, space.nbytes)))
+        wire.send(context._line._sock, encode(Compute(space.inputs(), space.room, space.nbytes)))
     gate.open()
     gate.await_arrival()
     gate.open()
     first.join()
     for number, context in enumerate(contexts[1:], 1):
-        reply = messages.decode_reply(wire.receive(context._sock)[0])
+        reply = messages.decode_reply(wire.receive(context._line._sock)[0])
         context._space.take(reply.outputs)
         assert np.frombuffer(context.output(0), np.int32).tolist() == [2 * number]
         assert np.frombuffer(context.output(1), np.int64).tolist() == [4]

@@ -96,18 +96,13 @@ class TestWithoutItsModule:
         made.save(tmp_path / "p.plan")
         return Plan.load(tmp_path / "p.plan")
 
-    def test_it_shows_whose_plan_it_is_and_fits(self, loaded: Plan, made: Any) -> None:
+    def test_it_shows_whose_plan_it_is(self, loaded: Plan, made: Any) -> None:
         assert repr(loaded) == repr(made)
-        assert loaded.fit("8KiB", "n").values == made.fit("8KiB", "n").values
+        assert loaded.bytes == made.bytes
 
     def test_saved_again_it_is_the_same(self, loaded: Plan, tmp_path: Path) -> None:
         loaded.save(tmp_path / "again.plan")
         assert (tmp_path / "again.plan").read_bytes() == (tmp_path / "p.plan").read_bytes()
-
-    def test_it_says_how_to_run_it(self, loaded: Plan) -> None:
-        for run in (loaded.bind, lambda: loaded.certify({"n": 3}, "1MiB")):
-            with pytest.raises(InvalidArgument, match=r"Plan\.load\(path, module\)"):
-                run()
 
 
 def test_it_is_loaded_with_a_module_and_with_nothing_else(made: Any, tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def test_a_damaged_file_is_refused_or_read_but_nothing_else(made: Any, tmp_path:
         ("tree", "not json"),
         ("relations", [["==", "n", 3]]),
         ("steps", -1),
+        ("steps", 0),
+        ("steps", 10**12),
+        ("expressions", [-5] * 20),
         ("dims", []),
         ("dims", [{"name": "n", "lower": 5, "upper": 2}]),
     ],
@@ -110,6 +113,27 @@ def test_a_file_that_contradicts_itself_is_refused(
     path.write_text(json.dumps(document | {key: value}))
     with pytest.raises(OnecopyError):
         Plan.load(path)
+
+
+@pytest.mark.parametrize("key", ["dims", "buffers"])
+def test_a_name_that_is_there_twice_is_refused(key: str, made: Any, tmp_path: Path) -> None:
+    path = tmp_path / "p.plan"
+    made.save(path)
+    document = json.loads(path.read_bytes())
+    path.write_text(json.dumps(document | {key: document[key] * 2}))
+    with pytest.raises(CorruptEntry, match="is there twice"):
+        Plan.load(path)
+
+
+def test_an_expression_that_is_nested_without_end_is_refused(made: Any, tmp_path: Path) -> None:
+    path = tmp_path / "p.plan"
+    made.save(path)
+    document = json.loads(path.read_bytes())
+    text = json.dumps(document | {"expressions": ["@"] * len(document["expressions"])})
+    for depth in (1000, 5000, 200_000):
+        path.write_text(text.replace('"@"', '["+",' * depth + '"n"' + ",1]" * depth))
+        with pytest.raises(CorruptEntry):
+            Plan.load(path)
 
 
 def test_a_recording_is_saved_so_that_the_next_process_does_not_record(tmp_path: Path) -> None:

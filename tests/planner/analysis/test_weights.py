@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.export import Dim
 
-from onecopy.errors import InvalidArgument
-from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
-from tests.planner.analysis.modules import Tied
+from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.planner import plan
+from onecopy.planner.analysis.weights import (
+    check_module,
+    check_room,
+    check_runnable,
+    weights_list_of,
+)
+from tests.planner.analysis.modules import Doubled, Tied
 
 
 def test_the_list_has_parameters_and_buffers_of_what_was_compiled_too() -> None:
@@ -32,3 +39,10 @@ def test_what_cannot_be_run_says_why() -> None:
         check_runnable(None)
     with pytest.raises(InvalidArgument, match="meta device"):
         check_runnable(torch.nn.BatchNorm1d(3, device="meta"))
+
+
+def test_bounds_that_no_memory_could_hold_are_not_run() -> None:
+    check_room(1 << 20)
+    endless = {"x": {0: Dim("n", max=2**50)}}
+    with pytest.raises(BudgetExceeded, match=r"needs 8192 TiB, .* plan with smaller bounds"):
+        plan(Doubled(), (torch.ones(3),), dynamic_shapes=endless).bind()

@@ -31,8 +31,22 @@ def test_it_measures_up_to_a_budget_and_leaves_nothing_behind() -> None:
         assert scarce.peak is None
         alone = prober.measure({"s": 100}, WEIGHTS)
         assert alone.why == "weights and inputs are more alone"
+        assert prober.measure({"s": 100}, 100 * ROW).why == "weights and inputs are more alone"
+        unmade = prober.measure({"s": 100}, 100 * ROW - 1)
+        assert (unmade.fits, unmade.peak, unmade.rss) == (False, None, 0)
+        assert (unmade.weights, unmade.inputs) == (WEIGHTS, 100 * ROW)
+        assert unmade.why == "its inputs are more alone"
     prober.close()
     assert open_files() == before
+
+
+def test_inputs_that_no_memory_could_hold_are_not_made() -> None:
+    plan = modules.planned(modules.Wide(), most=2**50)
+    with Prober(plan) as prober:
+        found = prober.measure({"s": 2**50}, 1 << 30)
+    assert (found.fits, found.inputs) == (False, 2**50 * ROW)
+    certificate = plan.certify({"s": 2**40}, "1MiB", step=64)
+    assert certificate.peak <= 1 << 20
 
 
 def test_a_module_that_fails_says_why_and_a_process_that_dies_harms_nobody() -> None:

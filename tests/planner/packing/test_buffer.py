@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from onecopy import InvalidProblem
@@ -52,3 +54,29 @@ def test_numbers_that_make_no_sense_are_refused_with_its_name(numbers: tuple, te
     with pytest.raises(InvalidProblem, match=text) as caught:
         Buffer("odd", *numbers)
     assert str(caught.value).startswith("buffer 'odd' ")
+
+
+def test_numbers_of_numpy_become_pythons() -> None:
+    np = pytest.importorskip("numpy")
+    made = Buffer("a", np.int64(4), np.int32(0), np.uint8(9), np.int64(2), np.int64(6), [[2, 3]])
+    assert made == Buffer("a", 4, 0, 9, 2, 6, ((2, 3),))
+    assert all(type(each) is int for each in (made.size, made.start, made.end, made.offset))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("a", 1.5, 0, 1), "its size is a whole number, not 1.5"),
+        (("a", 1, "0", 1), "its start is a whole number, not '0'"),
+        (("a", 1, 0, None), "its end is a whole number, not None"),
+        (("a", 1, 0, 1, True), "its alignment is a whole number, not True"),
+        (("a", 1, 0, 1, 1, 0.0), "its offset is a whole number, not 0.0"),
+        (("a", 1, 0, 9, 1, None, (3,)), r"has gaps \(3,\); write"),
+        (("a", 1, 0, 9, 1, None, ((1, 2, 3),)), "has gaps"),
+        (("a", 1, 0, 9, 1, None, ((1.5, 2),)), "has gaps"),
+        ((5, 1, 0, 1), "buffer 5 has a name that is no text"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_field(arguments: Any, text: str) -> None:
+    with pytest.raises(InvalidProblem, match=text):
+        Buffer(*arguments)

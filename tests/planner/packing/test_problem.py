@@ -56,3 +56,8 @@ def test_sizes_beyond_what_can_be_added_are_refused() -> None:
 @given(problems())
 def test_no_plan_is_below_the_lower_bound(problem: Problem) -> None:
     assert problem.lower_bound <= least_peak(problem)
+
+
+def test_what_is_no_buffer_is_refused() -> None:
+    with pytest.raises(InvalidProblem, match=r"planner\.Buffer in it, not \('a', 1, 0, 1\)"):
+        Problem([("a", 1, 0, 1)])  # type: ignore[list-item]

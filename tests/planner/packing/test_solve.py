@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -157,3 +158,20 @@ def test_what_is_good_enough_at_once_makes_no_search(monkeypatch: pytest.MonkeyP
     validate(AWKWARD, solve(AWKWARD, time_limit=0))
     monkeypatch.setattr(solving, "SEARCHABLE", 2)
     validate(AWKWARD, solve(AWKWARD))
+
+
+def test_capacities_and_limits_may_be_written_as_people_do() -> None:
+    assert solve(AWKWARD, capacity="1KiB", time_limit="2s").peak <= 1024
+
+
+@pytest.mark.parametrize(
+    "options", [{"capacity": 1.5}, {"capacity": "much"}, {"time_limit": "soon"}, {"time_limit": []}]
+)
+def test_what_is_none_is_refused(options: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        solve(TVM, **options)
+
+
+def test_a_list_of_buffers_is_no_problem_yet() -> None:
+    with pytest.raises(InvalidArgument, match=r"a planner\.Problem"):
+        solve(list(TVM.buffers))  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from onecopy.errors import InvalidArgument, UnsupportedOperation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from onecopy.nn.graph import Context, Graph
+    from onecopy.nn.context import Context
+    from onecopy.nn.graph import Graph
 
     Named = tuple[str, "Tensor"]
 

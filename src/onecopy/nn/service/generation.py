@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -80,7 +81,10 @@ class Generation:
             pass  # Who computes it is told.
 
     def _embed(self, prompt: bytes, options: Mapping[str, Any]) -> None:
-        vector = [float(each) for each in self._model.embed(prompt, options)]
+        # Nine digits tell all numbers of single precision apart. Guests allow for some twenty
+        # characters a number, and the digits of double precision would take more.
+        single = array("f", self._model.embed(prompt, options))
+        vector = [float(f"{each:.9g}") for each in single]
         self.text += msgspec.json.encode({"n_embedding": len(vector), "embedding": vector})
 
     def advance(self) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds, UnboundedDimension
+from onecopy.planner.numbers import whole
 
 # Parameters of methods that take dimensions by keyword.
 _TAKEN = frozenset({"self", "outputs", "alignment"})
@@ -76,21 +76,6 @@ def dimension(name: str, lower: int | None, upper: int | None) -> Dim:
             "raise `max`, or lower `min`"
         )
     return Dim(name, lower, upper, symbol_of(name))
-
-
-def whole(value: Any, what: str) -> int:
-    """Return a whole number, also one of numpy's.
-
-    Raises:
-        InvalidArgument: it is something else; a truth value, for instance.
-
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise InvalidArgument(f"{what} is a whole number, not {value!r}") from None
 
 
 def names_in(names: str | Iterable[str], what: str) -> tuple[str, ...]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import CorruptEntry, InvalidBounds
-from onecopy.planner.analysis.dims import Dim, check_names, whole
+from onecopy.planner.analysis.dims import Dim, check_names
 from onecopy.planner.analysis.peak import compiled, live_at_steps, peak_of
+from onecopy.planner.analysis.tasks import Tasks
 from onecopy.planner.analysis.upper import box_of, upper_bound
-from onecopy.planner.analysis.weights import check_module, check_runnable, weights_list_of
+from onecopy.planner.analysis.weights import check_module, weights_list_of
+from onecopy.planner.numbers import whole
 
 if TYPE_CHECKING:
     import os
@@ -19,15 +21,10 @@ if TYPE_CHECKING:
     from onecopy.planner.analysis.buffer import SymbolicBuffer
     from onecopy.planner.analysis.examples import Examples
     from onecopy.planner.analysis.explanation import Explanation
-    from onecopy.planner.budget.certificate import Certificate
-    from onecopy.planner.budget.domain import Wish
-    from onecopy.planner.budget.fitting import Aim, Fit
-    from onecopy.planner.budget.trade_off import TradeOff
     from onecopy.planner.packing.problem import Problem
-    from onecopy.planner.running.planned import OnMiss, Output, Planned
 
 
-class Plan:
+class Plan(Tasks):
     """What a module needs when: made by `planner.plan`, or loaded from a file.
 
     `dims` has the dimensions by name; `buffers` everything that needs memory, with sizes in
@@ -214,63 +211,6 @@ class Plan:
         except CorruptEntry as error:
             raise CorruptEntry(f"{path}: {error}") from error
         return plan
-
-    def bind(
-        self, output: Output = "exact", store: Any = None, on_miss: OnMiss = "heap"
-    ) -> Planned:
-        """Return the module as a callable that runs in planned memory: see `planner.bind`.
-
-        Raises:
-            InvalidArgument: the plan was loaded without its module, or that has no weights.
-
-        """
-        from onecopy.planner.running.bind import bind
-
-        check_runnable(self.module)
-        return bind(self, output, store, on_miss)
-
-    def fit(
-        self,
-        budget: str | int,
-        maximize: Aim,
-        subject_to: Mapping[str, Wish] | None = None,
-        *,
-        processes: int = 1,
-        time_limit: float | None = 10.0,
-    ) -> Fit:
-        """Find the largest dimensions with which a run fits into so many bytes: `planner.fit`.
-
-        plan.fit("6GiB", maximize=["s"], subject_to={"b": 1, "c": (512, None)}).values
-        """
-        from onecopy.planner.budget.fitting import fit
-
-        return fit(self, budget, maximize, subject_to, processes=processes, time_limit=time_limit)
-
-    def certify(self, values: Mapping[str, int], budget: str | int, **options: Any) -> Certificate:
-        """Measure whether a run at these values fits into so many bytes.
-
-        Options are those of `planner.certify`: `along`, `step`, `subject_to`, `processes`,
-        `factory`, `timeout`.
-        """
-        from onecopy.planner.budget.certificate import certify
-
-        return certify(self, values, budget, **options)
-
-    def table(
-        self,
-        budget: str | int,
-        maximize: Aim,
-        by: str,
-        subject_to: Mapping[str, Wish] | None = None,
-        **options: Any,
-    ) -> TradeOff:
-        """Return what one dimension may be for each value of another, `by`.
-
-        Options are those of `planner.table`: `at`, `processes`, `time_limit`.
-        """
-        from onecopy.planner.budget.trade_off import table
-
-        return table(self, budget, maximize, by, subject_to, **options)
 
     @cached_property
     def _evaluate(self) -> Any:

@@ -7,7 +7,8 @@ tensors of the example are compressed bytes. docs/planner.md says what is in it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 FORMAT: Final = "onecopy.plan"
 VERSION: Final = 1
 
+_MOST_STEPS: Final = 1 << 22
+"""A Llama of a billion weights has some thousand; whatever is asked of a plan looks at each."""
+
 
 # What it looks like when a file says what no plan says; torch raises RuntimeError.
 _DAMAGE: Final = (
@@ -43,6 +47,10 @@ _DAMAGE: Final = (
     RuntimeError,
     zlib.error,
 )
+
+
+# Lists in lists without end are a RecursionError.
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class SavedDim(msgspec.Struct, frozen=True):
@@ -131,7 +139,7 @@ def decoded(data: bytes, module: Any) -> Plan:
 def _parsed(data: bytes) -> SavedPlan:
     try:
         head = msgspec.json.decode(data, type=_Head)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise CorruptEntry(f"this is no file of Plan.save ({error})") from error
     if head.format != FORMAT or head.version != VERSION:
         raise CorruptEntry(
@@ -140,7 +148,7 @@ def _parsed(data: bytes) -> SavedPlan:
         )
     try:
         return msgspec.json.decode(data, type=SavedPlan)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise CorruptEntry(f"the plan's file is damaged ({error}); plan again") from error
 
 
@@ -152,6 +160,10 @@ def _plan(saved: SavedPlan, module: Any) -> Plan:
             f"the plan is of a {saved.module} with other weights than this "
             f"{type(module).__name__} has; plan this one"
         )
+    if not 0 < saved.steps <= _MOST_STEPS:
+        raise ValueError(f"{saved.steps} steps are impossible")
+    _check_unique(each.name for each in saved.dims)
+    _check_unique(each.name for each in saved.buffers)
     dims = {each.name: dimension(each.name, each.lower, each.upper) for each in saved.dims}
     symbols = {name: dim.symbol for name, dim in dims.items()}
     sizes = [parsed(each, symbols) for each in saved.expressions]
@@ -168,6 +180,12 @@ def _plan(saved: SavedPlan, module: Any) -> Plan:
         examples=Examples(tree_of(saved.tree), inputs),
         recording=_recording(saved.recording),
     )
+
+
+def _check_unique(names: Iterable[str]) -> None:
+    (name, count), *_ = [*Counter(names).most_common(1), ("", 0)]
+    if count > 1:
+        raise ValueError(f"{name!r} is there twice")
 
 
 def _saved_buffer(buffer: SymbolicBuffer, size: int) -> SavedBuffer:
@@ -188,6 +206,8 @@ def _saved_buffer(buffer: SymbolicBuffer, size: int) -> SavedBuffer:
 def _buffer(saved: SavedBuffer, sizes: Sequence[Any], steps: int) -> SymbolicBuffer:
     if not 0 <= saved.start < saved.end <= steps or saved.size < 0:
         raise ValueError(f"buffer {saved.name!r} has an impossible lifetime or size")
+    if sizes[saved.size].is_negative or (saved.upper is not None and saved.upper < 0):
+        raise ValueError(f"buffer {saved.name!r} has a size below 0")
     fields = {name: getattr(saved, name) for name in saved.__struct_fields__}
     return SymbolicBuffer(**(fields | {"size": sizes[saved.size]}))
 

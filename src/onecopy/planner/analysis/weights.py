@@ -1,10 +1,12 @@
-"""The weights of a module: what a saved plan must fit, and what a run needs."""
+"""The weights of a module: what a saved plan must fit; and what a run needs beside them."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from onecopy.errors import InvalidArgument
+from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.units import format_size
 
 
 def weights_list_of(module: Any) -> list[tuple[str, str, list[int]]]:
@@ -42,4 +44,19 @@ def check_runnable(module: Any) -> None:
         raise InvalidArgument(
             "the module is on the meta device, so it has no weights to run with: plan one that "
             "has, or save this plan and load it with one"
+        )
+
+
+def check_room(nbytes: int) -> None:
+    """Refuse a run at bounds that this machine has not the memory for.
+
+    Raises:
+        BudgetExceeded: the bytes are more than there is memory at all.
+
+    """
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if nbytes > there:
+        raise BudgetExceeded(
+            f"a run at the bounds of the plan needs {format_size(nbytes)}, and this machine has "
+            f"{format_size(there)}; plan with smaller bounds (`max` of a Dim)"
         )

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds
-from onecopy.planner.analysis.dims import check_names, names_in, whole
+from onecopy.planner.analysis.dims import check_names, names_in
 from onecopy.planner.budget.boxes import least
 from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.edge import Edge, Measure
 from onecopy.planner.budget.form import Form
 from onecopy.planner.budget.prober import Measured, Prober
+from onecopy.planner.numbers import whole
 from onecopy.units import format_size, parse_size
 
 _PATIENCE = 5.0

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from onecopy.errors import InvalidArgument, InvalidBounds
-from onecopy.planner.analysis.dims import check_names, whole
+from onecopy.planner.analysis.dims import check_names
 from onecopy.planner.budget.form import Box
+from onecopy.planner.numbers import whole
 
 Wish = int | tuple[int | None, int | None]
 """A value, or a lower and an upper bound; None where there is none."""

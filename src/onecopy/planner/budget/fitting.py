@@ -11,12 +11,13 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds
-from onecopy.planner.analysis.dims import check_names, names_in, whole
+from onecopy.planner.analysis.dims import check_names, names_in
 from onecopy.planner.budget.boxes import capped, least
 from onecopy.planner.budget.domain import Domain, Wish
 from onecopy.planner.budget.form import Box, Form, Point
 from onecopy.planner.budget.search import Found, Search
-from onecopy.units import format_size, parse_size
+from onecopy.planner.numbers import whole
+from onecopy.units import format_size, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from onecopy.planner.budget.certificate import Certificate
@@ -84,7 +85,7 @@ def fit(
     subject_to: Mapping[str, Wish] | None = None,
     *,
     processes: int = 1,
-    time_limit: float | None = 10.0,
+    time_limit: float | str | None = 10.0,
 ) -> Fit:
     """Return the best values of a plan's dimensions whose bytes fit into a budget.
 
@@ -133,8 +134,8 @@ def fit(
     )
 
 
-def _deadline(time_limit: float | None) -> float:
-    return math.inf if time_limit is None else time.monotonic() + time_limit
+def _deadline(time_limit: float | str | None) -> float:
+    return math.inf if time_limit is None else time.monotonic() + parse_duration(time_limit)
 
 
 def _least(form: Form, box: Box, domain: Domain, room: int, deadline: float) -> Point:

@@ -29,7 +29,8 @@ class Measured:
     Of several processes, which share their weights, it is the sum.
 
     `rss` is the largest resident memory of the process meanwhile, `rss_before` that before: they
-    have torch itself in them, and pages of weights that several processes share.
+    have torch itself in them, and pages of weights that several processes share. They are 0 where
+    the inputs alone were too many bytes to be made.
     """
 
     values: dict[str, int]
@@ -69,7 +70,7 @@ class Prober:
                 "the plan was loaded without its module: Plan.load(path, module) gives it one, or "
                 'factory="package.module:function" makes it there'
             )
-        self._timeout = timeout
+        self._timeout, self._plan = timeout, plan
         files = [_file("onecopy-plan", _plan_writer(plan))]
         try:
             files += [] if factory else [_file("onecopy-module", _module_writer(plan.module))]
@@ -102,11 +103,17 @@ class Prober:
     def measure(self, values: Mapping[str, int], budget: int, processes: int = 1) -> Measured:
         """Run the module once at these values, under a process's part of the budget.
 
+        Where the inputs alone are more, it is not run: to make them could take all memory.
+
         Raises:
             InvalidArgument: the module failed, for another reason than the budget.
             WorkerLost: the process ended, for instance for memory that is not torch's.
             WaitTimeout: it took longer than `timeout` seconds.
         """
+        inputs = _inputs_nbytes(self._plan, values)
+        if processes * inputs > budget:
+            weights, why = self._plan.weights_nbytes, "its inputs are more alone"
+            return Measured(dict(values), False, weights, inputs, None, 0, 0, why, processes)
         answer = self._ask({"values": dict(values), "budget": budget, "processes": processes})
         if text := answer.get("failed") or answer.get("refused"):
             where = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -142,6 +149,14 @@ class Prober:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _inputs_nbytes(plan: Any, values: Mapping[str, int]) -> int:
+    """Return the bytes of the arguments at these values, by the plan; state may be among them."""
+    names = {each.path for each in plan.examples.inputs}
+    sizes = [each.size for each in (*plan.inputs, *plan.state) if each.name in names]
+    at = {plan.dims[name].symbol: value for name, value in values.items()}
+    return sum(int(size.subs(at)) for size in sizes)
 
 
 def _setup(module: Any, factory: str | None, files: list[int]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onecopy.errors import InvalidProblem
+from onecopy.errors import InvalidArgument, InvalidProblem
+from onecopy.planner.numbers import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,8 @@ class Buffer:
         Buffer("scores", 4096, start=3, end=5, alignment=64)
 
     Raises:
-        InvalidProblem: a number is negative or too large, the buffer never lives, a gap lies
-            outside of its lifetime or overlaps another, or `offset` is not aligned.
+        InvalidProblem: a number is negative, too large or not whole, the buffer never lives, a gap
+            lies outside of its lifetime or overlaps another, or `offset` is not aligned.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Buffer:
     """Parts `[from, to)` of its lifetime in which its bytes may be used by others; in order."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.size < 0 or self.start < 0:
             raise self._refusal(f"has size {self.size} and start {self.start}; none may be below 0")
         if self.end <= self.start:
@@ -82,6 +84,23 @@ class Buffer:
                 yield start, begin
             start = end
 
+    def _check_types(self) -> None:
+        if not isinstance(self.name, str):
+            raise self._refusal("has a name that is no text")
+        # Nearly always they are ints: a million buffers are checked in a second.
+        if not type(self.size) is type(self.start) is type(self.end) is type(self.alignment) is int:
+            self._make_whole("size", "start", "end", "alignment")
+        if self.offset is not None:
+            self._make_whole("offset")
+
+    def _make_whole(self, *fields: str) -> None:
+        """Make ints of other whole numbers, such as numpy's."""
+        for field in fields:
+            try:
+                object.__setattr__(self, field, whole(getattr(self, field), f"its {field}"))
+            except InvalidArgument as error:
+                raise self._refusal(f"is no buffer: {error}") from None
+
     def _check_offset(self, offset: int) -> None:
         if not 0 <= offset <= LARGEST:
             raise self._refusal(f"is fixed at offset {offset}; it must be from 0 to 2**60")
@@ -92,8 +111,13 @@ class Buffer:
             )
 
     def _check_gaps(self) -> None:
+        try:
+            gaps = tuple((whole(a, "a gap's end"), whole(b, "a gap's end")) for a, b in self.gaps)
+        except (InvalidArgument, TypeError, ValueError):
+            raise self._refusal(f"has gaps {self.gaps!r}; write ((from, to), …)") from None
+        object.__setattr__(self, "gaps", gaps)
         last = self.start
-        for begin, end in self.gaps:
+        for begin, end in gaps:
             if not last <= begin < end <= self.end:
                 raise self._refusal(
                     f"has a gap [{begin}, {end}); gaps must be in order, not overlap, and lie in "

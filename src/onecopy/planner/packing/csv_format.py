@@ -99,8 +99,7 @@ def write_csv(
     if any(each.gaps for each in buffers):
         columns["gaps"] = lambda each: " ".join(f"{start}-{end}" for start, end in each.gaps)
     if solution is not None:
-        offsets = solution.offsets
-        columns["offset"] = lambda each: offsets[each.name]
+        columns["offset"] = lambda each: solution.offset_of(each.name)
     elif any(each.offset is not None for each in buffers):
         columns["offset"] = lambda each: "" if each.offset is None else each.offset
     rows = [",".join(str(cell(each)) for cell in columns.values()) for each in buffers]

@@ -65,7 +65,7 @@ class _Drawing:
         )
 
     def _buffer(self, buffer: Buffer) -> str:
-        offset = self._solution.offsets[buffer.name]
+        offset = self._solution.offset_of(buffer.name)
         y, height = self._y(offset + buffer.size), _HEIGHT * buffer.size / self._top
         boxes = "".join(
             f'<rect x="{self._x(start):.2f}" y="{y:.2f}" '

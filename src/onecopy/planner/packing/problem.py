@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidProblem
-from onecopy.planner.packing.buffer import LARGEST
+from onecopy.planner.packing.buffer import LARGEST, Buffer
 from onecopy.planner.packing.sections import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from onecopy.planner.packing.buffer import Buffer
     from onecopy.planner.packing.sections import Sections
 
 
@@ -31,6 +30,9 @@ class Problem:
 
     def __init__(self, buffers: Iterable[Buffer]) -> None:
         self.buffers = tuple(buffers)
+        for each in self.buffers:
+            if not isinstance(each, Buffer):
+                raise InvalidProblem(f"a problem has planner.Buffer in it, not {each!r}")
         self._check_names()
         self._check_sum()
         self._check_fixed()

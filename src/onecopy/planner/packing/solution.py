@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onecopy.errors import InvalidSolution
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -20,3 +22,16 @@ class Solution:
     optimal: bool
     offsets: dict[str, int] = field(repr=False)
     """By the names of buffers."""
+
+    def offset_of(self, name: str) -> int:
+        """Return where a buffer is.
+
+        Raises:
+            InvalidSolution: nowhere; the solution is that of another problem.
+        """
+        try:
+            return self.offsets[name]
+        except KeyError:
+            raise InvalidSolution(
+                f"buffer {name!r} has no offset; give the solution of this problem"
+            ) from None

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 from onecopy.errors import InvalidArgument, InvalidProblem
 from onecopy.native import find
+from onecopy.planner.numbers import whole
 from onecopy.planner.packing import greedy
 from onecopy.planner.packing.grid import grid_of
 from onecopy.planner.packing.portfolio import Portfolio
+from onecopy.planner.packing.problem import Problem
 from onecopy.planner.packing.search import Search
 from onecopy.planner.packing.solution import Solution
+from onecopy.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onecopy.planner.packing.grid import Grid
     from onecopy.planner.packing.portfolio import Engine
-    from onecopy.planner.packing.problem import Problem
 
 _logger = logging.getLogger(__name__)
 
@@ -30,8 +32,8 @@ PLANNABLE, SEARCHABLE = 50_000_000, 5_000_000
 
 def solve(
     problem: Problem,
-    capacity: int | None = None,
-    time_limit: float | None = 10.0,
+    capacity: int | str | None = None,
+    time_limit: float | str | None = 10.0,
     engine: Literal["native", "python"] = "native",
 ) -> Solution:
     """Give every buffer an offset, so that those that live together do not overlap.
@@ -48,15 +50,21 @@ def solve(
     million pairs of buffers live together, they have to do.
 
     Args:
+        problem: what is to be packed.
+        capacity: bytes, or a size such as "1MiB".
+        time_limit: seconds, or a duration such as "10m".
         engine: "native" is written in C, and falls back to "python" where the library was not
             built. Both take the same steps; the time they need differs by a factor of 50.
 
     Raises:
+        InvalidArgument: an argument is none of this.
         InvalidProblem: more than 50 million pairs of buffers live together.
     """
     if engine not in ("native", "python"):
         raise InvalidArgument(f"engine {engine!r} is neither 'native' nor 'python'")
-    begin = time.monotonic()
+    if not isinstance(problem, Problem):
+        raise InvalidArgument("solve packs a planner.Problem; make one of the buffers")
+    capacity, deadline = _bytes(capacity), _deadline(time_limit)
     native = engine == "native" and find() is not None
     grid = grid_of(problem)
     if grid.pairs > PLANNABLE:
@@ -67,7 +75,7 @@ def solve(
     offsets = _first_plan(grid, capacity or problem.lower_bound, native)
     if capacity is not None and capacity < problem.lower_bound:
         capacity = None  # Nothing fits; what is needed at least is still worth to know.
-    lower_bound, deadline = problem.lower_bound, _deadline(begin, time_limit)
+    lower_bound = problem.lower_bound
     enough = grid.peak(offsets) <= (lower_bound if capacity is None else capacity)
     if not enough and grid.pairs <= SEARCHABLE and time.monotonic() < deadline:
         portfolio = Portfolio(problem, grid, _engine(native), offsets, capacity)
@@ -76,8 +84,14 @@ def solve(
     return _solution(problem, grid, offsets, lower_bound)
 
 
-def _deadline(begin: float, time_limit: float | None) -> float:
-    return math.inf if time_limit is None else begin + time_limit
+def _bytes(capacity: int | str | None) -> int | None:
+    if isinstance(capacity, str):
+        return parse_size(capacity)
+    return None if capacity is None else whole(capacity, "`capacity`")
+
+
+def _deadline(time_limit: float | str | None) -> float:
+    return math.inf if time_limit is None else time.monotonic() + parse_duration(time_limit)
 
 
 def _first_plan(grid: Grid, goal: int, native: bool) -> list[int]:
