@@ -130,11 +130,11 @@ def _component(native: int) -> Component:
     from wasmtime.component import Component
 
     from onecopy.guests.wasm.engine import engine
-    from onecopy.nn.guest import component_nn  # noqa: F401
+    from onecopy.nn.guest import component, component_nn  # noqa: F401
 
-    component = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    code = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
     os.close(native)
-    return component
+    return code
 
 
 def _configure(wasi: wasmtime.WasiConfig, start: Start, folders: Sequence[int]) -> None:
