@@ -253,3 +253,18 @@ def test_what_a_guest_brings_is_loaded_too(path: Path) -> None:
         model = load(Path(f"/proc/self/fd/{file.fileno()}"), foreign=True)
     assert generate(model.session({}), "the", n_predict=3)
     model.close()
+
+
+def test_a_guest_may_bring_options_as_a_second_part(path: Path, tmp_path: Path) -> None:
+    part = tmp_path / "options"
+    part.write_text('{"n-predict": 3, "temp": 0, "unknown": 1}')
+    source = Source(backend="llamacpp", files=(str(path), str(part)), foreign=True)
+    model = LlamaCpp().load(source)
+    session = model.session({})
+    generate(session, "the")
+    assert session.metadata()["output_tokens"] == 3
+    model.close()
+    for text in ("{", "[]", "\xff"):
+        part.write_text(text)
+        with pytest.raises(InvalidModel, match="second part"):
+            LlamaCpp().load(source)

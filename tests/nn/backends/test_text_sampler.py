@@ -51,7 +51,9 @@ def test_a_seed_gives_the_same_tokens_again() -> None:
 
 
 def test_without_a_seed_the_tokens_differ() -> None:
-    assert chosen({"temp": 5.0}, count=80) != chosen({"temp": 5.0}, count=80)
+    for seed in ({}, {"seed": -1}, {"seed": 0xFFFFFFFF}):
+        options = {"temp": 5.0, **seed}
+        assert chosen(options, count=80) != chosen(options, count=80)
 
 
 def test_what_is_unlikely_is_cut_off() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from onecopy.errors import InvalidModel
 from onecopy.nn.backends import registry
 from onecopy.nn.backends.options import parse
 from onecopy.nn.backends.text_options import split
@@ -14,6 +15,9 @@ from onecopy.nn.backends.text_options import split
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
     from onecopy.nn.backends.llamacpp_model import LlamaCppModel
+
+
+_LONGEST: Final = 1 << 16
 
 
 class HostOptions(msgspec.Struct, kw_only=True):
@@ -42,8 +46,21 @@ class LlamaCpp:
         registry.require("llama_cpp", "llamacpp")
         own, defaults = split(source.options, HostOptions.__struct_fields__)
         host = parse(own, HostOptions)
-        # A guest's second part is its options, which are the graph's.
-        (path, *_) = registry.files_of(source.files, 1, 2, "a GGUF model is one file")
+        path, *more = registry.files_of(source.files, 1, 2, "a GGUF model is one file")
+        for part in more:
+            defaults |= _options(part)
         from onecopy.nn.backends.llamacpp_model import LlamaCppModel
 
-        return LlamaCppModel(Path(path), host, defaults)
+        return LlamaCppModel(path, host, defaults)
+
+
+def _options(part: Path) -> dict[str, Any]:
+    """Return the options that a guest brings as a second part, as WasmEdge has it."""
+    with part.open("rb") as file:
+        text = file.read(_LONGEST)
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidModel(
+            f"the second part of a GGUF model is JSON with options: {error}"
+        ) from error

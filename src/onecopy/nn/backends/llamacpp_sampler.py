@@ -65,7 +65,7 @@ class LlamaSampler:
         self._add(llama.llama_sampler_init_top_p(max(0.0, options.top_p), 1))
         self._add(llama.llama_sampler_init_min_p(options.min_p, 1))
         self._add(llama.llama_sampler_init_temp(options.temp))
-        seed = options.seed if options.seed >= 0 else int.from_bytes(os.urandom(4), "little")
+        seed = options.seed if options.seeded else int.from_bytes(os.urandom(4), "little")
         self._add(llama.llama_sampler_init_dist(seed % _RANDOM))
 
     def choose(self, tokens: Sequence[int], prompt: int, logits: LlamaContext) -> int:  # noqa: ARG002

@@ -112,7 +112,7 @@ class OpenAiModel:
         body |= self._host.extra
         for name in said & set(_SENT):
             body[_SENT[name]] = getattr(options, name.replace("-", "_"))
-        if options.seed < 0:
+        if not options.seeded:
             body.pop("seed", None)
         if options.n_predict >= 0:
             body[self._host.max_tokens_name] = options.n_predict

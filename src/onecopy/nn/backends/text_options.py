@@ -21,6 +21,7 @@ _LONGEST: Final = 256 << 10
 # Beyond this, logits of single precision become infinite: nothing could be chosen any more.
 _MOST: Final = 1_000_000
 _LEAST: Final = 1e-6
+_ANY_SEED: Final = 0xFFFFFFFF
 _SHOWN: Final = 8
 
 
@@ -95,6 +96,11 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     def greedy(self) -> bool:
         """Whether the likeliest token is chosen; a temperature near 0 would divide by nothing."""
         return self.temp < _LEAST
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the same text is wanted again; llama.cpp's number for any seed is none."""
+        return self.seed >= 0 and self.seed != _ANY_SEED
 
     @property
     def limit(self) -> float:

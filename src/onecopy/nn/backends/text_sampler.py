@@ -44,7 +44,7 @@ class Sampler:
         self._warpers = LogitsProcessorList(_warpers(options))
         self._greedy = options.greedy
         self._generator = torch.Generator()
-        if options.seed >= 0:
+        if options.seeded:
             self._generator.manual_seed(options.seed & 0xFFFFFFFFFFFFFFF)
         else:
             self._generator.seed()

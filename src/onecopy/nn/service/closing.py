@@ -60,6 +60,8 @@ _SYSTEM: Final = (
     "/proc/meminfo",
     "/dev/urandom",
 )
+_NOWHERE: Final = "/dev/null"
+"""The one file that may be written: libraries open it to be silent."""
 _LOG_NBYTES: Final = 1 << 24
 
 
@@ -88,8 +90,8 @@ def close_off(memory: int, more: Sequence[str] = ()) -> list[str]:
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_NBYTES, _LOG_NBYTES))
     opened = [
-        (os.open(each, os.O_PATH | os.O_CLOEXEC), False)
-        for each in (*libraries(), *more, *_SYSTEM)
+        (os.open(each, os.O_PATH | os.O_CLOEXEC), each == _NOWHERE)
+        for each in (*libraries(), *more, *_SYSTEM, _NOWHERE)
         if Path(each).exists()
     ]
     try:
