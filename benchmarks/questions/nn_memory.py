@@ -45,10 +45,14 @@ def ask(stage: Stage) -> Answer:
 
 
 def _guests() -> list[int]:
-    """Return the processes of guests; one that is ready for the next is among them."""
-    listed = Path("/proc/self/task").glob("*/children")
-    children = [int(each) for file in listed for each in file.read_text().split()]
-    return [each for each in children if b"onecopy.nn.guest" in _command(each)]
+    """Return the processes of guests; with the server that forks them, and one that is ready."""
+    servers = [each for each in _children("self") if b"onecopy.nn.guest" in _command(each)]
+    return [*servers, *(child for each in servers for child in _children(each))]
+
+
+def _children(pid: int | str) -> list[int]:
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for file in listed for each in file.read_text().split()]
 
 
 def _command(pid: int) -> bytes:
