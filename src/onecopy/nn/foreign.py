@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+
+# Without hashlib, which loads OpenSSL: this is in the process of every guest.
+from _blake2 import blake2b
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidArgument, InvalidModel
-from onecopy.nn.backends import registry
-from onecopy.nn.backends.backend import Source
-from onecopy.nn.service.launch import Wanted
 from onecopy.segments import region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from onecopy.nn.service.launch import Wanted
 
 BUILDERS: Final = 16
 """How many parts a model may have."""
@@ -65,6 +66,10 @@ class Brought:
         Raises:
             BackendMissing: nothing takes such an encoding.
         """
+        from onecopy.nn.backends import registry
+        from onecopy.nn.backends.backend import Source
+        from onecopy.nn.service.launch import Wanted
+
         if encoding == "autodetect":
             encoding = self._detect()
         source = Source(
@@ -119,9 +124,9 @@ def _check(fds: Sequence[int]) -> int:
 
 
 def _digest(fds: Sequence[int]) -> str:
-    whole = hashlib.blake2b(digest_size=16)
+    whole = blake2b(digest_size=16)
     for fd in fds:
-        part, offset = hashlib.blake2b(digest_size=32), 0
+        part, offset = blake2b(digest_size=32), 0
         while chunk := os.pread(fd, _CHUNK, offset):
             part.update(chunk)
             offset += len(chunk)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from onecopy.errors import BackendLost, ProtocolError
 from onecopy.nn.service import messages
 from onecopy.nn.service.messages import Collect, Computed, Done, Finish, Refused, Short
+from onecopy.nn.service.spot import last_words_behind
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -95,9 +96,10 @@ class Line:
         return _checked(messages.decode_reply(data), message)
 
     def _lost(self) -> BackendLost:
+        words = "" if self._sock is None else last_words_behind(self._sock)
         return BackendLost(
             f"the process for model {self._graph.name!r} ended in the middle of a request; the "
-            "next one starts it again"
+            f"next one starts it again{words}"
         )
 
     def drop(self) -> None:

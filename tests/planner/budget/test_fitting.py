@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import sympy
@@ -221,6 +222,15 @@ def test_it_says_where_the_bound_limits_and_not_the_budget() -> None:
     assert found.as_dict()["at_bound"] == ["s", "b"]
     assert fit(plan, 50, ["s"]).at_bound == ()
     assert fit(plan, 150, ["s"]).at_bound == ("s",)
+
+
+def test_what_depends_on_what_is_not_planned_cannot_be_fitted() -> None:
+    plan = planned(10 * s, s=(1, 9), b=(1, None))
+    plan.unplanned = (SimpleNamespace(size=4 * b * s),)
+    assert fit(plan, 100, "s").values == {"s": 9, "b": 1}
+    for maximize, subject_to in (("b", {"b": (None, 50)}), ("s", {"b": 7}), ({"s": 1, "b": 1}, {})):
+        with pytest.raises(UnboundedDimension, match=r"depends on b are outside .*Dim\('b', max="):
+            fit(plan, 100, maximize, subject_to)
 
 
 def test_without_a_time_limit_it_searches_to_the_end() -> None:

@@ -30,6 +30,9 @@ class Batches:
 
         They may lie in the model's own memory: use them before the next is asked for.
         """
+        if len(requests) == 1:
+            yield 0, self._alone(requests[0])
+            return
         for group in groups(requests, self._limit):
             together = self._together([requests[each] for each in group])
             if together is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("onecopy.nn")
 
+_FILES: Final = 8192
 _BACKLOG: Final = 512
 _STDERR: Final = 2
 _LOG_NBYTES: Final = 1 << 20
@@ -177,6 +179,9 @@ class Process:
 
 def main(told: int) -> None:
     """Run the process of a model, as the memfd says."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # Each user is a connection, and those who start us may have a limit of 1024.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _FILES), hard))
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     Process(msgspec.json.decode(contents(told), type=Config)).run()
     logging.shutdown()

@@ -162,6 +162,15 @@ class Spot:
         return True
 
 
+def last_words_behind(sock: socket.socket) -> str:
+    """Return the last words of the process at the other end, if this process may read them."""
+    try:
+        folder = Path(sock.getpeername()).parent
+    except OSError:
+        return ""
+    return Spot(folder.name, folder.parent).last_words() if folder.parent.name == _FOLDER else ""
+
+
 def spots(folder: Path | None = None) -> list[Spot]:
     """Return those of this user; some may have no process any more."""
     folder = folder or base()

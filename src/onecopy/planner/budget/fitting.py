@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds
+from onecopy.errors import BudgetExceeded, InvalidArgument, InvalidBounds, UnboundedDimension
 from onecopy.planner.analysis.dims import check_names, names_in
 from onecopy.planner.budget.boxes import capped, least
 from onecopy.planner.budget.domain import Domain, Wish
@@ -105,12 +105,14 @@ def fit(
     Raises:
         BudgetExceeded: not even the least values fit.
         InvalidBounds: `subject_to` contradicts the plan's bounds.
-        UnboundedDimension: nothing keeps a dimension from growing without end.
+        UnboundedDimension: nothing keeps a dimension from growing without end; or what depends on
+            it is outside of the plan.
         InvalidArgument: a name that is no dimension, or a number that is none.
     """
     room, deadline = parse_size(budget), _deadline(time_limit)
-    domain = Domain.of(plan.dims, subject_to or {})
+    domain, wishes = Domain.of(plan.dims, subject_to or {}), set(subject_to or ())
     aims = _aims(maximize, plan.dims)
+    _check_counted(plan, wishes | {name for aim in aims for name in aim})
     form = Form(_expression(plan, processes), domain.names, getattr(plan, "relations", ()))
     box = capped(form, domain.box, room, [name for aim in aims for name in aim])
     found = Found(_least(form, box, domain, room, deadline), exhaustive=True)
@@ -136,6 +138,19 @@ def fit(
 
 def _deadline(time_limit: float | str | None) -> float:
     return math.inf if time_limit is None else time.monotonic() + parse_duration(time_limit)
+
+
+def _check_counted(plan: Any, names: Set[str]) -> None:
+    """Refuse dimensions on which buffers depend that are outside of the plan: they cost nothing."""
+    sizes = [each.size for each in getattr(plan, "unplanned", ())]
+    endless = {name for name in names if plan.dims[name].upper is None}
+    found = endless & {symbol.name for size in sizes for symbol in size.free_symbols}
+    if found:
+        name = min(found)
+        raise UnboundedDimension(
+            f"buffers whose size depends on {name} are outside of the plan, and not in its bytes; "
+            f"plan with torch.export.Dim({name!r}, max=…)"
+        )
 
 
 def _least(form: Form, box: Box, domain: Domain, room: int, deadline: float) -> Point:
