@@ -50,7 +50,12 @@ class Endpoint:
         self._total = total_timeout
         self._most = max_nbytes
         self._client = httpx.Client(
-            base_url=base_url.rstrip("/") + "/", timeout=timeout, headers=headers
+            base_url=base_url.rstrip("/") + "/",
+            timeout=timeout,
+            headers=headers,
+            # A connection that is kept may be closed by the other side just when it is used again:
+            # a request would fail that could not be repeated safely.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def ask(self, path: str, body: dict[str, Any]) -> bytes:
