@@ -180,7 +180,7 @@ def test_a_huge_answer_is_cut_off(server: Server) -> None:
 
     def answer(request) -> None:
         begin(request)
-        while not server.ended.is_set():
+        while True:  # Until the client has gone.
             request.wfile.write(b"data: " + b"x" * 10_000)
 
     server.answer = answer

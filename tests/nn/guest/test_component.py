@@ -180,3 +180,11 @@ def test_the_hosts_log_says_why_a_call_was_refused(host, tmp_path, monkeypatch, 
     said = [each for each in caplog.messages if ": " in each]
     assert "load-by-name: model_not_found: no model 'nobody'" in said[0]
     assert any(each.startswith("compute: invalid_argument: no input 'z'") for each in said)
+
+
+def test_what_quotes_a_component_is_cut_off(host, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with caplog.at_level("INFO", "onecopy.nn"), (tmp_path / "out").open("w") as out:
+        assert host.run(component("attack", "ATTACK=11"), stdout=out, timeout=60) == 0
+    assert all(int(each) <= 5000 for each in (tmp_path / "out").read_text().split())
+    assert max(map(len, caplog.messages)) < 5000

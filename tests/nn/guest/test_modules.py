@@ -50,6 +50,7 @@ def test_a_file_that_has_not_changed_is_not_read_again(kept, tmp_path, monkeypat
     monkeypatch.setattr(modules, "compile_command", None)
     assert native(kept.get(path)) == first
     assert native(kept.get(str(path))) == first
+    assert native(kept.get(wasm(1))) == first
 
 
 def test_a_file_that_has_changed_is(kept, tmp_path):

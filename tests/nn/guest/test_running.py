@@ -207,13 +207,22 @@ def test_a_process_is_kept_ready_for_the_next_guest(command):
         guests.run(command(MIRROR))
 
 
+def settled(guests: Guests) -> int:
+    """Return how many descriptors are open when all processes and threads of guests have ended."""
+    guests._starter.submit(int).result()
+    for thread in threading.enumerate():
+        if thread.name == "models of a guest":
+            thread.join()
+    return open_files()
+
+
 def test_nothing_stays_open(guests, command):
     wasm = command(MIRROR)
     guests.run(wasm, stdin=subprocess.DEVNULL)
-    before = open_files()
+    before = settled(guests)
     guests.run(wasm, stdin=subprocess.DEVNULL)
-    for _ in range(100):  # the thread for its models ends when it has noticed
-        if open_files() == before:
-            return
-        threading.Event().wait(0.01)
-    assert open_files() == before
+    with pytest.raises(GuestTrapped):
+        guests.run(command(TRAP))
+    guests._modules.close()
+    guests.run(wasm, stdin=subprocess.DEVNULL)
+    assert settled(guests) == before

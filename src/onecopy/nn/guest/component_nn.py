@@ -13,7 +13,7 @@ from onecopy import errors
 from onecopy.nn.guest.component_calls import add_function
 from onecopy.nn.guest.component_resources import Resources
 from onecopy.nn.guest.component_running import Running, Tensor
-from onecopy.nn.guest.refusals import errno_of
+from onecopy.nn.guest.refusals import LONGEST, errno_of
 from onecopy.nn.standard import Errno
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Inference:
     def _error(self, function: str, error: Exception, text: str = "") -> ResourceHost:
         self._report(function, errno_of(error) or Errno.RUNTIME_ERROR, error)
         code = next((code for kind, code in _CODES if isinstance(error, kind)), "unknown")
-        return self._resources.hand_out("error", Error(code, text or str(error)))
+        return self._resources.hand_out("error", Error(code, text or str(error)[:LONGEST]))
 
     # ---- graph ----
 

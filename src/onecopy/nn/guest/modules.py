@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -40,8 +41,11 @@ class Modules:
         return native._replace(fd=os.dup(native.fd))
 
     def _digest(self, guest: bytes | os.PathLike[str] | str) -> str:
-        key = None if isinstance(guest, bytes) else _identity(Path(guest))
-        known = self._files.get(key) if key else None
+        if isinstance(guest, bytes):
+            key, known = None, hashlib.sha256(guest).hexdigest()
+        else:
+            key = _identity(Path(guest))
+            known = self._files.get(key, "")
         if known in self._segments:
             return known
         module = compile_command(guest)

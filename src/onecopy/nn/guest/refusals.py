@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _REPORTS: Final = 32
+LONGEST: Final = 1000
+"""Characters of a text that quotes a guest: it could have names of megabytes."""
 
 # The first that fits. A missing library is an encoding that this host does not have. A name that
 # stands for nothing has a number of WasmEdge's, by which its guests tell it from other failures.
@@ -60,4 +62,4 @@ class Reporter:
             return
         self._left -= 1
         more = "" if self._left else " (further ones are not told)"
-        self._say(f"{function}: {errno.name.lower()}: {error}{more}")
+        self._say(f"{function}: {errno.name.lower()}: {str(error)[:LONGEST]}{more}")

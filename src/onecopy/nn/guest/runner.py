@@ -67,6 +67,8 @@ class Runner:
     """What every guest needs, imported and made: later there are no files to import from."""
 
     def __init__(self, control: socket.socket, loader: Broker) -> None:
+        import wasmtime
+
         from onecopy.nn.guest.functions import Functions
         from onecopy.nn.guest.instance import Instance
         from onecopy.nn.guest.refusals import Reporter
@@ -75,6 +77,9 @@ class Runner:
         self._loader = loader
         self._reporter = Reporter(lambda text: _tell(control, Said(text)))
         self._instance = Instance(Functions(loader, self._reporter))
+        self._wasi = wasmtime.WasiConfig()
+        for inherit in ("stdin", "stdout", "stderr"):
+            getattr(self._wasi, f"inherit_{inherit}")()
         gc.collect()
         gc.freeze()  # what was imported stays: no collection need look at it again
 
@@ -92,7 +97,7 @@ class Runner:
         if len(streams) != STREAMS or len(folders) != len(start.folders):
             raise ProtocolError("descriptors are missing; this is a fault of the host")
         code: Any = _component(native) if start.component else _module(native)
-        wasi = _wasi(start, folders)
+        _configure(self._wasi, start, folders)
         _take_streams(streams)
         for text in close_off(start, folders):
             _tell(self._control, Said(text, warning=True))
@@ -100,8 +105,8 @@ class Runner:
             from onecopy.nn.guest.component import ComponentInstance
 
             limit = start.memory_limit
-            return ComponentInstance(code, wasi, self._loader, limit, self._reporter).run()
-        self._instance.start(code, wasi, start.memory_limit)
+            return ComponentInstance(code, self._wasi, self._loader, limit, self._reporter).run()
+        self._instance.start(code, self._wasi, start.memory_limit)
         return self._instance.run()
 
 
@@ -125,25 +130,18 @@ def _component(native: int) -> Component:
     from wasmtime.component import Component
 
     from onecopy.guests.wasm.engine import engine
-    from onecopy.nn.guest import component_nn  # noqa: F401
+    from onecopy.nn.guest import component, component_nn  # noqa: F401
 
-    component = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
+    code = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
     os.close(native)
-    return component
+    return code
 
 
-def _wasi(start: Start, folders: Sequence[int]) -> wasmtime.WasiConfig:
-    import wasmtime
-
-    wasi = wasmtime.WasiConfig()
+def _configure(wasi: wasmtime.WasiConfig, start: Start, folders: Sequence[int]) -> None:
     wasi.argv = list(start.args)
     wasi.env = start.env
-    wasi.inherit_stdin()
-    wasi.inherit_stdout()
-    wasi.inherit_stderr()
     for fd, folder in zip(folders, start.folders, strict=True):
         wasi.preopen_dir(f"/proc/self/fd/{fd}", folder.name, folder.writable)
-    return wasi
 
 
 def _take_streams(streams: Sequence[int]) -> None:

@@ -41,6 +41,21 @@ EXPORT int run(void)
     case 8: /* a name that is no text */
         load_by_name("\xff\xfe", 2, &result);
         break;
+    case 11: /* names that are far too long, in errors of the host */
+        {
+            static named inputs[1];
+            list_result answer;
+            uint32_t context = context_of(TEXT("affine"));
+            for (int i = 0; i < 3; i++) {
+                inputs[0] = (named){{(void *)0x300000, 1 << 20}, new_tensor(dims, 1, U8, 0, 0)};
+                compute(context, inputs, 1, &answer);
+                if (!FAILED(answer))
+                    return 1;
+                error_data(answer.error, &out);
+                print_number(out.size);
+            }
+            break;
+        }
     case 10: /* no end */
         for (volatile int x = 0;; x++)
             ;
