@@ -35,8 +35,7 @@ def ask(stage: Stage) -> Answer:
             for _ in range(count - before):
                 stack.enter_context(_Guest(host, wasm))
             (loaded,) = running()
-            parts = {"the model's process": [loaded.pid], "the guests'": _guests()}
-            sums = {column: pss(pids) for column, pids in parts.items()}
+            sums = {"the model's process": pss([loaded.pid]), "the guests'": _guests(count)}
             for column, each in {**sums, "together": sum(sums.values())}.items():
                 table.put_row(f"{count} guests", column, Summary.of([each / MIB]))
     one, many = (table.rows[f"{each} guests"]["together"].median for each in COUNTS)
@@ -44,11 +43,12 @@ def ask(stage: Stage) -> Answer:
     return Answer("nn_memory", [table], [Target(work, 1.1, many / one, "x")])
 
 
-def _guests() -> list[int]:
-    """Return the processes of guests; one that is ready for the next is among them."""
+def _guests(count: int) -> int:
+    """Return the PSS of so many guests: the largest, for another process may be getting ready."""
     listed = Path("/proc/self/task").glob("*/children")
     children = [int(each) for file in listed for each in file.read_text().split()]
-    return [each for each in children if b"onecopy.nn.guest" in _command(each)]
+    sizes = [pss([each]) for each in children if b"onecopy.nn.guest" in _command(each)]
+    return sum(sorted(sizes)[-count:])
 
 
 def _command(pid: int) -> bytes:
