@@ -35,8 +35,7 @@ def ask(stage: Stage) -> Answer:
             for _ in range(count - before):
                 stack.enter_context(_Guest(host, wasm))
             (loaded,) = running()
-            parts = {"the model's process": [loaded.pid], "the guests'": _guests()}
-            sums = {column: pss(pids) for column, pids in parts.items()}
+            sums = {"the model's process": pss([loaded.pid]), "the guests'": _guests(count)}
             for column, each in {**sums, "together": sum(sums.values())}.items():
                 table.put_row(f"{count} guests", column, Summary.of([each / MIB]))
     one, many = (table.rows[f"{each} guests"]["together"].median for each in COUNTS)
@@ -44,10 +43,14 @@ def ask(stage: Stage) -> Answer:
     return Answer("nn_memory", [table], [Target(work, 1.1, many / one, "x")])
 
 
-def _guests() -> list[int]:
-    """Return the processes of guests; with the server that forks them, and one that is ready."""
-    servers = [each for each in _children("self") if b"onecopy.nn.guest" in _command(each)]
-    return [*servers, *(child for each in servers for child in _children(each))]
+def _guests(count: int) -> int:
+    """Return the PSS of so many guests, and of the server that forks them.
+
+    Of its children the largest count: another may be getting ready for the next guest.
+    """
+    (server,) = (each for each in _children("self") if b"onecopy.nn.guest" in _command(each))
+    sizes = [pss([each]) for each in _children(server)]
+    return pss([server]) + sum(sorted(sizes)[-count:])
 
 
 def _children(pid: int | str) -> list[int]:

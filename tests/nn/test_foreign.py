@@ -26,8 +26,8 @@ from onecopy.nn.service.running import running
 from onecopy.segments import region
 from onecopy.store import wire
 from tests.conftest import open_files
-from tests.nn.backends import torch_zoo
 from tests.nn.backends.contract import BIAS, WEIGHT, X
+from tests.nn.backends.pytorch import zoo as torch_zoo
 from tests.nn.backends.test_onnx import TestOnnx as OnnxModels
 from tests.nn.backends.test_openvino import TestOpenVino as OpenVinoModels
 from tests.nn.service.ending import wait_for, wait_until_clean

@@ -98,10 +98,11 @@ class Contexts(RuleBasedStateMachine):
     def remove_and_restore_the_file(self, context: nn.Context) -> None:
         """Without its file a model that runs goes on; one that does not is not found."""
         away = self._path.rename(self._path.with_suffix(".away"))
+        runs = self._pids()
         try:
             context.compute()
         except ModelNotFound:
-            assert not self._pids()
+            assert not runs
         away.rename(self._path)
 
     def _pids(self) -> list[int]:

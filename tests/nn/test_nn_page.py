@@ -24,7 +24,7 @@ def test_the_snippets_run_in_their_order(compiler, tmp_path, monkeypatch) -> Non
 
 
 def test_its_table_has_every_option_of_guests() -> None:
-    from onecopy.nn.backends.text_options import NAMES
+    from onecopy.nn.backends.text.options import NAMES
 
     table = PAGE.read_text().partition("### Options of guests")[2].partition("### Guides")[0]
     listed = {

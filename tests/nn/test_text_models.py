@@ -12,8 +12,8 @@ from tests.nn.service.ending import wait_until_ended
 
 pytest.importorskip("transformers")
 
-from tests.nn.backends.endpoint import DONE, finished, said, serving, stream
-from tests.nn.backends.text_zoo import generate, gpt2, text_model, tokenizer
+from tests.nn.backends.openai.endpoint import DONE, finished, said, serving, stream
+from tests.nn.backends.text.zoo import generate, gpt2, text_model, tokenizer
 
 
 def set_text(context, index: int, text: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Port
-    from onecopy.nn.backends.text_tokenizer import save_tokenizer
+    from onecopy.nn.backends.text.tokenizer import save_tokenizer
     from onecopy.nn.context import Context
     from onecopy.nn.graph import Graph
     from onecopy.nn.host import Host
@@ -29,7 +29,7 @@ _HOMES = {
     "Host": "host",
     "Model": "model",
     "Port": "backends.backend",
-    "save_tokenizer": "backends.text_tokenizer",
+    "save_tokenizer": "backends.text.tokenizer",
 }
 
 

@@ -215,11 +215,11 @@ class _Desk:
     def _answer(self, request: Any, fds: list[int]) -> tuple[Message | None, socket.socket | None]:
         match request:
             case Load(name, config):
-                return self._open(partial(self._host.connect, name, config))
+                return self._open(self._host.connector(name, config))
             case LoadBytes(encoding, target):
                 self._host.check_bytes(target)
                 brought = Brought([os.dup(each) for each in fds])
-                return self._open(partial(self._host.connect_bytes, brought, encoding))
+                return self._open(self._host.connector_of_bytes(brought, encoding))
             case Again(graph):
                 if graph not in self._graphs:
                     raise InvalidArgument(f"no model {graph} was loaded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,21 +13,18 @@ from onecopy.errors import AccessDenied, InvalidArgument, ModelNotFound
 from onecopy.nn.foreign import Brought
 from onecopy.nn.graph import Graph
 from onecopy.nn.model import Model, as_model
-from onecopy.nn.service import launch
 from onecopy.nn.service.generation import options_of
 from onecopy.nn.service.identity import identity
-from onecopy.nn.service.launch import Wanted
+from onecopy.nn.service.launch import Connector, Wanted
 from onecopy.nn.service.running import running
 from onecopy.nn.standard import Target
 
 if TYPE_CHECKING:
     import os
-    import socket
     from collections.abc import Mapping, Sequence
 
     from onecopy.nn.guest.invocation import Folders, Stream
     from onecopy.nn.guest.running import Guests
-    from onecopy.nn.service.messages import Welcome
     from onecopy.nn.service.running import Loaded
     from onecopy.store.client import Store
     from onecopy.store.snapshot import Snapshot
@@ -81,7 +79,7 @@ class Host:
             InvalidModel, BackendMissing: it cannot be run.
             BackendLost: its process ended while it loaded.
         """
-        return self._keep(Graph(name, lambda: self.connect(name, config)))
+        return self._keep(Graph(name, self.connector(name, config)))
 
     def load_bytes(
         self, builders: Sequence[bytes | memoryview], encoding: str, target: str = "cpu"
@@ -99,7 +97,7 @@ class Host:
         """
         self.check_bytes(target)
         brought = Brought.of(builders)
-        return self._keep(Graph(brought.name, lambda: self.connect_bytes(brought, encoding)))
+        return self._keep(Graph(brought.name, self.connector_of_bytes(brought, encoding)))
 
     def _keep(self, graph: Graph) -> Graph:
         self._graphs.add(graph)
@@ -119,22 +117,24 @@ class Host:
                 "with guests_may_load=True"
             )
 
-    def connect(self, name: str, config: str = "") -> tuple[socket.socket, Welcome]:
-        """Return a new connection to the process of a model; for graphs, and for guests."""
+    def connector(self, name: str, config: str = "") -> Connector:
+        """Return what connects to the process of a model; for graphs, and for guests."""
+        return Connector(partial(self._wanted, name, config), self._live_store)
+
+    def _wanted(self, name: str, config: str) -> Wanted:
         model = self._models.get(name)
         if model is None:
             known = ", ".join(sorted(self._models)) or "none"
             raise ModelNotFound(f"no model {name!r} was given to this host; there are: {known}")
         options_of(config)
-        wanted = Wanted(
+        return Wanted(
             source=model.source(self._store), name=name, config=config, idle=self._idle_seconds
         )
-        return launch.open_connection(wanted, self._live_store)
 
-    def connect_bytes(self, brought: Brought, encoding: str) -> tuple[socket.socket, Welcome]:
-        """Return a new connection to the process of a model that a guest brought."""
+    def connector_of_bytes(self, brought: Brought, encoding: str) -> Connector:
+        """Return what connects to the process of a model that a guest brought."""
         self.check_bytes()
-        return launch.open_connection(brought.wanted(encoding, self._idle_seconds))
+        return Connector(partial(brought.wanted, encoding, self._idle_seconds))
 
     @property
     def _live_store(self) -> Store | None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from onecopy import nn
-from tests.nn.backends import onnx_zoo, torch_zoo
+from tests.nn.backends import onnx_zoo
 from tests.nn.backends.contract import BIAS, WEIGHT, X
+from tests.nn.backends.pytorch import zoo as torch_zoo
 from tests.nn.backends.test_openvino import TestOpenVino as OpenVinoModels
 
 

@@ -48,7 +48,7 @@ def runs(tmp_path, monkeypatch):
 
 @pytest.fixture
 def text_model(tmp_path):
-    from tests.nn.backends.text_zoo import checkpoint, llama
+    from tests.nn.backends.text.zoo import checkpoint, llama
 
     return nn.Model(what=str(checkpoint(tmp_path / "llama", llama())), backend="text")
 
@@ -56,7 +56,7 @@ def text_model(tmp_path):
 def torchscript(path: Path) -> Path:
     import torch
 
-    from tests.nn.backends.torch_zoo import scripted
+    from tests.nn.backends.pytorch.zoo import scripted
 
     torch.manual_seed(0)
     layers = (torch.nn.Conv2d(3, 8, 7, stride=16), torch.nn.AdaptiveAvgPool2d(1))

@@ -171,6 +171,25 @@ def test_a_removed_entry_serves_those_who_have_it(store) -> None:
         assert graph.run([ONE])[0].tolist() == [2]
 
 
+def test_those_who_have_a_model_open_contexts_of_the_same_one(store) -> None:
+    store.save("m", b'{"kind": "affine"}')
+    with _entry_host(store).load("m") as graph:
+        store.save("m", b'{"kind": "affine", "scale": 5}', overwrite=True)
+        contexts = [graph.context() for _ in range(3)]
+        for context in contexts:
+            context.set_input(0, "u8", (1,), b"\x01")
+            context.compute()
+            assert bytes(context.output(0)) == b"\x02"
+        (loaded,) = running()
+        os.kill(loaded.pid, signal.SIGKILL)
+        wait_for(loaded.pid)
+        with pytest.raises(ModelNotFound, match="replaced"):
+            contexts[0].compute()
+        store.remove("m")
+        with pytest.raises(ModelNotFound, match="no entry"):
+            contexts[0].compute()
+
+
 def test_an_overwritten_entry_is_another_process(store) -> None:
     store.save("m", b'{"kind": "affine"}')
     host = _entry_host(store)

@@ -25,7 +25,7 @@ from onecopy.store.runtime import ENVIRONMENT
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from onecopy.store.client import Store
 
@@ -76,6 +76,60 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
 
 
+class Connector:
+    """Connects to the process of one model, and always of the same.
+
+    Those who have a model go on with it as long as its process lives, whatever its name stands for
+    by then. When the process has ended, it is started again if it would be the same.
+
+    Args:
+        want: looks the model up.
+        store: a handle of its store, if there is one.
+    """
+
+    def __init__(self, want: Callable[[], Wanted], store: Store | None = None) -> None:
+        self._want = want
+        self._store = store
+        self._key = ""
+        self._hello: Hello | None = None
+
+    def __call__(self) -> tuple[socket.socket, Welcome]:
+        """Return a new connection, see `open_connection`.
+
+        Raises:
+            ModelNotFound: also if the model is another one by now, and the first does not run.
+        """
+        living = self._living()
+        if living is not None:
+            return living
+        wanted = self._want()
+        key = identity(wanted.source, self._store, wanted.content)
+        if self._key not in ("", key):
+            raise ModelNotFound(f"model {wanted.name!r} was replaced by another one; load it again")
+        connection = open_connection(wanted, self._store)
+        self._key, self._hello = key, hello_of(wanted)
+        return connection
+
+    def _living(self) -> tuple[socket.socket, Welcome] | None:
+        sock = Spot(self._key).connect() if self._key else None
+        if sock is None or self._hello is None:
+            return None
+        try:
+            welcome = greet(sock, self._hello)
+        except BaseException:
+            sock.close()
+            raise
+        if welcome is not None:
+            return sock, welcome
+        sock.close()
+        return None
+
+
+def hello_of(wanted: Wanted) -> Hello:
+    """Return the first message of who wants a model."""
+    return Hello(messages.VERSION, wanted.config, wanted.idle)
+
+
 def open_connection(wanted: Wanted, store: Store | None = None) -> tuple[socket.socket, Welcome]:
     """Connect to the process that has a model, which is started if need be.
 
@@ -88,7 +142,7 @@ def open_connection(wanted: Wanted, store: Store | None = None) -> tuple[socket.
         place = Spot(key)
         sock, started = _find_or_start(place, wanted)
         try:
-            welcome = greet(sock, Hello(messages.VERSION, wanted.config, wanted.idle))
+            welcome = greet(sock, hello_of(wanted))
         except ModelNotFound:
             sock.close()
             if identity(wanted.source, store, wanted.content) == key:

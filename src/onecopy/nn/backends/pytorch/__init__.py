@@ -1,0 +1,1 @@
+"""Modules, exported programs and TorchScript, by PyTorch."""

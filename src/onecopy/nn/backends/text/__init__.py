@@ -1,0 +1,1 @@
+"""Text models of transformers, from a store or a checkpoint's folder."""
