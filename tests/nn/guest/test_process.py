@@ -5,39 +5,64 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from onecopy.errors import WorkerLost
+from onecopy.nn.guest.forkserver import ForkServer
 from onecopy.nn.guest.process import GuestProcess
 from tests.conftest import open_files
 from tests.processes import script
 
 
-def test_it_gets_ready_and_ends_when_it_is_closed():
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+    assert server.wait(60)
+
+
+def test_it_gets_ready_and_ends_when_it_is_closed(server):
     before = open_files()
-    process = GuestProcess()
+    process = GuestProcess(server)
     process.await_ready()
     assert process.memory() > 1 << 20
+    assert process.is_alive
     process.close()
     process.close()
     assert open_files() == before
 
 
-def test_one_that_dies_is_lost():
-    process = GuestProcess()
+def test_one_that_dies_is_lost(server):
+    process = GuestProcess(server)
     process.kill()
     with pytest.raises(WorkerLost, match="did not start"):
         process.await_ready()
     assert process.wait() == -signal.SIGKILL
+    assert process.wait() == -signal.SIGKILL
     assert process.memory() == 0
+    assert not process.is_alive
     process.close()
+
+
+def test_one_that_cannot_be_forked_is_an_error(server):
+    before = open_files()
+    ended = ForkServer()
+    ended.close()
+    with pytest.raises((WorkerLost, OSError)):
+        GuestProcess(ended)
+    assert ended.wait(60)
+    assert open_files() == before
 
 
 HOST = """
 import os, sys
+from onecopy.nn.guest.forkserver import ForkServer
 from onecopy.nn.guest.process import GuestProcess
-process = GuestProcess()
+server = ForkServer()
+process = GuestProcess(server)
 process.await_ready()
 print(process.pid, flush=True)
 sys.stdin.read()

@@ -3,6 +3,9 @@
 One datagram each, msgpack; the formats of both are this file's. The process says `Ready` once it
 has nothing more to import, and waits. It gets `Start`, with descriptors beside it: the native code,
 the three standard streams, and each folder. It says `Said` some times, and at last `Ended`.
+
+The process that forks it has a socket for each guest as well, and says `Forked`, with a pidfd and
+the open `/proc/PID/statm` beside it, then `Exited`; or only `NotForked`.
 """
 
 from __future__ import annotations
@@ -54,16 +57,41 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     text: str = ""
 
 
+class Forked(msgspec.Struct, tag=True, frozen=True):
+    """The process is there."""
+
+    pid: int
+
+
+class NotForked(msgspec.Struct, tag=True, frozen=True):
+    """There are not enough processes, descriptors or memory."""
+
+    errno: int
+
+
+class Exited(msgspec.Struct, tag=True, frozen=True):
+    """The process has ended, and was waited for."""
+
+    status: int
+    """As `subprocess` says it: below 0 it is a signal."""
+
+
 FromGuest = Ready | Said | Ended
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _start: Final = msgspec.msgpack.Decoder(Start)
 _from_guest: Final = msgspec.msgpack.Decoder(FromGuest)
+_from_server: Final = msgspec.msgpack.Decoder(Forked | NotForked | Exited)
 
 
 def decode_start(data: bytes) -> Start:
     """Parse what a host says; it is trusted."""
     return _start.decode(data)
+
+
+def decode_server(data: bytes) -> Any:
+    """Parse what the process that forks says; it is trusted."""
+    return _from_server.decode(data)
 
 
 def decode(data: bytes) -> Any:

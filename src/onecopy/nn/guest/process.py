@@ -1,4 +1,4 @@
-"""Starting the process of a guest, and what its host keeps of it."""
+"""Forking the process of a guest, and what its host keeps of it."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from onecopy.errors import WorkerLost
-from onecopy.guests.workers.spawn import environment
 from onecopy.nn.guest import messages
-from onecopy.nn.guest.messages import Ready
-from onecopy.nn.guest.runner import Config
+from onecopy.nn.guest.messages import Exited, Forked, NotForked, Ready
 from onecopy.store import wire
 
 if TYPE_CHECKING:
+    from onecopy.nn.guest.forkserver import ForkServer
     from onecopy.nn.guest.messages import Start
 
 PATIENCE: Final = 60.0
 """Seconds in which a process gets ready."""
 _END_SECONDS: Final = 1.0
+_NOT_STARTED: Final = (
+    "the process for a guest did not start; its messages are on the standard error"
+)
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class GuestProcess:
-    """One process, from its start to its end; the kernel ends it when its starting thread ends.
+    """One process, from its start to its end; it ends with the server from which it is forked.
 
     Raises:
+        WorkerLost: the server has ended.
         OSError: there are not enough descriptors, processes or memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: ForkServer) -> None:
         with ExitStack() as ours, ExitStack() as theirs:
-            pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+            pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
             for one, other in pairs:
                 ours.callback(one.close)
                 theirs.callback(other.close)
-            self.control, self._models = (one for one, _ in pairs)
-            config = Config(pairs[0][1].fileno(), pairs[1][1].fileno(), os.getpid())
-            self._process = _start(config)
-            ours.callback(self._process.wait)
-            ours.callback(self._process.kill)
-            self.pidfd = os.pidfd_open(self._process.pid)
-            ours.callback(os.close, self.pidfd)
-            self._statm = _open_statm(self._process.pid)
+            self.control, self._models, self._status = (one for one, _ in pairs)
+            self._status.settimeout(PATIENCE)
+            _ask(server, *(other.fileno() for _, other in pairs))
+            theirs.close()  # Or their end would never be seen.
+            self.pid, self.pidfd, self._statm = _forked(self._status)
             ours.pop_all()
-        self.pid = self._process.pid
+        self._ended: int | None = None
         self._closed = False
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return not select.select([self.pidfd], [], [], 0)[0]
 
     def await_ready(self) -> None:
         """Return once it waits for a guest.
@@ -68,9 +69,7 @@ class GuestProcess:
             message = None
         self.control.settimeout(None)
         if not isinstance(message, Ready):
-            raise WorkerLost(
-                "the process for a guest did not start; its messages are on the standard error"
-            )
+            raise WorkerLost(_NOT_STARTED)
 
     def start(self, message: Start, fds: tuple[int, ...]) -> None:
         """Have it run a guest; the descriptors stay the caller's."""
@@ -94,7 +93,10 @@ class GuestProcess:
         return socket.socket(fileno=self._models.detach())
 
     def memory(self) -> int:
-        """Return the bytes of memory that it has in use, its segments too; 0 when it has ended."""
+        """Return the bytes of memory that it has in use, its segments too; 0 when it has ended.
+
+        What it shares with others of its kind counts as if it were its own: it is as much for each.
+        """
         try:
             return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE
         except (OSError, IndexError):
@@ -109,7 +111,9 @@ class GuestProcess:
         """Return how it ended, as `subprocess` says that, if need be after killing it."""
         select.select([self.pidfd], [], [], _END_SECONDS)
         self.kill()
-        return self._process.wait()
+        if self._ended is None:
+            self._ended = _exited(self._status)
+        return self._ended
 
     def close(self) -> None:
         """End it, and close what is open; twice is fine."""
@@ -117,26 +121,41 @@ class GuestProcess:
             return
         self._closed = True
         self.kill()
-        self._process.wait()
-        self.control.close()
-        self._models.close()
+        select.select([self.pidfd], [], [])
+        for each in (self.control, self._models, self._status):
+            each.close()
         for fd in (self.pidfd, self._statm):
             os.close(fd)
 
 
-def _start(config: Config) -> subprocess.Popen[bytes]:
-    text = msgspec.json.encode(config).decode()
-    return subprocess.Popen(
-        # -S: the site module would look at every installed package; the path is handed over whole.
-        [sys.executable, "-S", "-s", "-B", "-m", "onecopy.nn.guest.runner", text],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=(config.control, config.models),
-        start_new_session=True,
-        cwd="/",
-        env=environment(),
-    )
+def _ask(server: ForkServer, control: int, models: int, status: int) -> None:
+    try:
+        server.fork(control, models, status)
+    except ConnectionError:
+        raise WorkerLost(_NOT_STARTED) from None
 
 
-def _open_statm(pid: int) -> int:
-    return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+def _forked(status: socket.socket) -> tuple[int, int, int]:
+    """Return the pid, the pidfd and the open statm of a process."""
+    try:
+        data, fds = wire.receive(status)
+    except (ConnectionError, TimeoutError):
+        raise WorkerLost(_NOT_STARTED) from None
+    message = messages.decode_server(data) if data else None
+    if isinstance(message, Forked):
+        pidfd, statm = fds
+        return message.pid, pidfd, statm
+    wire.close_all(fds)
+    if isinstance(message, NotForked):
+        raise OSError(message.errno, os.strerror(message.errno))
+    raise WorkerLost(_NOT_STARTED)
+
+
+def _exited(status: socket.socket) -> int:
+    try:
+        data, _ = wire.receive(status)
+    except (ConnectionError, TimeoutError):
+        data = b""
+    message = messages.decode_server(data) if data else None
+    # If the server was killed, the kernel has killed the process.
+    return message.status if isinstance(message, Exited) else -signal.SIGKILL

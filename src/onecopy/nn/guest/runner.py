@@ -1,7 +1,7 @@
 """The process of one guest: it waits for a module, closes itself off, runs it, and ends.
 
-Run as `python -m onecopy.nn.guest.runner CONFIG`, with its descriptors inherited. What takes long,
-imports above all, is done before anybody waits for it: a host keeps one such process ready.
+It is forked from a process that has imported everything, see `forkserver_main`, and makes what it
+needs before anybody waits for it: a host keeps one such process ready.
 
 The code in the guest is nobody's that we know. WebAssembly holds it; for the day on which that
 fails, the process can reach the files of the guest's folders, its streams, the host's sockets and
@@ -14,11 +14,8 @@ import gc
 import os
 import signal
 import socket
-import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from onecopy.errors import OnecopyError, ProtocolError
 from onecopy.guests.workers import sandbox
@@ -37,34 +34,36 @@ if TYPE_CHECKING:
 _TEXT_LIMIT: Final = 16_000
 
 
-class Config(msgspec.Struct):
-    """What the process is started with; the numbers are inherited descriptors."""
+def import_all() -> None:
+    """Import what guests need: later there are no files to import from."""
+    from wasmtime.component import Component  # noqa: F401
 
-    control: int
-    """For `messages`."""
-    models: int
-    """For the broker: where models are asked for."""
-    parent: int
+    from onecopy.nn.guest import component, component_nn, functions, instance  # noqa: F401
 
 
-def main() -> None:
-    """Get ready, run what comes, and end."""
-    config = msgspec.json.decode(sys.argv[1], type=Config)
+def main(control: int, models: int, parent: int) -> NoReturn:
+    """Get ready, run what comes, and end.
+
+    Args:
+        control: the descriptor of the socket for `messages`.
+        models: of the broker's, where models are asked for.
+        parent: the process that this one ends with.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sandbox.end_with_parent(config.parent)
+    sandbox.end_with_parent(parent)
     sandbox.go_first_when_memory_runs_out()
-    control = socket.socket(fileno=config.control)
-    runner = Runner(control, Broker(socket.socket(fileno=config.models)))
-    _tell(control, Ready())
-    data, fds = wire.receive(control)
+    sock = socket.socket(fileno=control)
+    runner = Runner(sock, Broker(socket.socket(fileno=models)))
+    _tell(sock, Ready())
+    data, fds = wire.receive(sock)
     if data:
-        _tell(control, runner.outcome(messages.decode_start(data), fds))
+        _tell(sock, runner.outcome(messages.decode_start(data), fds))
     # At once: nothing is to be cleaned up, and threads of wasmtime may still read a terminal.
     os._exit(0)
 
 
 class Runner:
-    """What every guest needs, imported and made: later there are no files to import from."""
+    """What every guest needs, made before one is there."""
 
     def __init__(self, control: socket.socket, loader: Broker) -> None:
         import wasmtime
@@ -126,11 +125,10 @@ def _module(native: int) -> wasmtime.Module:
 
 
 def _component(native: int) -> Component:
-    """Map a component's native code, and import what only components need while there are files."""
+    """Map a component's native code."""
     from wasmtime.component import Component
 
     from onecopy.guests.wasm.engine import engine
-    from onecopy.nn.guest import component, component_nn  # noqa: F401
 
     code = Component.deserialize_file(engine(), f"/proc/self/fd/{native}")
     os.close(native)
@@ -159,7 +157,3 @@ def close_off(start: Start, folders: Sequence[int]) -> list[str]:
         os.close(fd)
     unfiltered = sandbox.enter(FILES, FCNTL)
     return [text for text in (lacks, unfiltered) if text]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Running guests: each in a process of its own, with one ready for the next.
+"""Running guests: each in a process of its own, forked from one, with one ready for the next.
 
 guests = Guests(serve_models)
 status = guests.run("guest.wasm", args=["x"], dirs={".": "data"}, timeout=30)
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from onecopy import errors
-from onecopy.errors import InvalidArgument, ProtocolError, StoreClosed
+from onecopy.errors import InvalidArgument, ProtocolError, StoreClosed, WorkerLost
+from onecopy.nn.guest.forkserver import ForkServer
 from onecopy.nn.guest.invocation import opened
 from onecopy.nn.guest.modules import Modules, Native
 from onecopy.nn.guest.process import GuestProcess
@@ -56,7 +57,8 @@ class Guests:
         """The processes of guests that run right now."""
         self._pid = os.getpid()
         self._closed = False
-        # The kernel ends a process when the thread that started it ends: this one lives long.
+        self._server: ForkServer | None = None
+        """Used by the only thread of the next."""
         self._starter = ThreadPoolExecutor(1, "guests of WASI-NN")
 
     def run(
@@ -79,19 +81,23 @@ class Guests:
             given = stack.enter_context(
                 opened((name, *args), env or {}, dirs or {}, streams, memory_limit)
             )
-            process = self._take()
-            self.running.add(process)
-            stack.callback(self._dismiss, process)
+            future = self._take()
+            stack.callback(self._dismiss, future)
             native = self._module(guest)
             stack.callback(os.close, native.fd)
+            process = future.result()
+            self.running.add(process)
             process.await_ready()
             start = msgspec.structs.replace(given.start, component=native.component)
             process.start(start, (native.fd, *given.streams, *given.folders))
             self._answer(process.give_models())
             return self._watch(process, timeout, memory_limit)
 
-    def _dismiss(self, process: GuestProcess) -> None:
-        """End a process, and let the thread that started it wait for that: it takes a while."""
+    def _dismiss(self, future: Future[GuestProcess]) -> None:
+        """End a process, and let another thread wait for that: it takes a while."""
+        if future.exception() is not None:
+            return
+        process = future.result()
         self.running.discard(process)
         process.kill()
         try:
@@ -113,21 +119,32 @@ class Guests:
         with self._compiling:
             return self._modules.get(guest)
 
-    def _take(self) -> GuestProcess:
+    def _take(self) -> Future[GuestProcess]:
         if os.getpid() != self._pid:
             raise InvalidArgument("this host is another process's; make one after the fork")
         with self._lock:
             if self._closed:
                 raise StoreClosed("the host is closed; make another")
             ready, self._spare = self._spare, None
-            future = ready or self._starter.submit(GuestProcess)
-        return future.result()
+            if ready is not None and _can_be_used(ready):
+                return ready
+            return self._starter.submit(self._fork)
+
+    def _fork(self) -> GuestProcess:
+        """Fork a process; with the server that there is, or else with a new one."""
+        if self._server is not None:
+            try:
+                return GuestProcess(self._server)
+            except WorkerLost:
+                self._server.close()
+        self._server = ForkServer()
+        return GuestProcess(self._server)
 
     def prepare(self) -> None:
         """Start a process for the next guest, unless there is one."""
         with self._lock:
             if self._spare is None and not self._closed:
-                self._spare = self._starter.submit(GuestProcess)
+                self._spare = self._starter.submit(self._fork)
 
     def _watch(self, process: GuestProcess, timeout: float | None, memory_limit: int) -> int:
         watched = Watched(process, timeout, memory_limit)
@@ -146,10 +163,25 @@ class Guests:
             spare, self._spare = self._spare, None
         if os.getpid() != self._pid:
             return
-        if spare is not None:
+        if spare is not None and spare.exception() is None:
             spare.result().close()
         self._starter.shutdown()
+        if self._server is not None:
+            self._server.close()
         self._modules.close()
+
+
+def _can_be_used(spare: Future[GuestProcess]) -> bool:
+    """Return whether it is alive, or not there yet; if not, it is closed."""
+    if not spare.done():
+        return True
+    if spare.exception() is not None:
+        return False
+    process = spare.result()
+    if not process.is_alive:
+        process.close()
+        return False
+    return True
 
 
 def _status(ended: Ended) -> int:
