@@ -145,9 +145,10 @@ def _unpack_dtype(packed: Any) -> np.dtype[Any]:
     if isinstance(packed, str) and packed.startswith(_EXTENDED):
         import ml_dtypes
 
-        extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, packed[len(_EXTENDED) :]))
-        return extended
-    dtype: np.dtype[Any] = np.lib.format.descr_to_dtype(_as_descr(packed))
+        # Of a class that is no element type, numpy makes the type of Python objects.
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, packed[len(_EXTENDED) :]))
+    else:
+        dtype = np.lib.format.descr_to_dtype(_as_descr(packed))
     if dtype.hasobject:
         raise UnsupportedValue("the entry claims an array of Python objects")
     return dtype
