@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from onecopy.errors import WorkerLost
 from onecopy.guests.workers.spawn import environment
 from onecopy.nn.guest.forkserver import ForkServer
 from onecopy.nn.guest.process import GuestProcess
@@ -47,6 +50,15 @@ def descriptors(pid: int) -> dict[int, str]:
     return {int(each.name): str(each.readlink()) for each in links}
 
 
+def settle(server: ForkServer) -> None:
+    """Return once it has done all that it was asked for: a request that is none is dropped then."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            wire.send(server._sock, b"fork", (theirs.fileno(),))
+        assert ours.recv(1) == b""
+
+
 def private_dirty(pid: int) -> int:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     (line,) = (each for each in text.splitlines() if each.startswith("Private_Dirty:"))
@@ -68,6 +80,7 @@ def test_a_fork_has_its_two_sockets_and_nobody_elses(server, stack):
         assert all(link.startswith("socket:") for link in beyond)
         assert not beyond & seen
         seen |= beyond
+    settle(server)
     assert not seen & set(descriptors(server.pid).values())
 
 
@@ -133,8 +146,42 @@ def test_several_threads_may_ask_at_once(server, stack):
 
 
 def test_a_request_that_is_none_changes_nothing(server, stack):
-    wire.send(server._sock, b"fork", (server._sock.fileno(),))
+    settle(server)
     assert forked(server, stack).is_alive
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_a_server_without_descriptors_refuses_and_loses_nothing(stack):
+    server = ForkServer()
+    stack.callback(server.close)
+    forked(server, stack)
+    settle(server)
+    before = descriptors(server.pid)
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    refused = 0
+    for few in range(3, max(before) + 8):
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (few, limits[1]))
+        try:
+            process = GuestProcess(server)
+        except (OSError, WorkerLost):
+            refused += 1
+        else:
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            process.close()
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+    assert refused >= 3
+    process = forked(server, stack)
+    assert len(children(server.pid)) == 2
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert forked(server, stack).is_alive
+    assert len(children(server.pid)) == 2
+    settle(server)
+    assert len(descriptors(server.pid)) == len(before) + 2
 
 
 def test_nothing_that_can_be_written_is_shared(server, stack):

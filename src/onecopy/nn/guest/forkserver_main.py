@@ -90,8 +90,7 @@ class Server:
 
     def _announce(self, pid: int, status: socket.socket) -> None:
         try:
-            pidfd = os.pidfd_open(pid)
-            statm = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+            pidfd, statm = _opened(pid)
         except OSError as error:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -110,6 +109,16 @@ class Server:
         ended = os.waitpid(pid, 0)[1]
         _tell(status, Exited(os.waitstatus_to_exitcode(ended)))
         status.close()
+
+
+def _opened(pid: int) -> tuple[int, int]:
+    """Return a pidfd of a child, and its open statm."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        return pidfd, os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        os.close(pidfd)
+        raise
 
 
 def _tell(status: socket.socket, message: object, fds: tuple[int, ...] = ()) -> None:
