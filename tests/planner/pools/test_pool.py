@@ -132,6 +132,17 @@ def test_a_full_pool_refuses_and_says_what_to_do(make: Callable[..., Pool]) -> N
 
 
 @every_kind
+def test_what_a_refused_block_made_a_pool_commit_counts_in_its_peak(
+    make: Callable[..., Pool],
+) -> None:
+    pool = make(capacity=100_000)
+    with pytest.raises(BudgetExceeded):
+        for nbytes in itertools.chain([1] * 6, itertools.cycle([8_193, 16_385])):
+            pool.allocate(nbytes)
+    assert pool.stats.peak_committed >= pool.stats.committed
+
+
+@every_kind
 def test_a_block_is_freed_once_and_by_its_own_pool(make: Callable[..., Pool]) -> None:
     pool, other = make(), make()
     block = pool.allocate(100)

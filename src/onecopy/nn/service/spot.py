@@ -174,7 +174,10 @@ def last_words_behind(sock: socket.socket) -> str:
 def spots(folder: Path | None = None) -> list[Spot]:
     """Return those of this user; some may have no process any more."""
     folder = folder or base()
-    return [Spot(each.name, folder) for each in sorted(folder.glob("*")) if each.is_dir()]
+    try:
+        return [Spot(each.name, folder) for each in sorted(folder.iterdir()) if each.is_dir()]
+    except FileNotFoundError:  # The last process to end takes the folder with it.
+        return []
 
 
 def sweep(but: Spot) -> None:

@@ -92,13 +92,14 @@ class Pool(ABC):
             self._memory.check()
         with self._lock:
             place = self._place(nbytes)
+            # A pool may have grown before it found that it cannot grow far enough.
+            self._peak_committed = max(self._peak_committed, self._committed())
             if place is None:
                 raise BudgetExceeded(self._refusal(nbytes))
             block = Block(place[0], nbytes, place[1], self._memory)
             self._live[block.offset] = block
             self._in_use += nbytes
             self._peak_in_use = max(self._peak_in_use, self._in_use)
-            self._peak_committed = max(self._peak_committed, self._committed())
             return block
 
     def free(self, block: Block) -> None:
