@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from onecopy.cli import nn_arguments, nn_models
-from onecopy.cli.arguments import duration, size
 from onecopy.cli.nn_arguments import parse_folder, parse_variable
 from onecopy.cli.output import complain, hint, printable
 from onecopy.errors import GuestError, GuestTimeout, GuestTrapped, WorkerLost
@@ -36,47 +35,15 @@ def _nn() -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def run(
-    guest: Annotated[
-        Path, typer.Argument(metavar="GUEST.wasm", help="A command of WASI.", show_default=False)
-    ],
-    args: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARG...]", help="For the guest.")
-    ] = None,
-    folders: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--dir",
-            "-d",
-            metavar="HOST[:GUEST][:ro]",
-            help="A folder that it may use, by the name that it has there; ro: only to read.",
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", "-e", metavar="NAME=VALUE", help="A variable of its environment."),
-    ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME=ENTRY|FILE[,KEY=VALUE...]",
-            help="A model that it can load by that name; backend=, store= and options.",
-        ),
-    ] = None,
-    store: Annotated[
-        str, typer.Option("--store", "-s", metavar="STORE", help="Where entries are looked for.")
-    ] = "",
-    timeout: Annotated[
-        float | None,
-        typer.Option(parser=duration, metavar="DURATION", help="End it after so long."),
-    ] = None,
-    memory: Annotated[
-        int, typer.Option(parser=size, metavar="SIZE", help="How much memory it may have.")
-    ] = 1 << 30,
-    load: Annotated[
-        bool, typer.Option("--load/--no-load", help="Whether it may bring models of its own.")
-    ] = True,
+    guest: nn_arguments.Guest,
+    args: nn_arguments.Arguments = None,
+    folders: nn_arguments.Folders = None,
+    env: nn_arguments.Variables = None,
+    models: nn_arguments.Models = None,
+    store: nn_arguments.StoreName = "",
+    timeout: nn_arguments.Timeout = None,
+    memory: nn_arguments.Memory = 1 << 30,
+    load: nn_arguments.MayLoad = True,
 ) -> None:
     """Run a guest, and exit with its status; or 124 if it took too long, 134 if it trapped.
 
