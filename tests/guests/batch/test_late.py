@@ -293,7 +293,7 @@ def test_steps_do_not_wait_for_sequences_that_are_opened(
             good = controllers.open(scripted)
             slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
             slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-            eventually(lambda: words[slot + 4] == slow.row + 1)
+            eventually(lambda: words[slot + 4] == slow.number)
             for tokens in ([], [1], [2]):
                 step = controllers.step({good: tokens, slow: []})
                 assert isinstance(step.outcomes[good], Allowed)
@@ -323,7 +323,7 @@ def test_what_waits_to_be_opened_when_its_worker_dies_is_opened_as_for_the_first
 ) -> None:
     slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
     slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-    eventually(lambda: words[slot + 4] == slow.row + 1)
+    eventually(lambda: words[slot + 4] == slow.number)
     spliced = controllers.open(scripted, "init_splice=0", [1, 2], wait=False)
     replace_worker(pool, signal.SIGABRT)
     eventually(lambda: spliced.state != "opening")

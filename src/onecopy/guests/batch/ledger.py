@@ -109,13 +109,11 @@ class Ledger:
             return Chosen(number)
         return STOP if kind == control.STOP else None
 
-    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
-        """Note that a sequence was opened or rebuilt, or why not."""
-        words, line = self._board.words, sequence.line
-        if error is None and words[line + steps.KIND] == steps.FAILED:
-            error = self._board.failure_of(line)
-        if error is not None:
-            self.fail(sequence, error)
+    def opened(self, sequence: Sequence, line: int) -> None:
+        """Note that a sequence was opened or rebuilt, or why not, as a line says."""
+        words = self._board.words
+        if words[line + steps.KIND] == steps.FAILED:
+            self.fail(sequence, self._board.failure_of(line))
             return
         first = sequence.state == OPENING
         sequence.state = READY
