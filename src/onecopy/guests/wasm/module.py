@@ -62,13 +62,13 @@ def compile_module(
     rules: str = __name__,
     magic: bytes = MAGIC,
     settings: Mapping[str, object] = SETTINGS,
-    seconds: int = COMPILE_SECONDS,
+    seconds: int | None = None,
 ) -> Module:
     """Compile Wasm bytes, or the file at a path; a module that was met before is only read.
 
     `rules` names what says which modules will do: a Python module with `compiled(wasm)`, which
     compiles and checks; by default that of guests with windows. `magic` is how the Wasm begins,
-    `settings` are those of the engine that the rules compile for.
+    `settings` are those of the engine that the rules compile for; it may take `seconds`.
 
     Raises:
         InvalidModule: not Wasm (or already compiled), too large, does not validate, does not
@@ -88,7 +88,7 @@ def compile_module(
     path = folder / f"{digest}-{_engine_key(rules, settings)}"
     native = _cached(path)
     if native is None:
-        native = _compile(wasm, rules, seconds)
+        native = _compile(wasm, rules, seconds or COMPILE_SECONDS)
         _keep(path, native)
     return Module(digest, native, component=magic != MAGIC)
 
