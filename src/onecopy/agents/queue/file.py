@@ -48,6 +48,7 @@ class File:
         db = _connection(str(self.path))
         try:
             _check(db, self.path, self._schema)
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; deleting gives back
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
