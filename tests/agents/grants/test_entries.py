@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ import torch
 import onecopy
 from onecopy.agents.calls import INVALID, NOT_FOUND, NOT_GRANTED, TOO_LARGE, UNAVAILABLE
 from onecopy.agents.grants.entries import READ_BYTES, Entries
+from onecopy.agents.manifest.grants import EntriesGrant
 from tests.agents.grants.refusals import refusal
 
-
-@dataclass
-class Grant:
-    names: tuple[str, ...] = ("docs/*",)
+GRANT = EntriesGrant(names=("docs/*",))
 
 
 @pytest.fixture
@@ -42,14 +39,14 @@ def refused(entries: Entries, function: str, *arguments: Any) -> tuple[str, str]
 
 
 def test_texts_bytes_and_plain_values_are_read(store) -> None:
-    entries = Entries(Grant(), store)
+    entries = Entries(GRANT, store)
     assert call(entries, "read", "docs/text") == "grüezi"
     assert call(entries, "read", "docs/bytes") == "grüezi"
     assert json.loads(call(entries, "read", "docs/value")) == {"a": [1, 2.5, None], "b": "c"}
 
 
 def test_entries_are_described_without_what_is_in_them(store) -> None:
-    entries = Entries(Grant(), store)
+    entries = Entries(GRANT, store)
     assert json.loads(call(entries, "describe", "docs/weights")) == {
         "kind": "dict",
         "items": {
@@ -64,12 +61,12 @@ def test_entries_are_described_without_what_is_in_them(store) -> None:
 
 def test_a_module_is_described_by_its_class(store) -> None:
     store.save_module("docs/net", torch.nn.Linear(2, 3))
-    found = json.loads(call(Entries(Grant(), store), "describe", "docs/net"))
+    found = json.loads(call(Entries(GRANT, store), "describe", "docs/net"))
     assert found == {"kind": "object", "class": "Linear"}
 
 
 def test_what_is_not_granted_does_not_seem_to_exist(store) -> None:
-    entries = Entries(Grant(), store)
+    entries = Entries(GRANT, store)
     assert call(entries, "names", "") == ["docs/bytes", "docs/text", "docs/value", "docs/weights"]
     assert call(entries, "names", "docs/t") == ["docs/text"]
     assert call(entries, "names", "sec") == []
@@ -85,13 +82,13 @@ def test_what_is_not_granted_does_not_seem_to_exist(store) -> None:
 
 def test_parts_of_other_entries_are_nobodys(store) -> None:
     store.save("__onecopy/part", "hidden")
-    entries = Entries(Grant(("*",)), store)
+    entries = Entries(EntriesGrant(names=("*",)), store)
     assert refused(entries, "read", "__onecopy/part")[0] == NOT_GRANTED
     assert not [name for name in call(entries, "names", "__") if "onecopy" in name]
 
 
 def test_what_was_removed_is_not_found(store) -> None:
-    entries = Entries(Grant(), store)
+    entries = Entries(GRANT, store)
     assert call(entries, "read", "docs/text")
     store.remove("docs/text")
     assert refused(entries, "read", "docs/text")[0] == NOT_FOUND
@@ -99,7 +96,7 @@ def test_what_was_removed_is_not_found(store) -> None:
 
 
 def test_tensors_and_other_bytes_are_no_text(store) -> None:
-    entries = Entries(Grant(), store)
+    entries = Entries(GRANT, store)
     code, message = refused(entries, "read", "docs/weights")
     assert code == INVALID
     assert "describe" in message
@@ -111,24 +108,24 @@ def test_tensors_and_other_bytes_are_no_text(store) -> None:
 @pytest.mark.parametrize("value", ["x" * (READ_BYTES + 1), b"x" * (READ_BYTES + 1), [10] * 400_000])
 def test_what_is_too_large_is_refused(store, value: Any) -> None:
     store.save("docs/large", value)
-    assert refused(Entries(Grant(), store), "read", "docs/large")[0] == TOO_LARGE
+    assert refused(Entries(GRANT, store), "read", "docs/large")[0] == TOO_LARGE
 
 
 def test_the_largest_text_is_read(store) -> None:
     store.save("docs/large", "x" * READ_BYTES)
-    assert len(call(Entries(Grant(), store), "read", "docs/large")) == READ_BYTES
+    assert len(call(Entries(GRANT, store), "read", "docs/large")) == READ_BYTES
 
 
 def test_a_snapshot_is_read_too(store, tmp_path: Path) -> None:
     store.snapshot(tmp_path / "snapshot")
-    entries = Entries(Grant(), onecopy.open(tmp_path / "snapshot"))
+    entries = Entries(GRANT, onecopy.open(tmp_path / "snapshot"))
     assert call(entries, "read", "docs/text") == "grüezi"
     assert refused(entries, "read", "docs/missing")[0] == NOT_FOUND
 
 
 def test_a_store_that_has_ended_is_a_refusal(store) -> None:
     client = onecopy.connect("entries")
-    entries = Entries(Grant(), client)
+    entries = Entries(GRANT, client)
     assert call(entries, "read", "docs/text")
     store.close()
     assert refused(entries, "read", "docs/text")[0] == UNAVAILABLE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,9 @@ from hypothesis import strategies as st
 
 from onecopy.agents.calls import BUDGET, INVALID, TOO_LARGE, Refused
 from onecopy.agents.grants.kv import KEY_BYTES, ROW_BYTES, VALUE_BYTES, Kv, KvDatabase
+from onecopy.agents.manifest.grants import KvGrant
+from onecopy.agents.manifest.quantities import Size
 from tests.agents.grants.refusals import refusal
-
-
-@dataclass
-class Grant:
-    quota: int = 1 << 20
 
 
 @pytest.fixture
@@ -29,7 +25,7 @@ def database(tmp_path: Path):
 
 
 def kv_of(database: KvDatabase, agent: str = "one", subject: str = "a#1", quota: int = 1 << 20):
-    return Kv(Grant(quota), database, agent, subject)
+    return Kv(KvGrant(quota=Size(quota)), database, agent, subject)
 
 
 def call(kv: Kv, function: str, *arguments: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -28,18 +28,13 @@ from onecopy.errors import (
 )
 from onecopy.store.names import HIDDEN
 
+if TYPE_CHECKING:
+    from onecopy.agents.manifest.grants import EntriesGrant
+
 READ_BYTES: Final = 1 << 20
 """The most that an entry's text, its description, or a list of names may have."""
 
 _FUNCTIONS: Final = {"names": tuple[str], "describe": tuple[str], "read": tuple[str]}
-
-
-class Grant(Protocol):
-    """`[grants.entries]`."""
-
-    @property
-    def names(self) -> tuple[str, ...] | list[str]:
-        """Patterns, in which `*` stands for any characters."""
 
 
 class Reader(Protocol):
@@ -63,7 +58,7 @@ class Entries:
         store: a store or a snapshot.
     """
 
-    def __init__(self, grant: Grant, store: Reader) -> None:
+    def __init__(self, grant: EntriesGrant, store: Reader) -> None:
         self._patterns = tuple(grant.names)
         self._store = store
 

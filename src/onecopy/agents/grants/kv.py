@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from onecopy.agents.calls import BUDGET, INVALID, TOO_LARGE, Refused
 from onecopy.agents.grants.arguments import checked
 from onecopy.agents.grants.database import Database
+
+if TYPE_CHECKING:
+    from onecopy.agents.manifest.grants import KvGrant
 
 KEY_BYTES: Final = 512
 VALUE_BYTES: Final = 1 << 20
@@ -37,14 +40,6 @@ CREATE TABLE IF NOT EXISTS used (agent BLOB PRIMARY KEY, nbytes INTEGER NOT NULL
 """
 
 
-class Grant(Protocol):
-    """`[grants.kv]`."""
-
-    @property
-    def quota(self) -> int:
-        """Bytes of all keys and values of the agent, in all its conversations."""
-
-
 class KvDatabase(Database):
     """The file with the values of all agents; one for a server.
 
@@ -71,7 +66,7 @@ class Kv:
         subject: the event's: the conversation.
     """
 
-    def __init__(self, grant: Grant, database: KvDatabase, agent: str, subject: str) -> None:
+    def __init__(self, grant: KvGrant, database: KvDatabase, agent: str, subject: str) -> None:
         self._quota = grant.quota
         self._database = database
         self._agent = agent.encode()
