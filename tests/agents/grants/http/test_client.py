@@ -15,7 +15,6 @@ from onecopy.agents.grants.http.client import Client
 
 from .servers import LIMITS, Authority, Names, connected, serve, serve_raw
 
-
 ODD = """
     2130706433 0x7f.1 0x7f000001 127.1 0177.0.0.1 127.0.0.1. [::1%25lo] [::ffff:127.0.0.1]
     [::ffff:127.0.0.1]%25lo ①②⑦.0.0.1 127。0。0。1 user@127.0.0.1 127.0.0.1:0 127.0.0.1:99999
