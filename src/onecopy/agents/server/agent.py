@@ -22,14 +22,17 @@ from onecopy.agents.worker.pool import Workers
 from onecopy.agents.worker.start import Start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from onecopy.agents.calls import Capability
+    from onecopy.agents.calls import Call, Capability, Reply
     from onecopy.agents.event import Event
     from onecopy.agents.grants.llm.budget import Usage
     from onecopy.agents.manifest import Manifest
     from onecopy.agents.records.recorder import Recorder
     from onecopy.agents.server.resources import Resources
+
+    Watch = Callable[[Call, Reply, float], None]
 
 
 class ServedAgent:
@@ -42,13 +45,22 @@ class ServedAgent:
         manifest: the agent's.
         resources: of the server.
         processes: its workers.
+        watch: is told of each call of its runs, for a person who looks on.
 
     Raises:
         InvalidArgument: a secret that the manifest names is not there, or no store was named.
     """
 
-    def __init__(self, manifest: Manifest, resources: Resources, *, processes: int = 1) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        resources: Resources,
+        *,
+        processes: int = 1,
+        watch: Watch | None = None,
+    ) -> None:
         self.manifest = manifest
+        self._watch = watch
         self._resources = resources
         self._processes = processes
         self._workers: Workers | None = None
@@ -102,10 +114,11 @@ class ServedAgent:
         recorder = self._resources.records.begin(
             event, seed=start.seed, time_ns=start.time_ns, component=self._digest
         )
-        host = GrantedHost(self._capabilities(event, recorder), recorder)
+        witness = _Watched(recorder, self._watch) if self._watch else recorder
+        host = GrantedHost(self._capabilities(event, recorder), witness)
         ended = Outcome(LOST, "the server shut down")
         try:
-            ended = await self._workers.run(msgspec.json.encode(event).decode(), host, start)
+            ended = await self._workers.run(encoded(event), host, start)
         finally:
             recorder.end(ended)
         return ended
@@ -137,6 +150,23 @@ class ServedAgent:
             private=grant.private,
             seconds=float(grant.timeout),
         )
+
+
+class _Watched:
+    """A witness beside the record."""
+
+    def __init__(self, recorder: Recorder, watch: Watch) -> None:
+        self._recorder = recorder
+        self._watch = watch
+
+    def call(self, call: Call, reply: Reply, started: float, seconds: float) -> None:
+        self._recorder.call(call, reply, started, seconds)
+        self._watch(call, reply, seconds)
+
+
+def encoded(event: Event) -> str:
+    """Return an event as `handle` gets it; a replay has the same letters."""
+    return msgspec.json.encode(event).decode()
 
 
 def component_of(manifest: Manifest) -> Path:

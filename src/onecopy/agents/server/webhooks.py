@@ -112,6 +112,6 @@ async def _healthy(_: web.Request) -> web.Response:
     return _answer(200, status="ok")
 
 
-def _answer(status: int, **what: str) -> web.Response:
+def _answer(status: int, /, **what: str) -> web.Response:
     body = msgspec.json.encode(what)
     return web.Response(status=status, body=body, content_type="application/json")
