@@ -269,8 +269,9 @@ class Controllers:
                 )
             history.rollback(count)
             sequence.stale = bool(sequence.asked)
+            if count:
+                sequence.answer = None  # also of one whose worker was lost after it had answered
             if count and sequence.state in (READY, STOPPED):
-                sequence.answer = None
                 sequence.state = READY
                 self._come_back(sequence)
 
