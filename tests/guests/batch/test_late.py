@@ -208,6 +208,28 @@ def test_a_worker_that_dies_between_steps_costs_nobody_anything(
     assert [each.state for each in sequences] == ["ready"] * 3
 
 
+def test_a_rollback_of_what_a_late_guest_was_not_told_leaves_its_answer(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    """Else it would be called again, and hear it twice."""
+    free = controllers.open(scripted, on_failure="free")
+    late, straight = controllers.open(scripted), controllers.open(scripted)
+    with stopped(pool):
+        controllers.step({free: [1], late: [1]})
+        late.rollback(0)
+        controllers.step({free: [2]})
+        free.rollback(1)
+    step = controllers.step({straight: [1]})
+    if isinstance(step.outcomes[straight], Suspended):
+        step = settled(controllers, straight)
+    expected = allowed(step, straight)
+    assert allowed(settled(controllers, late), late) == expected
+    # It was asked before the others, and so has answered.
+    step = controllers.step({free: []})
+    assert step.outcomes[free] == Allowed()
+    assert allowed(step, free) == expected
+
+
 def test_an_answer_of_a_lost_worker_is_dropped_by_a_rollback(
     vocabulary: Vocabulary, pool: Pool, scripted: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
