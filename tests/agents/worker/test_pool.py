@@ -5,35 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager
 
 import pytest
 
 from onecopy.agents.calls import Call
 from onecopy.agents.outcome import ERROR, FAILED, LOST, OK
-from onecopy.agents.worker.limits import Limits
-from onecopy.agents.worker.pool import Workers
 from onecopy.errors import InvalidEvent, InvalidModule, StoreClosed
 from tests.agents.worker.hosts import Scripted, Silent
-
-
-@pytest.fixture
-def workers(actions, compiled_agents):
-    """Makes workers of the agent of actions.wat."""
-
-    @asynccontextmanager
-    async def make(component=actions, processes=1, **limits):
-        made = Workers(
-            component,
-            Limits(**limits),
-            name="actions",
-            processes=processes,
-            cache=compiled_agents,
-        )
-        async with made:
-            yield made
-
-    return make
 
 
 def test_an_agent_returns_its_answer(workers):

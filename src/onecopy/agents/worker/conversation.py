@@ -41,6 +41,8 @@ class Conversation:
         self.ended = False
         self._messages: asyncio.Queue[Any] = asyncio.Queue()
         self._asking: asyncio.Task[Reply] | None = None
+        self._waits = False
+        """The guest waits for an answer, so it can say nothing."""
         self._calls = limits.calls
         self._lines = limits.log // LOG_LINE_NBYTES + 2
 
@@ -52,10 +54,11 @@ class Conversation:
             if message.status not in _STATUSES:
                 raise ProtocolError(f"it ends a run as {message.status!r:.100}")
             self.end(message)
-        elif self._asking is not None:
+        elif self._waits:
             raise ProtocolError("it speaks of a run that waits for an answer")
         else:
             self._count(message)
+            self._waits = isinstance(message, Asked)
             self._messages.put_nowait(message)
 
     def _count(self, message: Any) -> None:
@@ -88,6 +91,7 @@ class Conversation:
                 return Outcome(outcome.FAILED if self.overdue else outcome.LOST, message.text)
             reply = await self._asked(host, message.call)
             if reply is not None and isinstance(message, Asked):
+                self._waits = False
                 answer(reply)
 
     async def _asked(self, host: Host, call: Call) -> Reply | None:

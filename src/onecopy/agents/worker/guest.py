@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _COUNTS: Final = {"table_elements": 1 << 20, "instances": 1000, "tables": 1000, "memories": 4}
 _TEXT_LIMIT: Final = 4000
+_LINE_LIMIT: Final = 200
 _PAGE: Final = resource.getpagesize()
 
 
@@ -112,11 +113,14 @@ def _failed(run: Run, text: str) -> _Result:
 
 
 def _explained(text: str, run: Run) -> str:
-    if "call stack exhausted" in text:
-        return f"the agent recursed too deeply: {text}"
-    if "exceeds memory limits" in text or "memory minimum size" in text:
+    trace, _, cause = text.partition("Caused by:")
+    cause = cause.strip() or text
+    if "call stack exhausted" in cause:
+        return f"the agent recursed too deeply: {cause}"
+    if "memory minimum size" in text:
         return (
             f"the agent needs more memory than {run.limits.memory} bytes; raise `memory` under "
-            f"[limits] in agent.toml ({text})"
+            f"[limits] in agent.toml ({cause})"
         )
-    return f"the agent trapped: {text}"
+    words = "\n".join(each[:_LINE_LIMIT] for each in run.holdings.last_words)
+    return f"the agent trapped: {cause}\n{words or trace}".rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ _FIRST: Final = 16
 """Below are the numbers of the standard streams."""
 _LINE: Final = 8192
 _LEVELS: Final = {1: "info", 2: "warning"}
+_ERRORS: Final = 2
+_LAST_LINES: Final = 12
 
 
 class Holdings:
@@ -22,6 +25,8 @@ class Holdings:
         self._due: dict[int, int] = {}
         self._next = _FIRST
         self._lines = dict.fromkeys(_LEVELS, b"")
+        self.last_words: deque[str] = deque(maxlen=_LAST_LINES)
+        """The last lines of the standard error: a guest that gives up says why there."""
 
     def new_pollable(self, at_ns: int) -> int | None:
         """Return the number of a pollable that is ready at a time; None if there are too many."""
@@ -57,4 +62,8 @@ class Holdings:
                 self._say(stream, rest)
 
     def _say(self, stream: int, line: bytes) -> None:
-        self._log(_LEVELS[stream], line.decode(errors="replace"))
+        text = line.decode(errors="replace")
+        if stream == _ERRORS:
+            self.last_words.append(text)
+        if text:
+            self._log(_LEVELS[stream], text)

@@ -95,8 +95,8 @@ class Workers:
     async def run(self, event: str, host: Host, start: Start | None = None) -> Outcome:
         """Run the agent with an event, as JSON; `host` answers its calls.
 
-        What fails in the agent or its worker is an outcome. If the caller is cancelled, so is the
-        run.
+        What fails in the agent or its worker is an outcome. If the caller is cancelled, or the host
+        raises something, the run ends.
 
         Raises:
             InvalidModule: the component is no agent; the text says why.

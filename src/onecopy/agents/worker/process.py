@@ -9,6 +9,7 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from onecopy.agents.worker.messages import Message
 
 _PR_SET_THP_DISABLE: Final = 41
+_OWN_NBYTES: Final = 1 << 30
+"""Of memory beside that of its guests, messages above all."""
 
 
 class Channel:
@@ -99,8 +102,10 @@ class Worker:
             os._exit(1)
 
 
-def close_off() -> list[str]:
+def close_off(limits: Limits) -> list[str]:
     """Confine this process; return what this kernel cannot do of it."""
+    most = limits.concurrent * (limits.memory + STACK_NBYTES) + _OWN_NBYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     lacks = landlock.confine([])
     return [text for text in (lacks, sandbox.enter()) if text]
 
@@ -112,6 +117,7 @@ def main() -> None:
     config = msgspec.json.decode(sys.argv[1], type=Config)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.end_with_parent(config.parent)
+    sandbox.ask_for_short_turns()
     sandbox.go_first_when_memory_runs_out()
     # Memory is given to guests page by page: what a waiting one costs is what it has touched.
     ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
@@ -121,7 +127,7 @@ def main() -> None:
     os.close(config.component)
     guest = Guest(component, link(component))
     channel = Channel(socket.socket(fileno=config.socket))
-    lacks = close_off()
+    lacks = close_off(config.limits)
     gc.freeze()  # what was imported stays: no collection need look at it again
     channel.send(Ready(lacks))
     worker = Worker(channel, guest, config.limits)

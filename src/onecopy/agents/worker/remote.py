@@ -95,7 +95,7 @@ class RemoteWorker:
     # ---- runs ----
 
     async def run(self, event: str, host: Host, start: Start, asked: float) -> Outcome:
-        """Run the agent once."""
+        """Run the agent once; what the host raises ends the run."""
         number = next(self._numbers)
         talk = self.running[number] = Conversation(self._limits)
         overdue = asyncio.get_running_loop().call_later(
@@ -106,7 +106,7 @@ class RemoteWorker:
             if self.lost:
                 talk.end(self.lost)
             return await talk.hold(host, lambda reply: self._answer(number, reply))
-        except asyncio.CancelledError:
+        except BaseException:
             self._abandon(number, talk)
             raise
         finally:

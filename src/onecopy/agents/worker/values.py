@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _CELL: Final = sizeof(ffi.wasmtime_component_val_t)
 _AT: Final = ffi.wasmtime_component_val_t.of.offset
-_BYTE: Final = bytes([ffi.WASMTIME_COMPONENT_U8.value])
 
 
 class Ok(NamedTuple):
@@ -60,6 +59,25 @@ class Unfit(Exception):
     """A value is not of the type that it should have."""
 
 
+def _kind(name: str) -> int:
+    kind: int = getattr(ffi, f"WASMTIME_COMPONENT_{name.upper()}").value
+    return kind
+
+
+_U8: Final = _kind("u8")
+_BYTE: Final = bytes([_U8])
+_STRING: Final = _kind("string")
+_LIST: Final = _kind("list")
+_RECORD: Final = _kind("record")
+_TUPLE: Final = _kind("tuple")
+_OPTION: Final = _kind("option")
+_RESULT: Final = _kind("result")
+_VARIANT: Final = _kind("variant")
+_ENUM: Final = _kind("enum")
+_FLAGS: Final = _kind("flags")
+_RESOURCE: Final = _kind("resource")
+
+
 # ---- from components ----
 
 
@@ -76,7 +94,7 @@ def _lift_list(context: Any, of: Any) -> Any:
     items = of.list
     if not items.size:
         return []
-    if items.data[0].kind == ffi.WASMTIME_COMPONENT_U8.value:
+    if items.data[0].kind == _U8:
         return _cells(items)[_AT::_CELL].tobytes()
     return [lift(context, items.data[at]) for at in range(items.size)]
 
@@ -124,11 +142,6 @@ def _lift_resource(context: Any, of: Any) -> int:
 _NUMBERS: Final = ("s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32", "f64")
 
 
-def _kind(name: str) -> int:
-    kind: int = getattr(ffi, f"WASMTIME_COMPONENT_{name.upper()}").value
-    return kind
-
-
 def _field(name: str) -> Callable[[Any, Any], Any]:
     return lambda _context, of: getattr(of, name)
 
@@ -137,19 +150,19 @@ _LIFTS: Final[dict[int, Callable[[Any, Any], Any]]] = {
     **{_kind(name): _field(name) for name in _NUMBERS},
     _kind("bool"): lambda _context, of: bool(of.boolean),
     _kind("char"): lambda _context, of: chr(of.character),
-    _kind("string"): lambda _context, of: _name(of.string),
-    _kind("enum"): lambda _context, of: _name(of.enumeration),
-    _kind("list"): _lift_list,
-    _kind("record"): _lift_record,
-    _kind("tuple"): _lift_tuple,
-    _kind("option"): lambda context, of: _lift_inner(context, of.option),
-    _kind("variant"): lambda context, of: (
+    _STRING: lambda _context, of: _name(of.string),
+    _ENUM: lambda _context, of: _name(of.enumeration),
+    _LIST: _lift_list,
+    _RECORD: _lift_record,
+    _TUPLE: _lift_tuple,
+    _OPTION: lambda context, of: _lift_inner(context, of.option),
+    _VARIANT: lambda context, of: (
         _name(of.variant.discriminant),
         _lift_inner(context, of.variant.val),
     ),
-    _kind("result"): _lift_result,
-    _kind("flags"): _lift_flags,
-    _kind("resource"): _lift_resource,
+    _RESULT: _lift_result,
+    _FLAGS: _lift_flags,
+    _RESOURCE: _lift_resource,
 }
 
 
@@ -167,7 +180,7 @@ def lower_string(_context: Any, value: Any, cell: Any) -> None:
     if not isinstance(value, str):
         raise Unfit(f"a string, not {value!r:.100}")
     _set_name(cell.of.string, value)
-    cell.kind = _kind("string")
+    cell.kind = _STRING
 
 
 def _set_name(vector: Any, text: str) -> None:
@@ -215,7 +228,7 @@ def _lowering_list(kind: ListType) -> Lower:
         items = ffi.wasmtime_component_vallist_t()
         _fill(context, ffi.wasmtime_component_vallist_new_uninit, items, value, lower)
         cell.of.list = items
-        cell.kind = _kind("list")
+        cell.kind = _LIST
 
     return lower_list
 
@@ -237,7 +250,7 @@ def _lower_bytes(_context: Any, value: Any, cell: Any) -> None:
         cells[::_CELL] = _BYTE * len(data)
         cells[_AT::_CELL] = data
     cell.of.list = items
-    cell.kind = _kind("list")
+    cell.kind = _LIST
 
 
 def _lowering_record(kind: RecordType) -> Lower:
@@ -253,7 +266,7 @@ def _lowering_record(kind: RecordType) -> Lower:
             _set_name(items.data[at].name, name)
             each(context, value[name], items.data[at].val)
         cell.of.record = items
-        cell.kind = _kind("record")
+        cell.kind = _RECORD
 
     return lower
 
@@ -269,7 +282,7 @@ def _lowering_tuple(kind: TupleType) -> Lower:
         for at, each in enumerate(elements):
             each(context, value[at], items.data[at])
         cell.of.tuple = items
-        cell.kind = _kind("tuple")
+        cell.kind = _TUPLE
 
     return lower
 
@@ -287,7 +300,7 @@ def _lowering_option(kind: OptionType) -> Lower:
 
     def lower(context: Any, value: Any, cell: Any) -> None:
         cell.of.option = None if value is None else _inner(payload, context, value)
-        cell.kind = _kind("option")
+        cell.kind = _OPTION
 
     return lower
 
@@ -301,7 +314,7 @@ def _lowering_result(kind: ResultType) -> Lower:
         inner = _inner(ok if is_ok else err, context, value.value)
         cell.of.result.is_ok = is_ok
         cell.of.result.val = inner
-        cell.kind = _kind("result")
+        cell.kind = _RESULT
 
     return lower
 
@@ -314,7 +327,7 @@ def _lowering_variant(kind: VariantType) -> Lower:
         inner = _inner(cases[name], context, payload)
         _set_name(cell.of.variant.discriminant, name)
         cell.of.variant.val = inner
-        cell.kind = _kind("variant")
+        cell.kind = _VARIANT
 
     return lower
 
@@ -326,7 +339,7 @@ def _lowering_enum(kind: EnumType) -> Lower:
         if value not in names:
             raise Unfit(f"one of {', '.join(sorted(names))}, not {value!r:.100}")
         _set_name(cell.of.enumeration, value)
-        cell.kind = _kind("enum")
+        cell.kind = _ENUM
 
     return lower
 
@@ -340,7 +353,7 @@ def _lowering_own(_kind_of: OwnType) -> Lower:
         if error:
             raise WasmtimeError._from_ptr(error)
         cell.of.resource = pointer
-        cell.kind = _kind("resource")
+        cell.kind = _RESOURCE
 
     return lower
 
@@ -348,7 +361,7 @@ def _lowering_own(_kind_of: OwnType) -> Lower:
 def _lowering_flags(_kind_of: FlagsType) -> Lower:
     def lower(_context: Any, _value: Any, cell: Any) -> None:
         ffi.wasmtime_component_valflags_new_empty(byref(cell.of.flags))
-        cell.kind = _kind("flags")
+        cell.kind = _FLAGS
 
     return lower
 
