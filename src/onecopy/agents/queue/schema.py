@@ -73,6 +73,7 @@ CREATE TABLE seen (
 CREATE TABLE schedules (
     agent TEXT NOT NULL,
     name TEXT NOT NULL,
+    cron TEXT NOT NULL,
     last REAL NOT NULL,                     -- the due time up to which all is dealt with
     PRIMARY KEY (agent, name)
 ) WITHOUT ROWID

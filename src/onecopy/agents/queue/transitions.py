@@ -81,6 +81,11 @@ def put(
     return Accepted(known or same or "", DUPLICATE)
 
 
+def delivered(db: sqlite3.Connection, draft: Draft, delivery: str) -> bool:
+    """Whether this delivery has come before."""
+    return _seen(db, key("delivery", draft, delivery)) is not None
+
+
 def _seen(db: sqlite3.Connection, hashed: bytes) -> str | None:
     row = db.execute("SELECT event FROM seen WHERE key = ?", (hashed,)).fetchone()
     return None if row is None else row[0]
