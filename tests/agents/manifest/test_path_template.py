@@ -44,7 +44,7 @@ def meant(template: str, url: str, fields: dict[str, str]) -> bool:
             pattern += "[0-9]+"
         else:
             pattern += "[^/]+(/[^/]+)*" if part.endswith("...") else "[^/]+"
-    path = unquote(urlsplit(url).path, errors="strict")
+    path = unquote(urlsplit(url).path or "/", errors="strict")
     parts = path.split("/")[1:]
     if not parts[-1]:
         parts.pop()
