@@ -17,6 +17,9 @@ from onecopy.errors import InvalidArgument
 _T = TypeVar("_T")
 _WAIT_SECONDS: Final = 10.0
 """For another process that writes into the same file."""
+_USED: Final = """
+CREATE TABLE IF NOT EXISTS used (agent BLOB PRIMARY KEY, nbytes INTEGER NOT NULL) WITHOUT ROWID;
+"""
 
 
 class Database:
@@ -41,7 +44,7 @@ class Database:
                 path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._sql.executescript(
-                f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {schema}"
+                f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {_USED} {schema}"
             )
         except (OSError, sqlite3.Error) as error:
             raise InvalidArgument(f"{path} cannot be used as a data base: {error}") from error
@@ -73,3 +76,11 @@ class Database:
         """Wait for what is under way, and close the file; twice is fine."""
         self._thread.shutdown()
         self._sql.close()
+
+
+def count_bytes(sql: sqlite3.Connection, agent: bytes, nbytes: int) -> int:
+    """Add to what an agent has in this file, and return that."""
+    sql.execute("INSERT INTO used VALUES (?, 0) ON CONFLICT DO NOTHING", (agent,))
+    sql.execute("UPDATE used SET nbytes = nbytes + ? WHERE agent = ?", (nbytes, agent))
+    found: int = sql.execute("SELECT nbytes FROM used WHERE agent = ?", (agent,)).fetchone()[0]
+    return found

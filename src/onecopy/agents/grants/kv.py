@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from onecopy.agents.calls import BUDGET, INVALID, TOO_LARGE, Refused
 from onecopy.agents.grants.arguments import checked
-from onecopy.agents.grants.database import Database
+from onecopy.agents.grants.database import Database, count_bytes
 
 if TYPE_CHECKING:
     from onecopy.agents.manifest.grants import KvGrant
@@ -36,7 +36,6 @@ CREATE TABLE IF NOT EXISTS kv (
     agent BLOB NOT NULL, subject BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (agent, subject, key)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS used (agent BLOB PRIMARY KEY, nbytes INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -96,7 +95,7 @@ class Kv:
     def _set(self, sql: sqlite3.Connection, row: tuple[bytes, bytes, bytes, bytes]) -> None:
         _delete(sql, row[:3])
         sql.execute("INSERT INTO kv VALUES (?, ?, ?, ?)", row)
-        used = _count(sql, self._agent, ROW_BYTES + len(row[2]) + len(row[3]))
+        used = count_bytes(sql, self._agent, ROW_BYTES + len(row[2]) + len(row[3]))
         if used > self._quota:
             raise Refused(
                 BUDGET,
@@ -116,7 +115,7 @@ def _delete(sql: sqlite3.Connection, key: tuple[bytes, ...]) -> None:
     found = sql.execute(f"SELECT length(value) {where}", key).fetchone()
     if found is not None:
         sql.execute(f"DELETE {where}", key)
-        _count(sql, key[0], -(ROW_BYTES + len(key[2]) + found[0]))
+        count_bytes(sql, key[0], -(ROW_BYTES + len(key[2]) + found[0]))
 
 
 def _keys(sql: sqlite3.Connection, prefix: tuple[bytes, ...]) -> list[str]:
@@ -130,14 +129,6 @@ def _keys(sql: sqlite3.Connection, prefix: tuple[bytes, ...]) -> list[str]:
         room -= len(key) + 3
         if room < 0:
             raise Refused(TOO_LARGE, "there are too many keys for one list; give a longer prefix")
-    return found
-
-
-def _count(sql: sqlite3.Connection, agent: bytes, nbytes: int) -> int:
-    """Add to what an agent has, and return that."""
-    sql.execute("INSERT INTO used VALUES (?, 0) ON CONFLICT DO NOTHING", (agent,))
-    sql.execute("UPDATE used SET nbytes = nbytes + ? WHERE agent = ?", (nbytes, agent))
-    found: int = sql.execute("SELECT nbytes FROM used WHERE agent = ?", (agent,)).fetchone()[0]
     return found
 
 

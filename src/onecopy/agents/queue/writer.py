@@ -152,6 +152,7 @@ class Writer:
 
     def _transaction(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:
         db = self._connected()
+        self._file.check_place()
         db.execute("BEGIN IMMEDIATE")
         answers = [_attempt(db, job.act) for job in jobs]
         db.execute("COMMIT")
@@ -167,10 +168,10 @@ class Writer:
         else:
             self._drop()
             self._doubtful = True
-        failure = error if isinstance(error, QueueUnavailable) else unavailable(self.path, error)
-        self._note(str(failure))
+        said = str(unavailable(self.path, error))
+        self._note(said)
         for job in jobs:
-            job.told(None, failure)
+            job.told(None, QueueUnavailable(said))
 
     def _rolled_back(self) -> bool:
         try:

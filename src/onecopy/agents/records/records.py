@@ -172,8 +172,9 @@ class Records:
 
     async def close(self) -> None:
         """Write what was recorded, and let another process open the file."""
-        await asyncio.to_thread(self._writer.close)
+        # The last to close empties the log into the file, which one that only reads cannot.
         self.reader.close()
+        await asyncio.to_thread(self._writer.close)
 
 
 def lose(db: sqlite3.Connection, now: float) -> None:

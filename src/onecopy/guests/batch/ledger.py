@@ -77,13 +77,14 @@ class Ledger:
         sequence.asked = 0
         sequence.steps += 1
         sequence.seconds += self._board.nanoseconds_of(line) / 1e9
-        sequence.history.hearing = False
+        called, sequence.history.hearing = sequence.history.hearing, False
         kind = words[line + steps.KIND]
         if kind == steps.FAILED:
             self.fail(sequence, self._board.failure_of(line))
         elif not sequence.stale:
             sequence.answer = self._answer(line, kind)
-            if not self._is_sound(sequence.answer):
+            # Without an answer it would be called once more, and hear what nobody told it.
+            if not self._is_sound(sequence.answer) or (called and sequence.answer is None):
                 self.fail(sequence, unsound())
             elif isinstance(sequence.answer, Chosen):
                 sequence.history.chose(sequence.answer.token)

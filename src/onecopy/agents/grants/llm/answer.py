@@ -123,6 +123,10 @@ class Answer:
             self._grow(text)
             self._parts[name].append(text)
 
+    def add_call(self, index: int, name: str, arguments: str) -> None:
+        """Add a whole call of a tool."""
+        self._add_call(CallDelta(index, None, FunctionDelta(name, arguments)))
+
     def _add_call(self, delta: CallDelta) -> None:
         if not 0 <= delta.index < CALLS:
             raise Refused(TOO_LARGE, f"the answer has more than {CALLS} calls of tools")
