@@ -63,7 +63,7 @@ class ServedAgent:
         self._watch = watch
         self._resources = resources
         self._processes = processes
-        self._workers: Workers | None = None
+        self.workers: Workers | None = None
         self._digest = ""
         resources.secrets.load(manifest.secrets)
         self._spending = Spending(resources.records.today(manifest.name).usd)
@@ -78,7 +78,7 @@ class ServedAgent:
     @property
     def running(self) -> int:
         """Runs at present."""
-        return self._workers.running if self._workers else 0
+        return self.workers.running if self.workers else 0
 
     async def __aenter__(self) -> ServedAgent:
         """Build the component if need be, and start the workers.
@@ -98,17 +98,17 @@ class ServedAgent:
         except BaseException:
             await workers.close()
             raise
-        self._workers = workers
+        self.workers = workers
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End the workers, and the runs in them."""
-        if self._workers is not None:
-            await self._workers.close()
+        if self.workers is not None:
+            await self.workers.close()
 
     async def run(self, event: Event) -> Outcome:
         """Run it with an event, and record that; what fails is an outcome."""
-        assert self._workers is not None, "entered by `async with`"
+        assert self.workers is not None, "entered by `async with`"
         event = msgspec.structs.replace(event, settings=self.manifest.settings)
         start = Start.new()
         recorder = self._resources.records.begin(
@@ -118,7 +118,7 @@ class ServedAgent:
         host = GrantedHost(self._capabilities(event, recorder), witness)
         ended = Outcome(LOST, "the server shut down")
         try:
-            ended = await self._workers.run(encoded(event), host, start)
+            ended = await self.workers.run(encoded(event), host, start)
         finally:
             recorder.end(ended)
         return ended

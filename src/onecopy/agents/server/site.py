@@ -42,14 +42,14 @@ class Site:
     """
 
     def __init__(self, app: web.Application, address: Address) -> None:
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5)
         self._address = address
         self.url = ""
 
     async def __aenter__(self) -> Site:
         """Listen."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, *self._address, backlog=1024, shutdown_timeout=5)
+        site = web.TCPSite(self._runner, *self._address, backlog=1024)
         try:
             await site.start()
         except BaseException:
