@@ -108,7 +108,10 @@ class Conversation:
             raise
         finally:
             self._asking = None
-        return None if self.ended and asking.cancelled() else asking.result()
+        return None if asking.cancelled() and self._is_over() else asking.result()
+
+    def _is_over(self) -> bool:
+        return self.ended
 
 
 async def _answer(host: Host, call: Call) -> Reply:
