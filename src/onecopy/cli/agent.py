@@ -1,0 +1,18 @@
+"""`agent`: sandboxed functions that are called with events."""
+
+from __future__ import annotations
+
+import typer
+
+from onecopy.cli import agent_build, agent_new
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _agent() -> None:
+    """Write, build and run agents (docs/agents.md)."""
+
+
+app.command()(agent_new.new)
+app.command()(agent_build.build)
