@@ -89,21 +89,29 @@ class Conversation:
                 return _outcome(message)
             if isinstance(message, Lost):
                 return Outcome(outcome.FAILED if self.overdue else outcome.LOST, message.text)
-            reply = await self._asked(host, message.call)
-            if reply is not None and isinstance(message, Asked):
+            if not isinstance(message, Asked):
+                await host.answer(message.call)
+            elif (reply := await self._asked(host, message.call)) is not None:
                 self._waits = False
                 answer(reply)
 
     async def _asked(self, host: Host, call: Call) -> Reply | None:
-        self._asking = asyncio.create_task(_answer(host, call))
+        """Return the host's answer, or None if nobody waits for it any more."""
+        if self.ended:
+            return None
+        self._asking = asking = asyncio.create_task(_answer(host, call))
         try:
-            return await self._asking
+            await asyncio.wait({asking})
         except asyncio.CancelledError:
-            if self.ended and self._asking.cancelled():
-                return None
+            asking.cancel()
+            await asyncio.wait({asking})  # what it has begun with the host ends first
             raise
         finally:
             self._asking = None
+        return None if asking.cancelled() and self._is_over() else asking.result()
+
+    def _is_over(self) -> bool:
+        return self.ended
 
 
 async def _answer(host: Host, call: Call) -> Reply:

@@ -83,6 +83,11 @@ class Workers:
         """The processes of the workers that are ready."""
         return [each.worker.pid for each in self._slots if each.worker and not each.worker.lost]
 
+    @property
+    def unfinished(self) -> int:
+        """How many runs their workers have not ended, cancelled ones among them."""
+        return sum(each.running for each in self._slots)
+
     async def start(self) -> None:
         """Have all workers ready; `run` does it otherwise.
 
