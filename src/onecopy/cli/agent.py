@@ -15,4 +15,5 @@ def _agent() -> None:
 
 
 app.command()(agent_new.new)
+app.command()(agent_new.init)
 app.command()(agent_build.build)
