@@ -11,13 +11,13 @@ Another process gets at it with `onecopy.connect("demo").load("weights")`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from onecopy._version import __version__
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy import guests, models, planner
+    from onecopy._version import __version__
     from onecopy.errors import (
         AccessDenied,
         AgentFailed,
@@ -155,7 +155,7 @@ __all__ = [
 ]
 
 # Where each public name lives; errors are the rest. Imported when first asked for.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "start": "store.launch",
     "connect": "store.launch",
     "open": "store.snapshot",
@@ -168,21 +168,12 @@ _HOMES = {
     "EntryStat": "store.messages",
     "StoreStats": "store.messages",
     "Codec": "tensors.codec",
-    "register_codec": "tensors.codec",
+    "register_codec": "tensors.codec:register",
     "SlowStorageWarning": "tensors.arena",
+    "__version__": "_version",
+    **dict.fromkeys(("guests", "models", "planner")),
 }
 
+_ERRORS = dict.fromkeys(set(__all__) - set(_HOMES), "errors")
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
-    if name in {"models", "guests", "planner"}:
-        return importlib.import_module(f"onecopy.{name}")
-    module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
-    value = getattr(module, "register" if name == "register_codec" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES | _ERRORS)

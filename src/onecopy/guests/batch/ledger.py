@@ -77,13 +77,14 @@ class Ledger:
         sequence.asked = 0
         sequence.steps += 1
         sequence.seconds += self._board.nanoseconds_of(line) / 1e9
-        sequence.history.hearing = False
+        called, sequence.history.hearing = sequence.history.hearing, False
         kind = words[line + steps.KIND]
         if kind == steps.FAILED:
             self.fail(sequence, self._board.failure_of(line))
         elif not sequence.stale:
             sequence.answer = self._answer(line, kind)
-            if not self._is_sound(sequence.answer):
+            # Without an answer it would be called once more, and hear what nobody told it.
+            if not self._is_sound(sequence.answer) or (called and sequence.answer is None):
                 self.fail(sequence, unsound())
             elif isinstance(sequence.answer, Chosen):
                 sequence.history.chose(sequence.answer.token)
@@ -109,13 +110,11 @@ class Ledger:
             return Chosen(number)
         return STOP if kind == control.STOP else None
 
-    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
-        """Note that a sequence was opened or rebuilt, or why not."""
-        words, line = self._board.words, sequence.line
-        if error is None and words[line + steps.KIND] == steps.FAILED:
-            error = self._board.failure_of(line)
-        if error is not None:
-            self.fail(sequence, error)
+    def opened(self, sequence: Sequence, line: int) -> None:
+        """Note that a sequence was opened or rebuilt, or why not, as a line says."""
+        words = self._board.words
+        if words[line + steps.KIND] == steps.FAILED:
+            self.fail(sequence, self._board.failure_of(line))
             return
         first = sequence.state == OPENING
         sequence.state = READY

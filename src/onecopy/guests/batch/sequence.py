@@ -154,8 +154,8 @@ class Sequence:
         back itself (`Splice`) keeps its memory. The guest is told with the next step.
 
         Raises:
-            InvalidArgument: more than there are since the prompt or the guest's last splice, or
-                than the `keep` of `Controllers`.
+            InvalidArgument: more than there are since the prompt or the guest's last splice, or to
+                more than the `keep` of `Controllers` before the furthest it was told of.
         """
         self._check_open()
         self.owner.roll_back(self, count)
