@@ -165,7 +165,7 @@ class EntriesGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[grants.entries]`: entries of the store, to read."""
 
     names: tuple[str, ...]
-    """Patterns: `*` is any text, slashes included, `?` one character."""
+    """Patterns: `*` is any text, slashes included, `?` one character, `[ab]` one of these."""
 
     def __post_init__(self) -> None:
         if not self.names or not all(self.names):

@@ -35,7 +35,7 @@ def copied(reader: Copies, path: Path) -> None:
         _synced(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise error if isinstance(error, QueueUnavailable) else unavailable(path, error) from error
+        raise unavailable(path, error) from error
 
 
 def _synced(path: Path) -> None:

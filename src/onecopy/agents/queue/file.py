@@ -36,6 +36,7 @@ class File:
         self.path = path
         self._schema = schema
         self._synchronous = synchronous
+        self._is: tuple[int, int] | None = None
         self._lock = Lock(path)
 
     def connect(self) -> sqlite3.Connection:
@@ -45,18 +46,31 @@ class File:
             sqlite3.Error: as SQLite says.
             QueueUnavailable: another program's file, or one of a newer version.
         """
-        db = _connection(str(self.path))
+        # Not to be made here: a file that has gone is a trouble, not a beginning.
+        db = _connection(_uri(self.path, "rw"))
         try:
+            self._is = _identity(self.path)
             _check(db, self.path, self._schema)
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; deleting gives back
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
             _update(db, self._schema)
         except BaseException:
             db.close()
             raise
         return db
+
+    def check_place(self) -> None:
+        """See that what is written is still at its path: SQLite would go on without.
+
+        Raises:
+            QueueUnavailable: the file has been removed or replaced.
+        """
+        if _identity(self.path) != self._is:
+            raise QueueUnavailable(
+                f"{self.path}: it has been removed or replaced while in use; restart the server"
+            )
 
     def close(self) -> None:
         """Let another process open it."""
@@ -70,7 +84,7 @@ def reading(path: Path, schema: Schema) -> sqlite3.Connection:
         QueueUnavailable: there is no such file, or it cannot be read.
     """
     try:
-        db = _connection(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        db = _connection(_uri(path, "ro"))
         if _check(db, path, schema) == 0:
             db.close()
             raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server first")
@@ -79,10 +93,22 @@ def reading(path: Path, schema: Schema) -> sqlite3.Connection:
     return db
 
 
-def _connection(name: str, uri: bool = False) -> sqlite3.Connection:
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _connection(uri: str) -> sqlite3.Connection:
     # Transactions are begun by hand, hence isolation_level; readers' threads take turns by a lock.
     return sqlite3.connect(
-        name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri,
+        uri, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True,
         cached_statements=256,
     )  # fmt: skip
 

@@ -234,8 +234,9 @@ class Queue:
 
         What runs is recovered when it is opened again, which counts the attempt; see `release`.
         """
-        await asyncio.to_thread(self._writer.close)
+        # The last to close empties the log into the file, which one that only reads cannot.
         self._reader.close()
+        await asyncio.to_thread(self._writer.close)
 
     async def _do(self, act: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.shield(self._submit(act))

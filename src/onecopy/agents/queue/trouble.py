@@ -24,6 +24,8 @@ _OTHERWISE = "reading or writing it failed; look at its disk (`dmesg`), it is tr
 
 def unavailable(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
     """The error that a caller sees, for one of SQLite or of the system."""
+    if isinstance(error, QueueUnavailable):
+        return error
     return QueueUnavailable(f"{path}: {advice(path, error)} ({error})")
 
 

@@ -30,6 +30,7 @@ _CONNECT: Final = 10.0
 _TRIED: Final = 4
 # Shorter than servers keep theirs: a POST on one that they just closed may or may not be done.
 _KEPT: Final = 3.0
+_STREAMED: Final = 64 << 20
 
 
 class Client:
@@ -115,7 +116,7 @@ class Client:
         *,
         private: bool,
         timeout: float,
-        max_bytes: int,
+        max_bytes: int = _STREAMED,
         idle: float | None = None,
     ) -> AsyncIterator[Stream]:
         """Make one request, and read the answer while it comes; the arguments are `request`'s.
@@ -126,7 +127,7 @@ class Client:
         Example:
             ```python
             async with client.stream("POST", url, headers, body, **limits) as answer:
-                async for data in answer.events():
+                async for chunk in answer.chunks():
                     ...
             ```
         """
