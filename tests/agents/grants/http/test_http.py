@@ -192,6 +192,11 @@ class TestHeaders:
         text = refusal([grant("https://api.test")], request("https://api.test/x", **{name: "x"}))
         assert "a guest does not send" in text
 
+    def test_a_part_is_asked_for_as_it_is(self):
+        assert "accept-encoding: gzip, deflate" in answer(echo, request("{at}/x"))["body"]
+        asked = request("{at}/x", Range="bytes=0-9")
+        assert "accept-encoding: identity" in answer(echo, asked)["body"]
+
     def test_others_need_a_line(self):
         text = refusal([grant("https://api.test")], request("https://api.test/x", X_Own="1"))
         assert 'guest_headers = ["X-Own"]' in text
@@ -226,7 +231,7 @@ class TestHeaders:
 
     def test_a_secret_that_cannot_be_read_is_said_by_name(self):
         grants = [grant("https://api.test", headers={"X-Key": "env:ABSENT"})]
-        assert "ABSENT" in refusal(grants, request("https://api.test/x"), "failed")
+        assert "ABSENT" in refusal(grants, request("https://api.test/x"), "unavailable")
 
     def test_cookies_and_headers_of_the_message_are_not_shown(self):
         async def handler(asked: web.Request) -> web.Response:
