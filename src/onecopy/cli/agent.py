@@ -15,6 +15,7 @@ def _agent() -> None:
 
 
 app.command()(agent_new.new)
+app.command()(agent_new.init)
 app.command()(agent_build.build)
 app.command()(agent_run.run)
 app.command()(agent_serve.serve)

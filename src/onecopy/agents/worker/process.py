@@ -104,8 +104,10 @@ class Worker:
 
 def close_off(limits: Limits) -> list[str]:
     """Confine this process; return what this kernel cannot do of it."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     most = limits.concurrent * (limits.memory + STACK_NBYTES) + _OWN_NBYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     lacks = landlock.confine([])
     return [text for text in (lacks, sandbox.enter()) if text]
 
