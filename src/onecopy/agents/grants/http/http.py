@@ -199,7 +199,11 @@ def _body(request: Request, grant: HttpGrant) -> str | None:
         return None
     if request.method in _BODILESS:
         raise Refused(INVALID, f"a {request.method} has no body; leave it out, or use POST")
-    if len(request.body.encode("utf-8", "replace")) > grant.max_request:
+    try:
+        size = len(request.body.encode())
+    except UnicodeEncodeError:
+        raise Refused(INVALID, "the body is no text: it has halves of characters") from None
+    if size > grant.max_request:
         raise Refused(
             TOO_LARGE,
             f"the body is over {grant.max_request} bytes; send less, or raise max_request of the "
