@@ -41,6 +41,9 @@ class Reply(msgspec.Struct, frozen=True):
 
     value: Any = None
     error: Refusal | None = None
+    time_ns: int = 0
+    """What the guest's clock shows from now on, in nanoseconds since 1970: a host that records
+    sets it, or a replay would show the guest another time. 0 is the time at which it is sent."""
 
 
 class Refused(Exception):

@@ -27,4 +27,4 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu_seconds: float = 0.0
     """What the guest computed, without its waits."""
     memory: int = 0
-    """The most bytes that its linear memories had."""
+    """Bytes that it touched, in its linear memories and in its worker, in whole pages."""

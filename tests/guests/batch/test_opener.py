@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from onecopy.errors import GuestTimeout, GuestTrapped, InvalidModule
-from onecopy.guests.batch.answers import Allowed
+from onecopy.guests.batch.answers import ALLOWED, Allowed
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.steps import FINISHED, OPENING
 from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.waiting import eventually
 
 GRAMMAR = """
 #include "onecopy.h"
@@ -59,6 +61,27 @@ def test_one_that_is_closed_while_it_opens_leaves_its_row(
     kept = [controllers.open(scripted) for _ in range(4)]
     masks = decode(controllers, kept, 2)
     assert all(each == masks[0] for each in masks)
+
+
+def test_who_has_the_row_of_one_that_is_still_opened_is_answered_as_ever(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    """Its worker says how that ended, while another worker's answers in that row are not read."""
+    words, slot = controllers.batch.board.words, controllers.batch.board.slot
+    first, same = (controllers.open(scripted, request="one") for _ in range(2))
+    slow = controllers.open(scripted, "init_loop=0", seconds=0.5, wait=False)
+    eventually(lambda: words[slot(1) + OPENING] == slow.number)
+    slow.close()
+    _, branch = first.fork(2)
+    _, other = same.fork(2)
+    assert first.station.worker.index == 0
+    assert branch.row == slow.row
+    controllers.begin({branch: [], other: []})
+    eventually(lambda: words[slot(0) + FINISHED] == words[slot(0)])
+    eventually(lambda: words[slot(1) + OPENING] != slow.number)
+    step = controllers.finish()
+    assert step.outcomes == {branch: ALLOWED, other: ALLOWED}
+    assert allowed(step, branch) == allowed(step, other)
 
 
 @pytest.mark.parametrize(

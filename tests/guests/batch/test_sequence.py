@@ -125,6 +125,23 @@ def test_a_rollback_beyond_what_is_kept_is_refused(
         mask_after(controllers, sequence, [7])
 
 
+def test_two_rollbacks_reach_no_further_back_than_one(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes
+) -> None:
+    with Controllers(None, vocabulary, pool, batch=2, keep=2) as controllers:
+        straight, other = controllers.open(scripted), controllers.open(scripted)
+        for token in range(3):
+            mask_after(controllers, straight, [token])
+        for token in range(5):
+            mask_after(controllers, other, [token])
+        other.rollback(2)
+        mask_after(controllers, other, [7])
+        with pytest.raises(InvalidArgument, match="3 tokens before"):
+            other.rollback(2)
+        other.rollback(1)
+        assert mask_after(controllers, other, [5]) == mask_after(controllers, straight, [5])
+
+
 def test_branches_go_on_alone_and_are_told_apart(controllers: Controllers, scripted: bytes) -> None:
     sequence = controllers.open(scripted, prompt=[4])
     mask_after(controllers, sequence, [1])

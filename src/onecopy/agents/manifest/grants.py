@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ from onecopy.agents.secrets import HeaderValue, Secret
 
 Meta = msgspec.Meta
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS: Final[tuple[str, ...]] = get_args(Method)
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _QUERY: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
@@ -26,6 +27,13 @@ _FRAMING = """
     proxy-connection proxy-authorization proxy-authenticate accept-encoding
 """
 FRAMING: Final = frozenset(_FRAMING.split())
+# Credentials are added by the host; the others make a server see another request than was checked.
+_GUESTS_NEVER = """
+    authorization cookie cookie2 forwarded x-forwarded-for x-forwarded-host x-forwarded-proto
+    x-real-ip x-http-method-override x-http-method x-method-override x-original-url x-rewrite-url
+    x-original-host x-host
+"""
+UNSENT: Final = FRAMING | frozenset(_GUESTS_NEVER.split())
 
 
 class HttpGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,8 +62,8 @@ class HttpGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for name in self.query:
             if not _QUERY.fullmatch(name):
                 raise Wrong("query", f"{name!r} is no name of a parameter")
-        for key in ("headers", "guest_headers"):
-            _check_headers(key, list(getattr(self, key)))
+        _check_headers("headers", list(self.headers), FRAMING)
+        _check_headers("guest_headers", list(self.guest_headers), UNSENT)
         if self.path.endswith("...}/"):
             raise Wrong("path", "{name...} is the end of a path; leave out the / behind it")
 
@@ -157,7 +165,7 @@ class EntriesGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[grants.entries]`: entries of the store, to read."""
 
     names: tuple[str, ...]
-    """Patterns: `*` is any text, slashes included, `?` one character."""
+    """Patterns: `*` is any text, slashes included, `?` one character, `[ab]` one of these."""
 
     def __post_init__(self) -> None:
         if not self.names or not all(self.names):
@@ -188,9 +196,9 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return [*named, self.llm.key] if self.llm and self.llm.key else named
 
 
-def _check_headers(key: str, names: list[str]) -> None:
+def _check_headers(key: str, names: list[str], refused: frozenset[str]) -> None:
     for name in names:
-        if not _TOKEN.fullmatch(name) or name.lower() in FRAMING:
+        if not _TOKEN.fullmatch(name) or name.lower() in refused:
             raise Wrong(key, f"{name!r} is no header that can be set")
     if len({name.lower() for name in names}) < len(names):
         raise Wrong(key, "a header is there twice")

@@ -121,11 +121,18 @@ class Crew:
             station = self.stations[worker] = Station(self, worker)
         return station
 
-    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
-        """Note that a worker has opened a sequence, or why not."""
+    def opened(self, sequence: Sequence, line: int) -> None:
+        """Note that a worker has opened a sequence, or why not: it says so in a line."""
         with self.lock:
             if sequence.awaited:
-                self.batch.ledger.opened(sequence, error)
+                self.batch.ledger.opened(sequence, line)
+                self._changed.notify_all()
+
+    def refused(self, sequence: Sequence, error: OnecopyError) -> None:
+        """Note that a sequence cannot be opened."""
+        with self.lock:
+            if sequence.awaited:
+                self.batch.ledger.fail(sequence, error)
                 self._changed.notify_all()
 
     def wait_for(self, sequence: Sequence, timeout: float | None) -> None:
@@ -175,10 +182,9 @@ class Crew:
         with self.lock:
             if self.stations.pop(station.worker, None) is not None:
                 self.graves.append(station)
-            blamed = station.blamed()
             mine = self.roster.of(station)
             for each in mine:
-                self._let_go(each, blamed, at_fault=station.worker.blamed)
+                self._let_go(each, station)
             for row in station.freed:
                 self.roster.give_back(row)
             self._changed.notify_all()
@@ -189,13 +195,13 @@ class Crew:
         for group in groups.values():
             self.rebuild(group)
 
-    def _let_go(self, sequence: Sequence, blamed: set[int], *, at_fault: bool) -> None:
+    def _let_go(self, sequence: Sequence, station: Station) -> None:
         ledger = self.batch.ledger
         ledger.settle(sequence)
         sequence.station = None
-        ran = sequence.row in blamed and (sequence.asked or sequence.awaited)
-        sequence.suspected += bool(ran)
-        guilty = ran and (at_fault or sequence.suspected == _SUSPICIONS)
+        ran = station.ran(sequence)
+        sequence.suspected += ran
+        guilty = ran and (station.worker.blamed or sequence.suspected == _SUSPICIONS)
         if guilty and sequence.state != FAILED:
             sequence.asked = 0
             ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
@@ -214,7 +220,7 @@ class Crew:
             self.place(group)
         except OnecopyError as error:
             for each in group:
-                self.opened(each, error)
+                self.refused(each, error)
 
     def close_sequence(self, sequence: Sequence) -> None:
         """End a sequence and free its row; see `Sequence.close`."""

@@ -92,7 +92,8 @@ class Opener:
             return
         self._unwanted.discard(number)
         seat.controller.close()
-        if not any(each.request == seat.request for each in self._bench.seats.values()):
+        # Copied at once: the other thread adds some meanwhile.
+        if not any(each.request == seat.request for each in list(seats.values())):
             self._requests.pop(seat.request, None)
 
     def close(self) -> None:
@@ -138,10 +139,10 @@ class Opener:
         os.eventfd_write(self._opened, 1)
 
     def _begin(self, replay: Replay) -> None:
-        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].row + 1
+        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].number
 
     def _settle(self, replay: Replay, told: Told) -> None:
-        bench, line = self._bench, self._bench.board.line(told.row)
+        bench, line = self._bench, self._bench.opening(told.row)
         controller = replay.controllers.get(told.number)
         if controller is None:
             bench.board.answer_failure(line, replay.errors[told.number])

@@ -6,7 +6,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
+from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
 from onecopy.guests.batch.ledger import Forking, unsound
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
@@ -235,6 +235,11 @@ class Rounds:
                 return None
             if sequence.state != READY:
                 raise GuestError(f"{sequence!r} cannot be forked")
+            if sequence.answer not in (None, ALLOWED):
+                raise InvalidArgument(
+                    f"{sequence!r} has answered late, and with more than a mask: step it with no "
+                    "tokens, then fork it"
+                )
             asked = self._crew.idle()
             if sequence.station not in asked or sequence.asked:
                 return None

@@ -1,0 +1,142 @@
+"""What the server and a worker tell each other.
+
+A frame is its length in four bytes, little-endian, then msgpack: an array that starts with its
+tag. Whoever receives one that is too long, or is none of the other side's, ends the connection.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from onecopy.agents.calls import Call, Refusal
+from onecopy.agents.worker.limits import MESSAGE_NBYTES, Limits
+from onecopy.errors import ProtocolError
+
+HEAD_NBYTES: Final = 4
+FRAME_NBYTES: Final = MESSAGE_NBYTES + (64 << 10)
+
+
+class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
+    """The base of all messages; the tag is the class's name."""
+
+
+# ---- to a worker ----
+
+
+class Begin(Message, frozen=True, gc=False):
+    """Run the agent with an event."""
+
+    run: int
+    event: str
+    seed: bytes
+    time_ns: int
+    waits: bool
+    asked: float
+    """When the run was asked for, by the monotonic clock of this machine."""
+
+
+class Answer(Message, frozen=True, gc=False):
+    """The host's answer to the last call of a run."""
+
+    run: int
+    value: Any
+    error: Refusal | None
+    time_ns: int
+
+
+class Cancel(Message, frozen=True, gc=False):
+    """End a run, whatever it does."""
+
+    run: int
+
+
+# ---- from a worker ----
+
+
+class Ready(Message, frozen=True, gc=False):
+    """It waits for runs; `lacks` says what this kernel cannot confine."""
+
+    lacks: list[str]
+
+
+class Asked(Message, frozen=True, gc=False):
+    """A run calls its host, and waits for the answer."""
+
+    run: int
+    call: Call
+
+
+class Logged(Message, frozen=True, gc=False):
+    """A run writes into its log; it gets no answer."""
+
+    run: int
+    call: Call
+
+
+class Ended(Message, frozen=True, gc=False):
+    """A run has ended."""
+
+    run: int
+    status: str
+    text: str
+    started_ms: float
+    seconds: float
+    cpu_seconds: float
+    memory: int
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The command line of a worker, as JSON: descriptors, the server's process, limits."""
+
+    socket: int
+    component: int
+    parent: int
+    limits: Limits
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_to_worker: Final = msgspec.msgpack.Decoder(Begin | Answer | Cancel)
+_from_worker: Final = msgspec.msgpack.Decoder(Ready | Asked | Logged | Ended)
+
+
+def frame(message: Message) -> bytes:
+    """Return a message as it is sent.
+
+    Raises:
+        OverflowError: it is too long.
+    """
+    data = _encode(message)
+    if len(data) > FRAME_NBYTES:
+        raise OverflowError(f"a message of {len(data)} bytes; {MESSAGE_NBYTES} may be sent")
+    return len(data).to_bytes(HEAD_NBYTES, "little") + data
+
+
+def length(head: bytes) -> int:
+    """Return how long the message after a head is.
+
+    Raises:
+        ProtocolError: longer than any may be.
+    """
+    nbytes = int.from_bytes(head, "little")
+    if nbytes > FRAME_NBYTES:
+        raise ProtocolError(f"a message of {nbytes} bytes; none has over {FRAME_NBYTES}")
+    return nbytes
+
+
+def to_worker(data: bytes) -> Begin | Answer | Cancel:
+    """Return the message of a server; raises `ProtocolError` if it is none."""
+    return _decoded(_to_worker, data)  # type: ignore[no-any-return]
+
+
+def from_worker(data: bytes) -> Ready | Asked | Logged | Ended:
+    """Return the message of a worker; raises `ProtocolError` if it is none."""
+    return _decoded(_from_worker, data)  # type: ignore[no-any-return]
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes) -> Any:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ProtocolError(f"not a message of a worker or its server: {error}") from None
