@@ -25,6 +25,7 @@ from benchmarks import report
 from benchmarks.answer import Answer
 from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
+    agent_queue,
     daemon,
     dataloader,
     guest_calls,
@@ -83,6 +84,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "plan_fit": plan_fit,
     "plan_packing": plan_packing,
     "plan_pools": plan_pools,
+    "agent_queue": agent_queue,
 }
 
 
