@@ -136,8 +136,8 @@ def test_the_systems_resolver_is_asked_without_another():
 
 
 def test_http_is_for_private_addresses_only():
-    refused("not-granted", "http://93.184.215.14/")
-    refused("not-granted", "http://api.test/", private=False)
+    assert "encrypted" in refused("not-granted", "http://93.184.215.14/")
+    assert "https://" in refused("not-granted", "http://api.test/", private=False)
 
 
 def test_a_connection_that_is_kept_open_is_no_way_around_the_check():
