@@ -26,6 +26,7 @@ from benchmarks.answer import Answer
 from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     agent_memory,
+    agent_queue,
     agent_start,
     daemon,
     dataloader,
@@ -87,6 +88,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "plan_pools": plan_pools,
     "agent_start": agent_start,
     "agent_memory": agent_memory,
+    "agent_queue": agent_queue,
 }
 
 

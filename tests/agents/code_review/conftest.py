@@ -22,13 +22,44 @@ def github():
     return MemoryGitHub()
 
 
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory):
+    """The manifest that `onecopy agent init code-review` writes."""
+    from onecopy.agents.code_review.setup import files
+    from onecopy.agents.manifest import Manifest
+
+    written = files(github="https://api.github.test", llm="https://llm.test/v1", model="m")
+    return Manifest.parse(written["agent.toml"], tmp_path_factory.mktemp("manifest"))
+
+
 @pytest.fixture
-def host(github):
+def granted(manifest):
+    """Refuses requests as the real host does: no test of the bot needs more than its manifest."""
+    from onecopy_agent import NotGranted
+
+    from onecopy.agents.grants.http.http import allows
+    from onecopy.agents.manifest.url import Url
+
+    def check(sent):
+        fields = {"repo": "octo/hello", "number": "7"}
+        url = Url.parse(sent.url)
+        if not any(allows(each, sent.method, url, fields) for each in manifest.grants.http):
+            raise NotGranted(f"{sent.method} {sent.url}")
+
+    return check
+
+
+@pytest.fixture
+def host(github, granted):
     """A host whose HTTP is the GitHub in memory, and whose model finds nothing unless told to."""
     from onecopy_agent.testing import Host
 
+    def serve(sent):
+        granted(sent)
+        return github.serve(sent)
+
     with Host() as host:
-        host.http.serve(github.serve)
+        host.http.serve(serve)
         host.llm.serve(lambda request: json.dumps(answer()))
         yield host
 

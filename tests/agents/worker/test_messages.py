@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 
 def parts(frame: bytes) -> bytes:
-    assert messages.length(frame[:4]) == len(frame) - 4
+    assert messages.length(frame[:4], 1 << 30) == len(frame) - 4
     return frame[4:]
 
 
@@ -60,6 +60,15 @@ def test_each_side_takes_only_what_the_other_says():
 
 def test_what_is_too_long_is_neither_sent_nor_received():
     with pytest.raises(OverflowError):
-        messages.frame(Answer(1, "x" * messages.FRAME_NBYTES, None, 0))
-    with pytest.raises(ProtocolError, match="none has over"):
-        messages.length((messages.FRAME_NBYTES + 1).to_bytes(4, "little"))
+        messages.frame(Answer(1, "x" * messages.TO_WORKER_NBYTES, None, 0))
+    with pytest.raises(OverflowError):
+        messages.frame(Asked(1, Call("x" * messages.FROM_WORKER_NBYTES, [])))
+    with pytest.raises(ProtocolError, match="none has over 99"):
+        messages.length((100).to_bytes(4, "little"), 99)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_numbers_that_are_none_are_refused(number):
+    data = parts(messages.frame(Ended(1, "ok", "{}", number, 1.0, 1.0, 1)))
+    with pytest.raises(ProtocolError):
+        messages.from_worker(data)

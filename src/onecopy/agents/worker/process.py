@@ -54,7 +54,7 @@ class Channel:
         head = self._exactly(messages.HEAD_NBYTES)
         if head is None:
             return None
-        data = self._exactly(messages.length(head))
+        data = self._exactly(messages.length(head, messages.TO_WORKER_NBYTES))
         return None if data is None else messages.to_worker(data)
 
     def _exactly(self, nbytes: int) -> bytes | None:

@@ -228,7 +228,21 @@ class Rounds:
     def fork(self, sequence: Sequence, branches: int) -> list[Sequence] | None:
         """Fork a sequence in a round of its own; None if its worker is still busy."""
         self._deadline = time.monotonic() + self._seconds
-        self._await_worker(sequence)
+        family = None
+        while family is None:
+            self._await_worker(sequence)
+            family = self._begin_fork(sequence, branches)
+            if family is None and time.monotonic() > self._deadline:
+                return None
+        self._await()
+        with self._crew.lock:
+            self._settle(family)
+        if sequence.error is not None:
+            raise sequence.error
+        return family
+
+    def _begin_fork(self, sequence: Sequence, branches: int) -> list[Sequence] | None:
+        """Ask for a fork; None if the worker is busy, or was lost just now."""
         with self._crew.lock:
             self._ledger.settle(sequence)
             if sequence.awaited:
@@ -246,12 +260,7 @@ class Rounds:
             self._number += 1
             family = [sequence, *self._branch(sequence, branches)]
             self._ring({sequence.station: [sequence]})
-        self._await()
-        with self._crew.lock:
-            self._settle(family)
-        if sequence.error is not None:
-            raise sequence.error
-        return family
+            return family
 
     def _await_worker(self, sequence: Sequence) -> None:
         """Wait until a sequence's worker has caught up, or its loss has been noted."""

@@ -14,7 +14,7 @@ _APART = "\u200b"
 _CODE = re.compile(r"`([^`\n]+)`")
 _ACTIVE = re.compile(r"[\\`*_{}\[\]#!|~$>^=+-]")
 _ADDRESS = re.compile(r"(?<=[A-Za-z0-9]):(?=//)|(?i:(?<=www)\.)|(?i:(?<=mailto):)|(?i:(?<=xmpp):)")
-_REFERENCE = re.compile(r"(?i)\b(GH)-(?=\d)")
+_REFERENCE = re.compile(r"[@#]|(?i:\bGH)(?=-)")
 _LINES = re.compile(r"[^\S ]+|\s{2,}")
 
 
@@ -40,11 +40,10 @@ def block(text: str, language: str = "", limit: int = 4000) -> str:
 
 
 def _prose(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
-    text = _ACTIVE.sub(lambda match: "\\" + match[0], text)
     text = _ADDRESS.sub(lambda match: match[0] + _APART, text)
-    text = _REFERENCE.sub(lambda match: f"{match[1]}{_APART}-", text)
-    return text.replace("@", "@" + _APART).replace("\\#", "\\#" + _APART)
+    text = _REFERENCE.sub(lambda match: match[0] + _APART, text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    return _ACTIVE.sub(lambda match: "\\" + match[0], text)
 
 
 def _visible(text: str) -> str:
