@@ -113,9 +113,6 @@ class Endpoint:
                     raise again.refused from None
                 await self._sleep(delay)
 
-    def close(self) -> None:
-        """Do nothing: the client is its owner's."""
-
     def _body(self, request: Request, most: int) -> bytes:
         body = request.body(most, self._limit_name)
         return msgspec.json.encode({k: v for k, v in body.items() if k not in self._leave_out})

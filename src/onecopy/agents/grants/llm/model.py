@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from onecopy.errors import InvalidArgument
-
 if TYPE_CHECKING:
-    from onecopy.agents.grants.http.client import Client
     from onecopy.agents.grants.llm.answer import Answer
     from onecopy.agents.grants.llm.request import Request
-    from onecopy.agents.manifest.grants import LlmGrant
-    from onecopy.agents.secrets import Secrets
-    from onecopy.store.client import Store
-    from onecopy.store.snapshot import Snapshot
 
 
 class ChatModel(Protocol):
@@ -30,37 +23,3 @@ class ChatModel(Protocol):
         Raises:
             Refused: there is none, or only a part.
         """
-
-    def close(self) -> None:
-        """Let go of what it holds; twice is fine."""
-
-
-def chat_model(
-    grant: LlmGrant, client: Client, secrets: Secrets, store: Store | Snapshot | None
-) -> ChatModel:
-    """Return what `[grants.llm]` names.
-
-    Args:
-        grant: of the manifest.
-        client: that an endpoint is asked through.
-        secrets: of which one is an endpoint's key.
-        store: of a `store:NAME`.
-
-    Raises:
-        InvalidArgument: the key cannot be read, or no store was named.
-    """
-    if grant.url:
-        from onecopy.agents.grants.llm.endpoint import Endpoint
-
-        return Endpoint(
-            client,
-            grant.url,
-            key=secrets.word(grant.key) if grant.key else "",
-            private=grant.private,
-            seconds=float(grant.timeout),
-        )
-    if store is None:
-        raise InvalidArgument(f"{grant.model!r} is a model of a store; name it with --store NAME")
-    from onecopy.agents.grants.llm.local import LocalModel
-
-    return LocalModel(store, grant.model.partition(":")[2])
