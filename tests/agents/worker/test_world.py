@@ -101,6 +101,12 @@ def test_what_is_no_agent_is_told_why(wasm, text):
         component.compiled(wasm)
 
 
+def test_a_type_that_cannot_be_returned_is_told():
+    odd = imported("wasi:random/random@0.2.0", '(export "odd" (func (result char)))')
+    with pytest.raises(InvalidModule, match="needs a type that this host knows, not char"):
+        component.compiled(made(odd))
+
+
 def test_an_import_that_is_no_interface_is_refused():
     with pytest.raises(InvalidModule, match="imports now"):
         component.compiled(made('(import "now" (func (result u64)))'))
