@@ -28,8 +28,11 @@ def made(imports: str = "", name: str = "handle", kind: str = "", result: str = 
             (func (export "f") (param i32 i32) (result i32) (i32.const 0))
             (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
           (core instance $m (instantiate $M))
-          (func (export "{name}") {kind} {result} (canon lift (core func $m "f")
-            (memory (core memory $m "m")) (realloc (core func $m "r")))))""")
+          (alias core export $m "f" (core func $f))
+          (alias core export $m "r" (core func $r))
+          (alias core export $m "m" (core memory $memory))
+          (func (export "{name}") {kind} {result} (canon lift (core func $f)
+            (memory $memory) (realloc $r))))""")
     )
 
 
