@@ -1,4 +1,4 @@
-"""`agent new`: a folder with an agent that works as it is."""
+"""`agent new`, `agent init`: folders with an agent that works as it is."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ class Language(str, enum.Enum):
     JS = "js"
 
 
+class Ready(str, enum.Enum):
+    """Agents that come with onecopy."""
+
+    CODE_REVIEW = "code-review"
+
+
 def new(
     name: Annotated[
         Path, typer.Argument(metavar="NAME", help="The folder to make.", show_default=False)
@@ -47,6 +53,34 @@ def new(
     _make(name, files)
     hint(f"next: onecopy agent build {name}")
     hint(f"then: onecopy agent run {name} --event {name / 'event.json'}")
+
+
+def init(
+    agent: Annotated[Ready, typer.Argument(metavar="AGENT", help="code-review.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="The folder to make; AGENT if not given.", show_default=False
+        ),
+    ] = None,
+    github: Annotated[
+        str, typer.Option(metavar="URL", help="GitHub's API; of an Enterprise: https://HOST/api/v3")
+    ] = "https://api.github.com",
+    llm: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="An OpenAI-compatible API, or store:NAME for a local model."
+        ),
+    ] = "https://api.openai.com/v1",
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model's name.")] = "gpt-5-mini",
+) -> None:
+    """Make a folder with an agent that comes with onecopy, its settings filled in."""
+    from onecopy.agents.code_review import setup
+
+    made = folder or Path(agent.value)
+    _make(made, setup.files(github=github, llm=llm, model=model))
+    for line in setup.next_steps(made):
+        hint(line)
 
 
 def _make(folder: Path, files: Mapping[str, str]) -> None:

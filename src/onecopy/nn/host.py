@@ -66,6 +66,8 @@ class Host:
         self._graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
         self._guests: Guests | None = None
         self._making_guests = threading.Lock()
+        self.asked_first: tuple[str, str] | None = None
+        """The model, and its options, that the last guest asked for first."""
 
     def load(self, name: str, config: str = "") -> Graph:
         """Load a model, or find it loaded.

@@ -10,6 +10,8 @@ import pytest
 
 from onecopy.agents.calls import Call
 from onecopy.agents.outcome import ERROR, FAILED, LOST, OK
+from onecopy.agents.worker import remote
+from onecopy.agents.worker.spawn import spawn
 from onecopy.errors import InvalidEvent, InvalidModule, StoreClosed
 from tests.agents.worker.hosts import Scripted, Silent
 
@@ -59,7 +61,7 @@ def test_an_error_of_the_agent_is_an_outcome(workers):
         ('"kill after a call"', {}, "unreachable"),
         ('"flood of calls"', {"calls": 10}, "raise `calls`"),
         ('"write for ever"', {"cpu_seconds": 0.1, "log": 1000}, "raise `cpu_seconds`"),
-        ('"big answer"', {}, "16 MiB"),
+        ('"big answer"', {}, "4 MiB"),
         ('"not UTF-8"', {}, "trapped"),
         ('"pointer out of bounds"', {}, "trapped"),
         ('"json"', {}, "no JSON"),
@@ -97,7 +99,7 @@ def test_arguments_that_are_too_long_are_refused(workers):
             host = Scripted()
             outcome = await pool.run('"a"', host)
             assert outcome.status == ERROR
-            assert "16 MiB" in outcome.text
+            assert "4 MiB" in outcome.text
             assert not host.calls
 
     asyncio.run(main())
@@ -126,7 +128,7 @@ def test_an_answer_of_the_wrong_type_fails_the_run(workers):
 def test_long_events_and_answers_pass(workers):
     async def main():
         async with workers() as pool:
-            text = '"e' + "ä" * (2 << 20) + '"'
+            text = '"e' + "ä" * (1 << 20) + '"'
             assert (await pool.run(text, Scripted())).text == text
             assert (await pool.run('"call"', Scripted(text))).text == text
             with pytest.raises(InvalidEvent, match="16 MiB"):
@@ -195,6 +197,105 @@ def test_a_killed_worker_loses_its_runs_and_another_starts(workers):
             assert [host.cancelled for host in hosts] == [1, 1]
             assert (await pool.run('"echo"', Scripted())).status == OK
             assert pool.lost == 2
+
+    asyncio.run(main())
+
+
+class Killing(Scripted):
+    """Kills the worker at a call, before or after it is answered."""
+
+    def __init__(self, pool, after: bool) -> None:
+        super().__init__()
+        self.pool, self.after = pool, after
+
+    async def answer(self, call):
+        for pid in self.pool.pids:
+            if self.after:
+                asyncio.get_running_loop().call_soon(os.kill, pid, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGKILL)
+                await asyncio.Event().wait()  # until the worker's end cancels it
+        return await super().answer(call)
+
+
+@pytest.mark.parametrize("event", ['"call"', '"flood"', '"kill"'])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_worker_killed_at_a_call_loses_the_run(workers, event, after):
+    async def main():
+        async with workers(calls=1 << 20) as pool:
+            assert (await pool.run(event, Killing(pool, after))).status in (LOST, OK, FAILED)
+            assert (await pool.run('"echo"', Scripted())).status == OK
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("event", ['"Sleep"', '"loop"'])
+def test_a_worker_killed_while_its_guest_works_or_sleeps_loses_the_run(workers, event):
+    async def main():
+        async with workers() as pool:
+            host = Silent()
+            waits = asyncio.create_task(pool.run('"call"', host))
+            task = asyncio.create_task(pool.run(event, Scripted()))
+            await host.asked.wait()
+            os.kill(pool.pids[0], signal.SIGKILL)
+            assert [each.status for each in await asyncio.gather(waits, task)] == [LOST, LOST]
+            assert (await pool.run('"echo"', Scripted())).status == OK
+
+    asyncio.run(main())
+
+
+def test_a_worker_killed_before_it_is_ready_is_replaced(workers, monkeypatch):
+    def killed(*arguments):
+        spawned = spawn(*arguments)
+        spawned.process.kill()
+        return spawned
+
+    async def main():
+        async with workers() as pool:
+            os.kill(pool.pids[0], signal.SIGKILL)
+            while pool.pids:
+                await asyncio.sleep(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(remote, "spawn", killed)
+                outcome = await pool.run('"echo"', Scripted())
+                assert outcome.status == LOST
+                assert "did not start" in outcome.text
+            assert (await pool.run('"echo"', Scripted())).status == OK
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("event", ['"loop"', '"Sleep"', '"write"', '"flood"'])
+def test_a_cancelled_run_ends_in_the_worker(workers, event):
+    async def main():
+        async with workers(calls=1 << 30, log=1 << 30) as pool:
+            host = Silent()
+            waits = asyncio.create_task(pool.run('"call"', host))
+            task = asyncio.create_task(pool.run(event, Scripted()))
+            await host.asked.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # The other goes on, and the worker gives the cancelled one up.
+            while pool.unfinished > 1:
+                await asyncio.sleep(0.001)
+            assert not waits.done()
+            waits.cancel()
+            await asyncio.gather(waits, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_what_a_host_raises_ends_the_run(workers):
+    class Broken:
+        async def answer(self, call):
+            raise ValueError(call.name)
+
+    async def main():
+        async with workers() as pool:
+            with pytest.raises(ValueError, match=r"llm\.chat"):
+                await pool.run('"call"', Broken())
+            assert (await pool.run('"echo"', Scripted())).status == OK
 
     asyncio.run(main())
 

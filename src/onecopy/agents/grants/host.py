@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from onecopy.agents.calls import FAILED, NOT_GRANTED, Refusal, Refused, Reply
 
@@ -14,19 +14,14 @@ if TYPE_CHECKING:
     from onecopy.agents.calls import Call, Capability
 
 _log = logging.getLogger(__name__)
+_SEVERAL: Final = frozenset({"http", "tools"})
 
 
 class Witness(Protocol):
-    """Is told of all that a run asks for, and of the answers; see `onecopy.agents.records`."""
+    """Is told of all that a run asks for, and of the answers; a `records.Recorder`."""
 
     def call(self, call: Call, reply: Reply, started: float, seconds: float) -> None:
         """Note one call; `started` is a time since 1970."""
-
-    def log(self, level: str, text: str) -> None:
-        """Note one line."""
-
-    def step(self, name: str) -> None:
-        """Note that a named part of the run begins."""
 
 
 class GrantedHost:
@@ -35,48 +30,39 @@ class GrantedHost:
     Args:
         capabilities: by interface; what is missing is refused, with the lines that would grant it.
         witness: is told of each call.
-        manifest: how the manifest is called in refusals.
     """
 
-    def __init__(
-        self, capabilities: Mapping[str, Capability], witness: Witness, manifest: str
-    ) -> None:
+    def __init__(self, capabilities: Mapping[str, Capability], witness: Witness) -> None:
         self._capabilities = capabilities
         self._witness = witness
-        self._manifest = manifest
 
     async def answer(self, call: Call) -> Reply:
         """Answer one call; it never raises but when cancelled."""
-        interface, _, function = call.name.partition(".")
-        if interface == "log":
-            return self._logged(function, call)
         began, started = time.time(), time.monotonic()
-        reply = await self._asked(interface, function, call)
+        value, error = await self._asked(call)
+        # What the guest's clock shows next is part of the record, for a replay.
+        reply = Reply(value, error, time_ns=time.time_ns())
         self._witness.call(call, reply, began, time.monotonic() - started)
         return reply
 
-    def _logged(self, function: str, call: Call) -> Reply:
-        if function == "step":
-            self._witness.step(*call.arguments)
-        else:
-            self._witness.log(*call.arguments)
-        return Reply()
-
-    async def _asked(self, interface: str, function: str, call: Call) -> Reply:
+    async def _asked(self, call: Call) -> tuple[object, Refusal | None]:
+        interface, _, function = call.name.partition(".")
+        if interface == "log":
+            return None, None
         capability = self._capabilities.get(interface)
         if capability is None:
-            return Reply(error=Refusal(NOT_GRANTED, self._missing(interface)))
+            return None, _missing(interface)
         try:
-            return Reply(await capability.call(function, call.arguments))
+            return await capability.call(function, call.arguments), None
         except Refused as refused:
-            return Reply(error=refused.refusal)
+            return None, refused.refusal
         except Exception:  # a fault of ours must not take the server down, nor tell the guest why
             _log.exception("%s failed", call.name)
-            return Reply(error=Refusal(FAILED, f"{call.name} failed in the host; its log says why"))
-
-    def _missing(self, interface: str) -> str:
-        table = f"[[grants.{interface}]]" if interface in _SEVERAL else f"[grants.{interface}]"
-        return f"{interface} is not granted; add {table} to {self._manifest} (docs/agents.md)"
+            return None, Refusal(FAILED, f"{call.name} failed in the host; its log says why")
 
 
-_SEVERAL = frozenset({"http", "tools"})
+def _missing(interface: str) -> Refusal:
+    table = f"[[grants.{interface}]]" if interface in _SEVERAL else f"[grants.{interface}]"
+    return Refusal(
+        NOT_GRANTED, f"{interface} is not granted; add to agent.toml: {table} (docs/agents.md)"
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from onecopy.agents import outcome
 from onecopy.agents.outcome import Outcome
 from onecopy.agents.worker.component import compile_component
-from onecopy.agents.worker.limits import MESSAGE_NBYTES, Limits
+from onecopy.agents.worker.limits import GIVEN_NBYTES, Limits
 from onecopy.agents.worker.remote import RemoteWorker
 from onecopy.agents.worker.start import Start
 from onecopy.errors import InvalidEvent, StoreClosed, WorkerLost
@@ -71,7 +71,11 @@ class Workers:
 
     async def __aenter__(self) -> Workers:
         """Compile the component, and start the workers."""
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,6 +86,11 @@ class Workers:
     def pids(self) -> list[int]:
         """The processes of the workers that are ready."""
         return [each.worker.pid for each in self._slots if each.worker and not each.worker.lost]
+
+    @property
+    def unfinished(self) -> int:
+        """How many runs their workers have not ended, cancelled ones among them."""
+        return sum(each.running for each in self._slots)
 
     async def start(self) -> None:
         """Have all workers ready; `run` does it otherwise.
@@ -104,8 +113,8 @@ class Workers:
             StoreClosed: it is closed.
         """
         asked = time.monotonic()
-        if len(event.encode(errors="replace")) > MESSAGE_NBYTES:
-            raise InvalidEvent(f"an event over {MESSAGE_NBYTES >> 20} MiB; send what is needed")
+        if len(event.encode(errors="replace")) > GIVEN_NBYTES:
+            raise InvalidEvent(f"an event over {GIVEN_NBYTES >> 20} MiB; send what is needed")
         async with self._turns:
             try:
                 worker = await min(self._slots, key=lambda each: each.running).get()

@@ -51,27 +51,42 @@ class Instance:
         self._linker.define(self._store, abi.MODULE, name, function.function)
         return function
 
-    def start(self, module: wasmtime.Module, wasi: wasmtime.WasiConfig, memory_limit: int) -> None:
-        """Make it of a module; its own start function, if there is one, runs.
+    def linked(self, module: wasmtime.Module) -> wasmtime.InstancePre:
+        """Return a module with all that it imports.
 
         Raises:
             InvalidModule: it imports what there is not.
+        """
+        import wasmtime
+
+        try:
+            return self._linker.instantiate_pre(module)
+        except wasmtime.WasmtimeError as error:
+            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
+
+    def start(
+        self, linked: wasmtime.InstancePre, wasi: wasmtime.WasiConfig, memory_limit: int
+    ) -> None:
+        """Make it of a module; its own start function, if there is one, runs.
+
+        Raises:
+            InvalidModule: it does not fit into the limits of all guests.
             GuestError: it starts with more memory than it may, or its start function failed.
         """
         limit_store(self._store, memory_limit)
         self._store.set_wasi(wasi)
-        self._instance = self._instantiate(module, memory_limit)
+        self._instance = self._instantiate(linked, memory_limit)
         memory = LinearMemory(self._store, self._export("memory"), memory_limit)
         self._functions.attach(memory, memory_limit)
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
 
-    def _instantiate(self, module: wasmtime.Module, memory_limit: int) -> wasmtime.Instance:
+    def _instantiate(self, linked: wasmtime.InstancePre, memory_limit: int) -> wasmtime.Instance:
         import wasmtime
 
         try:
-            return self._linker.instantiate(self._store, module)
+            return linked.instantiate(self._store)
         except wasmtime.Trap as trap:
             raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
         except wasmtime.WasmtimeError as error:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 import msgspec
-
-from onecopy.agents.calls import TOO_LARGE, Refused
 
 Headers = list[tuple[str, str]]
 
@@ -59,62 +57,25 @@ class Stream:
     def __init__(
         self, status: int, headers: Headers, chunks: Callable[[], AsyncIterator[bytes]]
     ) -> None:
+        from multidict import CIMultiDict
+
         self.status = status
-        self.headers = headers
+        self.headers: Mapping[str, str] = CIMultiDict(headers)
+        """By name in any case; the first, of several."""
+        self._pairs = headers
         self._chunks = chunks
 
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Iterate over the body, decompressed, as it comes.
+
+        Raises:
+            Refused: as `Client.request` says.
+        """
+        return self._chunks()
+
     async def read(self) -> Response:
-        """Return the whole answer."""
+        """Return the whole answer; raises what `chunks` raises."""
         body = bytearray()
         async for chunk in self._chunks():
             body += chunk
-        return Response(self.status, self.headers, bytes(body))
-
-    async def lines(self, *, longest: int = 1 << 20) -> AsyncIterator[str]:
-        """Iterate over lines of UTF-8, without the LF or CR LF at their ends.
-
-        Raises:
-            Refused: a line is over `longest` bytes, or as `Client.request` says.
-        """
-        buffer, scanned = bytearray(), 0
-        async for chunk in self._chunks():
-            buffer += chunk
-            while (end := buffer.find(b"\n", scanned)) >= 0:
-                yield _line(buffer[:end], longest)
-                del buffer[: end + 1]
-                scanned = 0
-            scanned = len(buffer)
-            if scanned > longest:
-                break
-        if buffer:
-            yield _line(buffer, longest)
-
-    async def events(self, *, longest: int = 1 << 20) -> AsyncIterator[str]:
-        """Iterate over the data of server-sent events; their names and ids are left out.
-
-        An event that no empty line ends is left out, as the HTML standard says (9.2.6).
-
-        Raises:
-            Refused: as `lines` says; `longest` is also the most that an event may have.
-        """
-        data: list[str] = []
-        size = 0
-        async for line in self.lines(longest=longest):
-            name, _, value = line.partition(":")
-            if not line and data:
-                yield "\n".join(data)
-                data, size = [], 0
-            elif name == "data":
-                data.append(value.removeprefix(" "))
-                size += len(value) + 1
-                _check(size, longest, "an event")
-
-
-def _line(raw: bytearray, longest: int) -> str:
-    _check(len(raw), longest, "a line")
-    return raw.decode("utf-8", "replace").removesuffix("\r")
-
-
-def _check(size: int, longest: int, what: str) -> None:
-    if size > longest:
-        raise Refused(TOO_LARGE, f"{what} of the answer is over {longest} bytes")
+        return Response(self.status, self._pairs, bytes(body))

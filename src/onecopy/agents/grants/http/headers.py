@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Union
+from typing import Final
 
 from onecopy.agents.calls import INVALID, NOT_GRANTED, Refused
 from onecopy.agents.manifest.grants import FRAMING, UNSENT, HttpGrant
 
-# Not `|`: it is evaluated, and Python 3.10 is supported.
-SomeHeaders = Union[Mapping[str, str], Iterable[tuple[str, str]]]  # noqa: UP007
+SomeHeaders = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _VALUE: Final = re.compile(r"[!-~]+([ \t]+[!-~]+)*|", re.ASCII)

@@ -1,6 +1,6 @@
 // The component's side of the world `agent`; the build makes a module that calls `world`.
 
-import { Retry, log } from "onecopy_agent";
+import { GiveUp, Retry, log } from "onecopy_agent";
 
 // Math.random was seeded when the component was built: seeded anew from the event and the clock,
 // runs differ, and the same run is the same again. xoshiro128**, by Blackman and Vigna.
@@ -42,6 +42,7 @@ export function world(module) {
 function ended(error) {
   const shown = { message: String(error?.message ?? error), kind: error?.name ?? "Error" };
   if (error instanceof Retry) shown.retry_after = error.seconds;
+  else if (error instanceof GiveUp) shown.retry = false;
   else log.error(`${shown.kind}: ${shown.message}\n${error?.stack ?? ""}`);
   return JSON.stringify(shown);
 }

@@ -24,6 +24,9 @@ export class Retry extends AgentError {
   }
 }
 
+// Ends a run, and the event: another attempt would fail as this one did.
+export class GiveUp extends AgentError {}
+
 const KINDS = {
   "not-granted": NotGranted,
   invalid: Invalid,

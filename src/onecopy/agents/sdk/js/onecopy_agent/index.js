@@ -61,6 +61,11 @@ function toolCall({ id, function: { name, arguments: raw } }) {
   return { id: id ?? "", name, arguments: fits, raw };
 }
 
+// Of an answer, what a request may have.
+function assistant({ content, tool_calls }) {
+  return { role: "assistant", ...(content && { content }), ...(tool_calls?.length && { tool_calls }) };
+}
+
 function chat(messages, { system, tools: offered, schema, ...options } = {}) {
   const given = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
   const first = system ? [{ role: "system", content: system }] : [];
@@ -83,7 +88,7 @@ function chat(messages, { system, tools: offered, schema, ...options } = {}) {
       inputTokens,
       outputTokens,
       tokens: inputTokens + outputTokens,
-      message,
+      message: assistant(message),
     };
   } catch {
     throw new Failed("the model's answer is no chat completion");
@@ -179,7 +184,7 @@ function act(goal, offered = [], budget = {}, options = {}) {
     const now = step < allowed.steps ? offered : [];
     const answer = chat(result.messages, { system: SYSTEM, ...options, tools: now });
     result.tokens += answer.tokens;
-    result.messages.push({ ...answer.message, role: "assistant" });
+    result.messages.push(answer.message);
     if (!answer.toolCalls.length || !now.length) return { ...result, text: answer.text };
     if (result.tokens >= allowed.tokens) {
       throw new BudgetExceeded(`plan.act used ${result.tokens} tokens; raise tokens`);

@@ -16,6 +16,7 @@ from onecopy_agent.errors import (
     AgentError,
     BudgetExceeded,
     Failed,
+    GiveUp,
     Invalid,
     NotFound,
     NotGranted,
@@ -48,4 +49,5 @@ __all__ = [
     "NotFound",
     "Failed",
     "Retry",
+    "GiveUp",
 ]

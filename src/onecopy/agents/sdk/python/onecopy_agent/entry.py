@@ -66,13 +66,15 @@ def run(handle: Handler, text: str) -> str:
     """Call an agent with an event as JSON; return its answer as JSON.
 
     Raises:
-        Ended: it failed. The text is JSON: `message`, `kind`, and `retry_after` in seconds where it
-            asks for that.
+        Ended: it failed. The text is JSON: `message`, `kind`; `retry_after`, in seconds, where it
+            asks for that; `retry`, false, where the event is not to be tried again.
     """
     try:
         return json.dumps(handle(Event.of(json.loads(text))))
     except errors.Retry as error:
         raise _ended(error, retry_after=error.seconds) from None
+    except errors.GiveUp as error:
+        raise _ended(error, retry=False) from None
     except Exception as error:
         log.error(traceback.format_exc())
         raise _ended(error) from None

@@ -80,6 +80,15 @@ class Retry(AgentError):
         self.seconds = seconds
 
 
+class GiveUp(AgentError):
+    """Ends this run, and the event: another attempt would fail as this one did.
+
+    raise GiveUp("the token may not write comments")
+    """
+
+    code = "give-up"
+
+
 _KINDS: dict[str, type[AgentError]] = {
     kind.code: kind
     for kind in (NotGranted, Invalid, BudgetExceeded, Timeout, Unavailable, TooLarge, NotFound)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from onecopy_agent.tools import Tool
 
 
+_KEPT = ("content", "tool_calls")
+"""Of an answer, what a request may have."""
+
+
 @dataclass(frozen=True)
 class ToolCall:
     """What the model wants called; `arguments` is None where they are no JSON object."""
@@ -96,7 +100,7 @@ def _answer(text: str) -> Answer:
         choice.get("finish_reason") or "",
         usage.get("prompt_tokens") or 0,
         usage.get("completion_tokens") or 0,
-        message,
+        {"role": "assistant", **{key: message[key] for key in _KEPT if message.get(key)}},
     )
 
 

@@ -71,7 +71,7 @@ def act(
         offered = tools if step < allowed.steps else ()
         answer = llm.chat(result.messages, system=system, tools=offered, **options)
         result.tokens += answer.tokens
-        result.messages.append({**answer.message, "role": "assistant"})
+        result.messages.append(answer.message)
         if not answer.tool_calls or not offered:
             result.text = answer.text
             return result

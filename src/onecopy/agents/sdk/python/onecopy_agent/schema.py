@@ -117,6 +117,19 @@ def mismatch(value: Any, schema: dict[str, Any], at: str = "") -> str:
     return _within(value, schema, at)
 
 
+def only(value: Any, schema: dict[str, Any]) -> Any:
+    """Return a value without the fields that its schema does not have, where it allows no others.
+
+    Models like to add some.
+    """
+    if isinstance(value, list) and "items" in schema:
+        return [only(each, schema["items"]) for each in value]
+    if not isinstance(value, dict) or schema.get("additionalProperties") is not False:
+        return value
+    known = schema.get("properties", {})
+    return {name: only(each, known[name]) for name, each in value.items() if name in known}
+
+
 def _is(value: Any, kind: str) -> bool:
     if isinstance(value, bool) and kind != "boolean":
         return False
