@@ -25,3 +25,20 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The caches of this test, empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "onecopy"
+
+
+@pytest.fixture(scope="session")
+def _qjs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder per session with componentize-qjs, as npm fetches it."""
+    return tmp_path_factory.mktemp("qjs")
+
+
+@pytest.fixture
+def shared_qjs(_qjs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch componentize-qjs once, though the caches are new for each test."""
+    from onecopy.agents.sdk.toolchains import qjs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(_qjs))
+        [tool] = qjs.command(_qjs)
+    monkeypatch.setattr(qjs, "command", lambda _folder: [tool])
