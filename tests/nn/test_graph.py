@@ -22,6 +22,7 @@ from onecopy.errors import (
     EndOfSequence,
     InferenceFailed,
     InvalidArgument,
+    LimitReached,
     ModelNotFound,
     UnsupportedOperation,
 )
@@ -158,6 +159,17 @@ def test_a_process_that_dies_fails_one_request_and_is_started_again(load) -> Non
         # What the others had set is still there.
         other.compute()
         assert bytes(other.output(0)) == b"other"
+
+
+@pytest.mark.parametrize("what", ["many", "deep", "large"])
+def test_results_that_cannot_be_handed_over_are_an_error_of_that_request(shared, what) -> None:
+    with shared("misbehave").context() as context:
+        _set(context, what.encode())
+        with pytest.raises(LimitReached):
+            context.compute()
+        _set(context, b"fine")
+        context.compute()
+        assert bytes(context.output(0)) == b"fine"
 
 
 def _unread(context) -> int:

@@ -25,6 +25,7 @@ HIDDEN: Final = "[secret]"
 MAX_NBYTES: Final = 64 << 10
 # Shorter ones would be found everywhere, and hide nothing.
 SHORTEST: Final = 4
+_LINE: Final = 16
 
 _NAME: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\s\x00]+")
 
@@ -120,7 +121,17 @@ class Secrets:
                 f"the environment variable {name}, which the manifest names, is not set; set it "
                 "where the server starts"
             )
+        if not _encodable(value):
+            raise InvalidArgument(f"the environment variable {name} is not UTF-8 text")
         return value
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _file(where: str) -> str:
@@ -158,7 +169,7 @@ class Redactor:
     """Takes the values of secrets out of what is logged, recorded or shown.
 
     Each value is also found in base64 (both alphabets, at any offset), percent-encoded, in
-    hexadecimal digits, and as JSON writes it.
+    hexadecimal digits, as JSON writes it, and each of its longer lines by itself.
 
     Example:
         >>> Redactor(["hunter22"]).text("Bearer hunter22")
@@ -204,10 +215,14 @@ class Redactor:
 def _forms(value: str) -> Iterator[str]:
     raw = value.encode()
     yield value
-    # What JSON and Python's repr write in texts.
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    # Keys are of many lines, each of which tells enough.
+    yield from (line for line in value.splitlines() if len(line) >= _LINE)
     yield repr(value)[1:-1]
+    # Records have JSON texts in JSON: what a guest sends and gets.
+    for ascii_only in (True, False):
+        once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield once
+        yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
     yield quote(value, safe="")
     yield quote(value)
     yield quote_plus(value)

@@ -213,6 +213,7 @@ WRONG = [
     ("https://api.github.com", "http://api.github.com", 42, "grants.http[0].origin", "private"),
     ("https://api.github.com", "https://u@github.com", 42, "grants.http[0].origin", "no user"),
     ("Authorization =", "Host =", 45, "grants.http[0].headers", "no header"),
+    ("Bearer env:GITHUB_TOKEN", "Bearer hunter2", 45, "grants.http[0].headers", "env:NAME"),
     ("Bearer env:GITHUB", "Bearer env:GIT-HUB", 45, "grants.http[0].headers", "env:NAME"),
     ("price = { input = 0.25, output = 2.0 }", "", 47, "grants.llm.price", "price ="),
     ('models = ["gpt-5-mini"]', "", 47, "grants.llm.models", "may be asked"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
@@ -22,7 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from onecopy.agents.queue.file import File
+from onecopy.agents.queue.file import File, Schema
 from onecopy.agents.queue.queue import Queue
 from tests.agents.queue.model import Model
 from tests.agents.queue.opening import Clock, draft
@@ -37,10 +36,8 @@ FEW = st.integers(0, 5).map(str)
 class Unsynced(File):
     """Does not wait for the disk: no power fails here."""
 
-    def connect(self) -> sqlite3.Connection:
-        db = super().connect()
-        db.execute("PRAGMA synchronous = OFF")
-        return db
+    def __init__(self, path: Path, schema: Schema, synchronous: str) -> None:
+        super().__init__(path, schema, "OFF")
 
 
 class Machine(RuleBasedStateMachine):

@@ -16,7 +16,7 @@ import pytest
 from onecopy.agents.calls import Call, Refusal
 from onecopy.agents.outcome import FAILED, LOST, OK
 from onecopy.agents.worker import messages, remote
-from onecopy.agents.worker.limits import LOG_LINE_NBYTES, Limits
+from onecopy.agents.worker.limits import LOG_LINE_NBYTES, TEXT_LIMIT, Limits
 from onecopy.agents.worker.messages import Answer, Asked, Ended, Logged, Ready
 from onecopy.agents.worker.remote import RemoteWorker
 from onecopy.agents.worker.spawn import Spawned
@@ -90,7 +90,7 @@ def nested(depth: int) -> bytes:
         framed(msgspec.msgpack.encode(["Asked", 1, {"name": b"\xff", "arguments": []}])),
         framed(b"\x93\xa5Asked\x01\x82\xa4name\xa1\xff\xa9arguments\x90"),
         "ffffffff",
-        (messages.FRAME_NBYTES + 1).to_bytes(4, "little").hex(),
+        (messages.FROM_WORKER_NBYTES + 1).to_bytes(4, "little").hex(),
         READY,
         messages.frame(Answer(1, None, Refusal("x", "y"), 1)).hex(),
         ended(run=2),
@@ -102,6 +102,12 @@ def nested(depth: int) -> bytes:
         messages.frame(Logged(2, Call("log.step", ["name"]))).hex(),
         messages.frame(Logged(1, Call("kv.get", []))).hex(),
         messages.frame(Asked(1, Call("log.step", ["name"]))).hex(),
+        messages.frame(Asked(1, Call("kv.shout", []))).hex(),
+        messages.frame(Logged(1, Call("log.step", [1]))).hex(),
+        messages.frame(Logged(1, Call("log.step", []))).hex(),
+        messages.frame(Logged(1, Call("log.write", ["loud", "text"]))).hex(),
+        ended(seconds=float("nan")),
+        ended(memory=-1),
         "".join([LOGGED] * (100 // LOG_LINE_NBYTES + 3)),
         "flood",
         "close",
@@ -175,6 +181,18 @@ def test_an_answer_that_is_no_json_fails_the_run(escaped):
     async def main():
         worker = await begun()
         assert (await run(worker, Scripted())).status == FAILED
+        worker.kill("the test has ended")
+        await worker.closed()
+
+    asyncio.run(main())
+
+
+def test_a_long_reason_is_cut(escaped):
+    escaped(READY, "begin", ended(status=FAILED, text="x" * 1_000_000))
+
+    async def main():
+        worker = await begun()
+        assert (await run(worker, Scripted())).text == "x" * TEXT_LIMIT
         worker.kill("the test has ended")
         await worker.closed()
 

@@ -61,7 +61,7 @@ def test_an_error_of_the_agent_is_an_outcome(workers):
         ('"kill after a call"', {}, "unreachable"),
         ('"flood of calls"', {"calls": 10}, "raise `calls`"),
         ('"write for ever"', {"cpu_seconds": 0.1, "log": 1000}, "raise `cpu_seconds`"),
-        ('"big answer"', {}, "16 MiB"),
+        ('"big answer"', {}, "4 MiB"),
         ('"not UTF-8"', {}, "trapped"),
         ('"pointer out of bounds"', {}, "trapped"),
         ('"json"', {}, "no JSON"),
@@ -99,7 +99,7 @@ def test_arguments_that_are_too_long_are_refused(workers):
             host = Scripted()
             outcome = await pool.run('"a"', host)
             assert outcome.status == ERROR
-            assert "16 MiB" in outcome.text
+            assert "4 MiB" in outcome.text
             assert not host.calls
 
     asyncio.run(main())
@@ -128,7 +128,7 @@ def test_an_answer_of_the_wrong_type_fails_the_run(workers):
 def test_long_events_and_answers_pass(workers):
     async def main():
         async with workers() as pool:
-            text = '"e' + "ä" * (2 << 20) + '"'
+            text = '"e' + "ä" * (1 << 20) + '"'
             assert (await pool.run(text, Scripted())).text == text
             assert (await pool.run('"call"', Scripted(text))).text == text
             with pytest.raises(InvalidEvent, match="16 MiB"):

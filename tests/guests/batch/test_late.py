@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from onecopy import GuestError, GuestTimeout, InvalidArgument, WorkerLost
-from onecopy.guests.batch.answers import Allowed, Failed, Suspended
+from onecopy.guests.batch.answers import Allowed, Failed, Splice, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.steps import ANSWERED
 from onecopy.guests.decoding.vocabulary import Vocabulary
@@ -228,6 +228,27 @@ def test_a_rollback_of_what_a_late_guest_was_not_told_leaves_its_answer(
     step = controllers.step({free: []})
     assert step.outcomes[free] == Allowed()
     assert allowed(step, free) == expected
+
+
+def test_a_fork_of_one_that_answered_late_leaves_its_answer(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    late, straight = controllers.open(scripted), controllers.open(scripted)
+    splicing = controllers.open(scripted, "splice=1 back=0")
+    with stopped(pool):
+        controllers.step({late: [1], splicing: [1]})
+    eventually(late.station.idle)
+    late.fork(2)
+    step = controllers.step({straight: [1]})
+    if isinstance(step.outcomes[straight], Suspended):
+        step = settled(controllers, straight)
+    expected = allowed(step, straight)
+    assert allowed(settled(controllers, late), late) == expected
+    with pytest.raises(InvalidArgument, match="step it"):
+        splicing.fork(2)  # a branch would not have what it splices in
+    assert isinstance(settled(controllers, splicing).outcomes[splicing], Splice)
+    eventually(splicing.station.idle)
+    assert len(splicing.fork(2)) == 2
 
 
 def test_an_answer_of_a_lost_worker_is_dropped_by_a_rollback(

@@ -38,7 +38,7 @@ def test_an_impossible_answer_fails_its_sequence(
 ) -> None:
     with controllers.open(build(SCRIPTED)) as sequence:
         words, line = controllers.batch.board.words, sequence.line
-        sequence.asked = 77
+        sequence.asked, sequence.history.hearing = 77, True
         for word in range(steps.NUMBER, steps.ANSWER + 100):
             words[line + word] = WORST
         words[line + steps.KIND] = kind
@@ -65,7 +65,7 @@ def test_an_unknown_kind_of_answer_ends_the_text(
 ) -> None:
     with controllers.open(build(SCRIPTED)) as sequence:
         words, line = controllers.batch.board.words, sequence.line
-        sequence.asked = 77
+        sequence.asked, sequence.history.hearing = 77, True
         words[line + steps.KIND] = WORST
         words[line + steps.ANSWERED] = 77
         controllers.step({sequence: []})

@@ -116,3 +116,22 @@ def test_variables_of_a_request_end_with_its_last_sequence(
     second.close()
     again = controllers.open(scripted, "count=1", request="shared")
     assert decode(controllers, [again], 1)[0] == begun
+
+
+def test_variables_of_a_request_stay_while_a_sequence_of_it_is_still_to_be_opened(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    def count(disturbed: bool, request: str) -> list[list[int]]:
+        first = controllers.open(scripted, "count=1", request=request)
+        decode(controllers, [first], 1)
+        slow = controllers.open(scripted, "init_loop=0", request=request, seconds=0.5, wait=False)
+        second = controllers.open(scripted, "count=1", request=request, wait=False)
+        if disturbed:
+            first.close()
+        second.wait(60)
+        masks = decode(controllers, [second], 1)[0]
+        for each in (first, slow, second):
+            each.close()
+        return masks
+
+    assert count(True, "one") == count(False, "two")

@@ -13,6 +13,7 @@ import pytest
 from onecopy import GuestError, InvalidArgument, LimitReached
 from onecopy.guests.batch.answers import Allowed, Failed, Fork, Stop, Suspended
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.sequence import Sequence
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.messages import Ping
 from onecopy.guests.workers.pool import Pool
@@ -185,6 +186,26 @@ def test_forks_are_part_of_what_is_rebuilt(
         return masks
 
     assert run(disturbed=True) == run(disturbed=False)
+
+
+def test_a_fork_whose_worker_is_lost_at_the_last_moment_is_made_by_the_next(
+    controllers: Controllers, scripted: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequence = controllers.open(scripted)
+    mask_after(controllers, sequence, [1])
+    rounds, lost = controllers._rounds, sequence.station
+    await_worker = rounds._await_worker
+
+    def lose_it_then(sequence: Sequence) -> None:
+        await_worker(sequence)
+        if sequence.station is lost:
+            os.kill(lost.worker.pid, signal.SIGKILL)
+            eventually(lambda: lost.lost)
+
+    monkeypatch.setattr(rounds, "_await_worker", lose_it_then)
+    family = sequence.fork(2)
+    masks = [mask_after(controllers, each, []) for each in family]
+    assert masks[0] != masks[1]
 
 
 def test_a_fork_without_room_is_refused_and_costs_nothing(

@@ -27,6 +27,7 @@ _FRAMING = """
     proxy-connection proxy-authorization proxy-authenticate accept-encoding
 """
 FRAMING: Final = frozenset(_FRAMING.split())
+_CREDENTIALS = ("authorization", "cookie")
 # Credentials are added by the host; the others make a server see another request than was checked.
 _GUESTS_NEVER = """
     authorization cookie cookie2 forwarded x-forwarded-for x-forwarded-host x-forwarded-proto
@@ -63,6 +64,9 @@ class HttpGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if not _QUERY.fullmatch(name):
                 raise Wrong("query", f"{name!r} is no name of a parameter")
         _check_headers("headers", list(self.headers), FRAMING)
+        for name, value in self.headers.items():
+            if name.lower() in _CREDENTIALS and not value.secrets:
+                raise Wrong("headers", f'{name} is a secret: name it, as "Bearer env:NAME"')
         _check_headers("guest_headers", list(self.guest_headers), UNSENT)
         if self.path.endswith("...}/"):
             raise Wrong("path", "{name...} is the end of a path; leave out the / behind it")
@@ -165,7 +169,7 @@ class EntriesGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[grants.entries]`: entries of the store, to read."""
 
     names: tuple[str, ...]
-    """Patterns: `*` is any text, slashes included, `?` one character."""
+    """Patterns: `*` is any text, slashes included, `?` one character, `[ab]` one of these."""
 
     def __post_init__(self) -> None:
         if not self.names or not all(self.names):

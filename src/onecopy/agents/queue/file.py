@@ -51,9 +51,9 @@ class File:
         try:
             self._is = _identity(self.path)
             _check(db, self.path, self._schema)
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; deleting gives back
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {self._synchronous}")
             db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
             _update(db, self._schema)
         except BaseException:

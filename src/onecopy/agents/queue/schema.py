@@ -43,7 +43,11 @@ CREATE TABLE events (
     started REAL,                           -- of the last attempt
     ended REAL,
     successor TEXT,                         -- of one that is superseded
-    why TEXT NOT NULL DEFAULT '',           -- of its end, or of its last failure
+    why TEXT NOT NULL DEFAULT ''            -- of its end, or of its last failure
+);
+-- Apart, or each change of a state would write it anew.
+CREATE TABLE bodies (
+    seq INTEGER PRIMARY KEY,
     body BLOB NOT NULL                      -- JSON: fields, payload
 );
 CREATE INDEX waiting ON events (agent, subject, due, seq) WHERE state = 'queued';

@@ -17,9 +17,8 @@ WHY = 4000  # characters that are kept of a reason; the run's record has all
 CHUNK = 200  # rows that are deleted in one transaction
 
 _INSERT = """
-INSERT INTO events (id, agent, trigger, kind, subject, class, delivery, state, attempts, received,
-                    body)
-VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)
+INSERT INTO events (id, agent, trigger, kind, subject, class, delivery, state, attempts, received)
+VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
 """
 _SUPERSEDE = """
 UPDATE events SET state = 'superseded', ended = ?1, successor = newest.id
@@ -28,7 +27,8 @@ FROM (SELECT id, seq FROM events WHERE agent = ?2 AND subject = ?3 AND class = ?
 WHERE agent = ?2 AND subject = ?3 AND class = ?4 AND state = 'queued' AND events.seq < newest.seq
 """
 _HEAD = """
-SELECT seq, id, agent, trigger, kind, subject, attempt, received, body FROM events
+SELECT seq, id, agent, trigger, kind, subject, attempt, received, body
+FROM events JOIN bodies USING (seq)
 WHERE agent = ? AND subject = ? AND state = 'queued' ORDER BY due, seq LIMIT 1
 """
 _BEGIN = "UPDATE events SET state = 'running', attempt = attempt + 1, started = ? WHERE seq = ?"
@@ -101,11 +101,12 @@ def _insert(
     keys: set[bytes],
 ) -> Accepted:
     event, sort = new_id(now), class_of(draft)
-    db.execute(
+    seq = db.execute(
         _INSERT,
         (event, draft.agent, draft.trigger, draft.kind, draft.subject, sort, delivery,
-         draft.attempts, now, body),
-    )  # fmt: skip
+         draft.attempts, now),
+    ).lastrowid  # fmt: skip
+    db.execute("INSERT INTO bodies VALUES (?, ?)", (seq, body))
     for each in keys:
         db.execute("INSERT INTO seen (key, event, received) VALUES (?, ?, ?)", (each, event, now))
     _line_up(db, turns, now, draft.agent, draft.subject, sort)
@@ -231,13 +232,15 @@ def purge(db: sqlite3.Connection, ended: float, received: float) -> bool:
     Returns whether there may be more.
     """
     old = db.execute(
-        "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE state IN "
-        "('done', 'dead', 'superseded') AND ended < ? LIMIT ?)",
+        "SELECT seq FROM events WHERE state IN ('done', 'dead', 'superseded') AND ended < ? "
+        "LIMIT ?",
         (ended, CHUNK),
-    ).rowcount
+    ).fetchall()
+    for table in ("bodies", "events"):
+        db.executemany(f"DELETE FROM {table} WHERE seq = ?", old)
     # The oldest come first: they were inserted in order of time.
     forgotten = db.execute(
         "DELETE FROM seen WHERE n IN (SELECT n FROM seen ORDER BY n LIMIT ?) AND received < ?",
         (CHUNK, received),
     ).rowcount
-    return max(old, forgotten) == CHUNK
+    return max(len(old), forgotten) == CHUNK

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,12 +28,18 @@ GROUP = 256  # jobs of one commit
 log = logging.getLogger(__name__)
 
 
+Told = Callable[[Any, BaseException | None], None]
+Answer = tuple[Told, Any, BaseException | None]
+
+
 class Job(NamedTuple):
     """One piece of a transaction, and who is told once it is on disk."""
 
     act: Act
-    told: Callable[[Any, BaseException | None], None]
-    urgent: bool
+    told: Told
+    urgent: bool = True
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where `told` is called; None for the writer's thread."""
 
 
 class Writer:
@@ -72,7 +79,7 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self.post(act, lambda value, error: _tell(loop, future, value, error))
+        self._put(Job(act, partial(_resolve, future), loop=loop))
         return future
 
     def do_now(self, act: Callable[[sqlite3.Connection], T]) -> T:
@@ -91,20 +98,18 @@ class Writer:
             raise error
         return value  # type: ignore[no-any-return]
 
-    def post(
-        self,
-        act: Act,
-        told: Callable[[Any, BaseException | None], None],
-        urgent: bool = True,
-    ) -> None:
+    def post(self, act: Act, told: Told, urgent: bool = True) -> None:
         """Have `act` carried out; `told` is called with its value or error, in the thread.
 
         Raises:
             QueueUnavailable: this is closed.
         """
+        self._put(Job(act, told, urgent))
+
+    def _put(self, job: Job) -> None:
         if self._closed:
             raise QueueUnavailable(f"{self.path}: it has been closed; open it again")
-        self._jobs.put(Job(act, told, urgent))
+        self._jobs.put(job)
 
     def close(self) -> None:
         """Carry out what was asked for, then let go of the file."""
@@ -147,8 +152,7 @@ class Writer:
             self._failed(jobs, error)
             return
         self._note("")
-        for job, (value, failure) in zip(jobs, answers, strict=True):
-            job.told(value, failure)
+        _tell(jobs, answers)
 
     def _transaction(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:
         db = self._connected()
@@ -170,8 +174,7 @@ class Writer:
             self._doubtful = True
         said = str(unavailable(self.path, error))
         self._note(said)
-        for job in jobs:
-            job.told(None, QueueUnavailable(said))
+        _tell(jobs, [(None, QueueUnavailable(said)) for _ in jobs])
 
     def _rolled_back(self) -> bool:
         try:
@@ -244,16 +247,24 @@ def _left(until: float) -> float | None:
     return max(0.0, until - time.monotonic()) if until else None
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Any],
-    value: Any,
-    error: BaseException | None,
-) -> None:
-    try:
-        loop.call_soon_threadsafe(_resolve, future, value, error)
-    except RuntimeError:  # the loop has ended, and nobody waits any more
-        log.debug("an answer came after its loop had ended")
+def _tell(jobs: list[Job], answers: list[tuple[Any, BaseException | None]]) -> None:
+    """Give the answers of a group; a loop is woken once for all that wait in it."""
+    waiting: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
+    for job, (value, error) in zip(jobs, answers, strict=True):
+        if job.loop is None:
+            job.told(value, error)
+        else:
+            waiting.setdefault(job.loop, []).append((job.told, value, error))
+    for loop, each in waiting.items():
+        try:
+            loop.call_soon_threadsafe(_tell_each, each)
+        except RuntimeError:  # the loop has ended, and nobody waits any more
+            log.debug("answers came after their loop had ended")
+
+
+def _tell_each(answers: list[Answer]) -> None:
+    for told, value, error in answers:
+        told(value, error)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

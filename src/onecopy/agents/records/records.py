@@ -25,6 +25,7 @@ from onecopy.agents.records.reader import Reader
 from onecopy.agents.records.recorder import Begun, Recorder
 from onecopy.agents.records.run import Run, Summary, Tail, Totals
 from onecopy.agents.records.schema import SCHEMA
+from onecopy.errors import QueueUnavailable
 
 LINGER = 0.05  # seconds that a line may wait for others, before a live view can see it
 BEHIND = 64 << 20  # bytes that may wait for the disk; calls that come then leave only their names
@@ -62,7 +63,10 @@ class Shared:
                 failed(error)
 
         self._add(size)
-        self._writer.post(act, told, urgent)
+        try:
+            self._writer.post(act, told, urgent)
+        except QueueUnavailable as error:  # closed, while a run was still going on
+            told(None, error)
 
     def _add(self, size: int) -> None:
         with self._guard:

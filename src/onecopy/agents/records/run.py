@@ -108,7 +108,7 @@ class Run(msgspec.Struct, frozen=True):
         """Its timeline."""
         items = [item for item in self.items if item.sort == STEP]
         last = self.summary.ended or max((i.at + i.seconds for i in self.items), default=0.0)
-        ends = [item.at for item in items[1:]] + [last]
+        ends = [*(item.at for item in items[1:]), last][: len(items)]
         return [
             Step(item.name, item.at, max(0.0, end - item.at))
             for item, end in zip(items, ends, strict=True)

@@ -9,8 +9,9 @@ import msgspec
 
 from onecopy.agents import outcome
 from onecopy.agents.outcome import Outcome
-from onecopy.agents.worker.limits import LOG_LINE_NBYTES
-from onecopy.agents.worker.messages import Asked, Ended
+from onecopy.agents.worker.limits import LOG_LINE_NBYTES, TEXT_LIMIT
+from onecopy.agents.worker.messages import Asked, Ended, Logged
+from onecopy.agents.worker.world import LEVELS, NAMES
 from onecopy.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from onecopy.agents.calls import Call, Host, Reply
     from onecopy.agents.worker.limits import Limits
 
+_LINES: Final = {"log.write": 2, "log.step": 1}
+"""How many arguments they have."""
 _STATUSES: Final = {outcome.OK, outcome.ERROR, outcome.FAILED}
 
 
@@ -57,18 +60,16 @@ class Conversation:
         elif self._waits:
             raise ProtocolError("it speaks of a run that waits for an answer")
         else:
+            _check(message)
             self._count(message)
             self._waits = isinstance(message, Asked)
             self._messages.put_nowait(message)
 
     def _count(self, message: Any) -> None:
-        is_log = message.call.name.startswith("log.")
-        if isinstance(message, Asked) == is_log:
-            raise ProtocolError(f"it calls {message.call.name!r:.100} in the wrong way")
-        if is_log:
-            self._lines -= 1
-        else:
+        if isinstance(message, Asked):
             self._calls -= 1
+        else:
+            self._lines -= 1
         if self._lines < 0 or self._calls < 0:
             raise ProtocolError("it makes more calls than a run may")
 
@@ -118,16 +119,30 @@ async def _answer(host: Host, call: Call) -> Reply:
     return await host.answer(call)
 
 
+def _check(message: Asked | Logged) -> None:
+    """Raise `ProtocolError` for a call that no guest can make; arguments are for the host."""
+    name, arguments = message.call.name, message.call.arguments
+    if (name in _LINES) != isinstance(message, Logged) or name not in NAMES:
+        raise ProtocolError(f"it calls {name!r:.100}, or in a wrong way")
+    if isinstance(message, Logged):
+        texts = [isinstance(each, str) for each in arguments]
+        if texts != [True] * _LINES[name] or (len(texts) > 1 and arguments[0] not in LEVELS):
+            raise ProtocolError(f"it calls {name} with {arguments!r:.100}")
+
+
 def _outcome(ended: Ended) -> Outcome:
     status, text = ended.status, ended.text
     if status == outcome.OK and not _is_json(text):
         status, text = outcome.FAILED, f"`handle` returned no JSON: {text[:200]!r}"
+    if status == outcome.FAILED:
+        text = text[:TEXT_LIMIT]
     return Outcome(status, text, ended.started_ms, ended.seconds, ended.cpu_seconds, ended.memory)
 
 
 def _is_json(text: str) -> bool:
     try:
-        msgspec.json.decode(text)
+        # Looked at, and not made of: millions of empty lists would be millions of objects.
+        msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return False
     return True

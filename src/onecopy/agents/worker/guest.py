@@ -13,7 +13,7 @@ from wasmtime import _ffi as ffi
 from onecopy.agents import outcome
 from onecopy.agents.worker import world
 from onecopy.agents.worker.engine import engine, ticker
-from onecopy.agents.worker.limits import MESSAGE_NBYTES
+from onecopy.agents.worker.limits import SAID_NBYTES, TEXT_LIMIT
 from onecopy.agents.worker.linking import interrupt_at_ticks, local
 from onecopy.agents.worker.messages import Ended
 from onecopy.agents.worker.run import Stop
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from onecopy.agents.worker.run import Run
 
 _COUNTS: Final = {"table_elements": 1 << 20, "instances": 1000, "tables": 1000, "memories": 4}
-_TEXT_LIMIT: Final = 4000
 _LINE_LIMIT: Final = 200
 _PAGE: Final = resource.getpagesize()
 
@@ -103,13 +102,13 @@ def _call(store: wasmtime.Store, handle: Any, event: str) -> Ok | Err:
 
 def _returned(value: Ok | Err) -> _Result:
     text = value.value
-    if len(text.encode()) > MESSAGE_NBYTES:
-        return _Result(outcome.FAILED, f"the agent returned more than {MESSAGE_NBYTES >> 20} MiB")
+    if len(text.encode()) > SAID_NBYTES:
+        return _Result(outcome.FAILED, f"the agent returned more than {SAID_NBYTES >> 20} MiB")
     return _Result(outcome.OK if isinstance(value, Ok) else outcome.ERROR, text)
 
 
 def _failed(run: Run, text: str) -> _Result:
-    return _Result(outcome.FAILED, (run.failure or text)[:_TEXT_LIMIT])
+    return _Result(outcome.FAILED, (run.failure or text)[:TEXT_LIMIT])
 
 
 def _explained(text: str, run: Run) -> str:

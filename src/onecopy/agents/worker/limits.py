@@ -6,8 +6,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-MESSAGE_NBYTES: Final = 16 << 20
-"""Of a call's arguments, of its answer, and of an event or what `handle` returns."""
+GIVEN_NBYTES: Final = 16 << 20
+"""Of an event, and of an answer of the host."""
+SAID_NBYTES: Final = 4 << 20
+"""Of a call's arguments, and of what `handle` returns: a server reads those of all its agents."""
+TEXT_LIMIT: Final = 4000
+"""Characters of the text that says why a run failed."""
 LOG_LINE_NBYTES: Final = 32
 """What a line of the log counts beside its text."""
 

@@ -6,16 +6,22 @@ tag. Whoever receives one that is too long, or is none of the other side's, ends
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from onecopy.agents.calls import Call, Refusal
-from onecopy.agents.worker.limits import MESSAGE_NBYTES, Limits
+from onecopy.agents.worker.limits import GIVEN_NBYTES, SAID_NBYTES, Limits
 from onecopy.errors import ProtocolError
 
 HEAD_NBYTES: Final = 4
-FRAME_NBYTES: Final = MESSAGE_NBYTES + (64 << 10)
+_ROUND_IT: Final = 64 << 10
+TO_WORKER_NBYTES: Final = GIVEN_NBYTES + _ROUND_IT
+FROM_WORKER_NBYTES: Final = SAID_NBYTES + _ROUND_IT
+
+# A worker may say what it likes: these come into records, and not a number is no JSON.
+_Number = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 
 class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
@@ -81,10 +87,10 @@ class Ended(Message, frozen=True, gc=False):
     run: int
     status: str
     text: str
-    started_ms: float
-    seconds: float
-    cpu_seconds: float
-    memory: int
+    started_ms: _Number
+    seconds: _Number
+    cpu_seconds: _Number
+    memory: _Count
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -96,6 +102,7 @@ class Config(msgspec.Struct, frozen=True):
     limits: Limits
 
 
+_TO_WORKER: Final = (Begin, Answer, Cancel)
 _encode: Final = msgspec.msgpack.Encoder().encode
 _to_worker: Final = msgspec.msgpack.Decoder(Begin | Answer | Cancel)
 _from_worker: Final = msgspec.msgpack.Decoder(Ready | Asked | Logged | Ended)
@@ -108,20 +115,21 @@ def frame(message: Message) -> bytes:
         OverflowError: it is too long.
     """
     data = _encode(message)
-    if len(data) > FRAME_NBYTES:
-        raise OverflowError(f"a message of {len(data)} bytes; {MESSAGE_NBYTES} may be sent")
+    most = TO_WORKER_NBYTES if isinstance(message, _TO_WORKER) else FROM_WORKER_NBYTES
+    if len(data) > most:
+        raise OverflowError(f"{len(data)} bytes, and {most - _ROUND_IT} may be sent")
     return len(data).to_bytes(HEAD_NBYTES, "little") + data
 
 
-def length(head: bytes) -> int:
+def length(head: bytes, most: int) -> int:
     """Return how long the message after a head is.
 
     Raises:
-        ProtocolError: longer than any may be.
+        ProtocolError: over `most` bytes.
     """
     nbytes = int.from_bytes(head, "little")
-    if nbytes > FRAME_NBYTES:
-        raise ProtocolError(f"a message of {nbytes} bytes; none has over {FRAME_NBYTES}")
+    if nbytes > most:
+        raise ProtocolError(f"a message of {nbytes} bytes; none has over {most}")
     return nbytes
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from onecopy.agents import outcome
 from onecopy.agents.outcome import Outcome
 from onecopy.agents.worker.component import compile_component
-from onecopy.agents.worker.limits import MESSAGE_NBYTES, Limits
+from onecopy.agents.worker.limits import GIVEN_NBYTES, Limits
 from onecopy.agents.worker.remote import RemoteWorker
 from onecopy.agents.worker.start import Start
 from onecopy.errors import InvalidEvent, StoreClosed, WorkerLost
@@ -109,8 +109,8 @@ class Workers:
             StoreClosed: it is closed.
         """
         asked = time.monotonic()
-        if len(event.encode(errors="replace")) > MESSAGE_NBYTES:
-            raise InvalidEvent(f"an event over {MESSAGE_NBYTES >> 20} MiB; send what is needed")
+        if len(event.encode(errors="replace")) > GIVEN_NBYTES:
+            raise InvalidEvent(f"an event over {GIVEN_NBYTES >> 20} MiB; send what is needed")
         async with self._turns:
             try:
                 worker = await min(self._slots, key=lambda each: each.running).get()

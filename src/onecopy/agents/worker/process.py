@@ -54,7 +54,7 @@ class Channel:
         head = self._exactly(messages.HEAD_NBYTES)
         if head is None:
             return None
-        data = self._exactly(messages.length(head))
+        data = self._exactly(messages.length(head, messages.TO_WORKER_NBYTES))
         return None if data is None else messages.to_worker(data)
 
     def _exactly(self, nbytes: int) -> bytes | None:
@@ -104,8 +104,10 @@ class Worker:
 
 def close_off(limits: Limits) -> list[str]:
     """Confine this process; return what this kernel cannot do of it."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     most = limits.concurrent * (limits.memory + STACK_NBYTES) + _OWN_NBYTES
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     lacks = landlock.confine([])
     return [text for text in (lacks, sandbox.enter()) if text]
 

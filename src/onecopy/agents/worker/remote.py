@@ -150,7 +150,8 @@ class RemoteWorker:
 
     async def _received(self) -> Any:
         head = await self._reader.readexactly(messages.HEAD_NBYTES)
-        return messages.from_worker(await self._reader.readexactly(messages.length(head)))
+        nbytes = messages.length(head, messages.FROM_WORKER_NBYTES)
+        return messages.from_worker(await self._reader.readexactly(nbytes))
 
     async def _listen(self) -> None:
         try:

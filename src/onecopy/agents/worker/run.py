@@ -10,7 +10,7 @@ from onecopy.agents.calls import TOO_LARGE, Call, Refusal, Reply
 from onecopy.agents.worker.determined import Clock, Stream
 from onecopy.agents.worker.engine import ticker
 from onecopy.agents.worker.holdings import Holdings
-from onecopy.agents.worker.limits import LOG_LINE_NBYTES, MESSAGE_NBYTES
+from onecopy.agents.worker.limits import LOG_LINE_NBYTES, SAID_NBYTES
 from onecopy.agents.worker.messages import Answer, Asked, Logged
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Run:
         try:
             self._send(Asked(self.begin.run, call))
         except OverflowError:
-            text = f"over {MESSAGE_NBYTES >> 20} MiB in one call; pass less"
+            text = f"over {SAID_NBYTES >> 20} MiB in one call; pass less"
             return Reply(error=Refusal(TOO_LARGE, text))
         answer = self._waited(None)
         assert answer is not None

@@ -25,7 +25,7 @@ _REQUEST: Final = (
 _RESPONSE: Final = f"record{{status: u16, headers: {_HEADERS}, body: string}}"
 _SCOPE: Final = "enum{agent, conversation}"
 _HIT: Final = "record{id: string, text: string, metadata: string, score: f32}"
-_LEVEL: Final = "enum{debug, info, warning, error}"
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 def _func(parameters: str, result: str) -> str:
@@ -57,10 +57,15 @@ FUNCTIONS: Final[dict[str, dict[str, str]]] = {
         "read": _func("name: string", "string"),
     },
     "log": {
-        "write": f"func(level: {_LEVEL}, message: string)",
+        "write": f"func(level: enum{{{', '.join(LEVELS)}}}, message: string)",
         "step": "func(name: string)",
     },
 }
+
+NAMES: Final = frozenset(
+    f"{interface}.{function}" for interface, known in FUNCTIONS.items() for function in known
+)
+"""Of all calls, such as `kv.get`."""
 
 
 def interface(name: str) -> str | None:

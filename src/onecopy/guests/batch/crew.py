@@ -98,12 +98,17 @@ class Crew:
         with self.lock:
             station = self.roster.station_of(group[0].origin.request)
             self._settle_in(group, station)
-        if station is None:
+        while station is None:
+            self.check_open()
             worker = self._pool.place(self._tenant)
             with self.lock:
-                group[0].placed = worker
                 station = self._station(worker)
-                self._settle_in(group, station)
+                group = [each for each in group if each.awaited]  # some were closed meanwhile
+                if station is None or not group:
+                    self._pool.leave(worker)
+                else:
+                    group[0].placed = worker
+                    self._settle_in(group, station)
         station.open(group)
 
     def _settle_in(self, group: list[Sequence], station: Station | None) -> None:
@@ -114,12 +119,22 @@ class Crew:
             else:
                 each.station = station
 
-    def _station(self, worker: WorkerProcess) -> Station:
-        self.check_open()
-        station = self.stations.get(worker)
-        if station is None:
-            station = self.stations[worker] = Station(self, worker)
-        return station
+    def _station(self, worker: WorkerProcess) -> Station | None:
+        """Return what a worker is to this batch; None for one that has ended, or if this has.
+
+        The one that it took the place of must have been given up: they have the same slot.
+        """
+
+        def alone() -> bool:
+            mine = [each for each in self.stations if each.index == worker.index]
+            return mine in ([], [worker])
+
+        self._changed.wait_for(lambda: alone() or not worker.alive or self._closed)
+        if self._closed or not worker.alive:
+            return None
+        if worker not in self.stations:
+            self.stations[worker] = Station(self, worker)
+        return self.stations[worker]
 
     def opened(self, sequence: Sequence, line: int) -> None:
         """Note that a worker has opened a sequence, or why not: it says so in a line."""
@@ -279,6 +294,7 @@ class Crew:
             return
         with self.lock:
             self._closed = True
+            self._changed.notify_all()
             live, stations = list(self.roster), list(self.stations.values())
         for sequence in live:
             self.close_sequence(sequence)

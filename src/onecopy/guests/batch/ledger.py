@@ -81,14 +81,18 @@ class Ledger:
         kind = words[line + steps.KIND]
         if kind == steps.FAILED:
             self.fail(sequence, self._board.failure_of(line))
-        elif not sequence.stale:
-            sequence.answer = self._answer(line, kind)
-            # Without an answer it would be called once more, and hear what nobody told it.
-            if not self._is_sound(sequence.answer) or (called and sequence.answer is None):
-                self.fail(sequence, unsound())
-            elif isinstance(sequence.answer, Chosen):
-                sequence.history.chose(sequence.answer.token)
+        elif called and not sequence.stale:  # else it was forked: what it answered before stands
+            self._read(sequence, self._answer(line, kind))
         sequence.stale = False
+
+    def _read(self, sequence: Sequence, answer: Answer | Forking | None) -> None:
+        # Without an answer it would be called once more, and hear what nobody told it.
+        if answer is None or not self._is_sound(answer):
+            self.fail(sequence, unsound())
+            return
+        sequence.answer = answer
+        if isinstance(answer, Chosen):
+            sequence.history.chose(answer.token)
 
     def _is_sound(self, answer: Answer | Forking | None) -> bool:
         """Workers check what guests say; a worker that was taken over does not."""

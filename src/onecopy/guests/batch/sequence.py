@@ -165,6 +165,8 @@ class Sequence:
 
         Raises:
             LimitReached: the batch has not so many free rows.
+            InvalidArgument: it was late with an answer that no step has given yet, and that is no
+                mask.
             WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()

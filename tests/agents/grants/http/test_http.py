@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from onecopy.agents.calls import Refused
 from onecopy.agents.event import Event
@@ -135,6 +139,27 @@ class TestGrants:
     def test_there_are_few_methods(self, method: str):
         assert "PATCH" in refusal(self.GRANTS, request("https://api.test/", method))
 
+    @given(st.text(max_size=8), st.text(max_size=40), st.text(max_size=8), st.text(max_size=8))
+    @example("GET", "https://api.test/x", "Accept", "\ud800")
+    @example("\ud800", "https://api.test/x", "Accept", "x")
+    @example("GET", "https://\ud800/", "Accept", "x")
+    @example("GET", "https://api.test/\ud800", "Accept", "x")
+    def test_no_request_does_anything_but_be_refused_in_words(
+        self, method: str, url: str, name: str, value: str
+    ):
+        """The text of a refusal can be sent on, whatever was asked."""
+
+        class Unused:
+            async def request(self, *_: object, **__: object) -> None:
+                raise AssertionError
+
+        for each in (url, f"https://api.test/{url}"):
+            http = Http(self.GRANTS, EVENT, Unused())
+            asked = request(each, method, value, **{name: value})
+            with pytest.raises(Refused) as caught:
+                asyncio.run(http.call("send", [asked]))
+            assert json.loads(msgspec.json.encode(caught.value.refusal))["message"]
+
     def test_a_parameter_that_is_there_twice_is_refused(self):
         url = "https://api.test/repos/octo/hello/pulls?page=1&page=2"
         assert "twice" in refusal(self.GRANTS, request(url))
@@ -192,6 +217,11 @@ class TestHeaders:
         text = refusal([grant("https://api.test")], request("https://api.test/x", **{name: "x"}))
         assert "a guest does not send" in text
 
+    def test_a_part_is_asked_for_as_it_is(self):
+        assert "accept-encoding: gzip, deflate" in answer(echo, request("{at}/x"))["body"]
+        asked = request("{at}/x", Range="bytes=0-9")
+        assert "accept-encoding: identity" in answer(echo, asked)["body"]
+
     def test_others_need_a_line(self):
         text = refusal([grant("https://api.test")], request("https://api.test/x", X_Own="1"))
         assert 'guest_headers = ["X-Own"]' in text
@@ -226,7 +256,7 @@ class TestHeaders:
 
     def test_a_secret_that_cannot_be_read_is_said_by_name(self):
         grants = [grant("https://api.test", headers={"X-Key": "env:ABSENT"})]
-        assert "ABSENT" in refusal(grants, request("https://api.test/x"), "failed")
+        assert "ABSENT" in refusal(grants, request("https://api.test/x"), "unavailable")
 
     def test_cookies_and_headers_of_the_message_are_not_shown(self):
         async def handler(asked: web.Request) -> web.Response:
@@ -241,6 +271,10 @@ class TestHeaders:
 
 class TestBodies:
     """Bodies are text, and bounded both ways."""
+
+    def test_halves_of_characters_are_no_text(self):
+        grants = [grant("https://api.test", method="POST")]
+        refusal(grants, request("https://api.test/x", "POST", "a\ud800"), "invalid")
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
     def test_some_methods_have_no_body(self, method: str):
@@ -424,7 +458,9 @@ class TestRedirects:
             lambda path, here, there: {
                 "/a": (302, "/b"),
                 "/b": (302, f"{there}/c"),
-                "/c": (302, f"{here}/d"),
+                "/c": (302, "/d"),
+                "/d": (302, f"{here}/e"),
+                "/e": (302, "/f"),
             }.get(path),
             authority,
         )
@@ -433,7 +469,9 @@ class TestRedirects:
             f"GET api.test/a Bearer {TOKEN}",
             f"GET api.test/b Bearer {TOKEN}",
             "GET other.test/c -",
-            "GET api.test/d -",
+            "GET other.test/d -",
+            "GET api.test/e -",
+            "GET api.test/f -",
         ]
 
     def test_a_secret_in_a_location_is_not_shown(self, authority: Authority):

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecopy.agents.calls import INVALID, TIMEOUT, TOO_LARGE, UNAVAILABLE, Refused
+from onecopy.agents.grants.http.client import Client
 from onecopy.agents.grants.llm.answer import ANSWER_BYTES
 from onecopy.agents.grants.llm.budget import Spending, Usage
 from onecopy.agents.grants.llm.endpoint import ATTEMPTS, Endpoint
 from onecopy.agents.grants.llm.failures import seconds_of
 from onecopy.agents.grants.llm.llm import Llm
 from onecopy.agents.manifest.grants import LlmGrant, Price
-from tests.agents.grants.llm.clients import PlainClient
 from tests.agents.grants.llm.servers import (
     DONE,
     HELLO,
@@ -40,13 +40,13 @@ REQUEST = json.dumps({"messages": [{"role": "user", "content": "Hello"}]})
 class Asked:
     """One run's model, and what came of it."""
 
-    def __init__(self, server: Server, **fields: Any) -> None:
+    def __init__(self, client: Client, server: Server, **fields: Any) -> None:
         self.waits: list[float] = []
         self.usage: list[Usage] = []
         price = Price(input=1, output=4)
         grant = LlmGrant(url=server.url, models=("m",), private=True, price=price, **fields)
         endpoint = Endpoint(
-            PlainClient(), server.url, key=KEY, private=True, seconds=60, sleep=self._sleep
+            client, server.url, key=KEY, private=True, seconds=60, sleep=self._sleep
         )
         self.llm = Llm(grant, endpoint, Spending(), self.usage.append)
 
@@ -71,8 +71,12 @@ class Asked:
 
 def run(play: Any, *says: Said, **fields: Any) -> Any:
     async def main() -> Any:
-        async with serving(*says) as server:
-            return await play(Asked(server, **fields), server)
+        client = Client()
+        try:
+            async with serving(*says) as server:
+                return await play(Asked(client, server, **fields), server)
+        finally:
+            await client.close()
 
     return asyncio.run(main())
 
@@ -309,10 +313,12 @@ def test_a_run_that_is_ended_meanwhile_has_counted_what_came() -> None:
 
 def test_nobody_who_answers_is_a_refusal() -> None:
     async def main() -> None:
+        client = Client()
         async with serving() as server:
-            asked = Asked(server)
+            asked = Asked(client, server)
         assert (await asked.refusal())[0] == UNAVAILABLE
         assert len(asked.waits) == ATTEMPTS - 1
+        await client.close()
 
     asyncio.run(main())
 

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from onecopy.agents.calls import INVALID, NOT_GRANTED, TIMEOUT, UNAVAILABLE, Refused
 from onecopy.agents.grants.http.addresses import refusal
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _CONNECT: Final = 10.0
 _TRIED: Final = 4
-# Shorter than servers keep theirs: a POST on one that they just closed may or may not be done.
-_KEPT: Final = 3.0
 _STREAMED: Final = 64 << 20
 
 
@@ -215,25 +213,12 @@ class Client:
         raise Refused(UNAVAILABLE, f"{origin} has no address")
 
     def _open(self) -> aiohttp.ClientSession:
-        import aiohttp
-
         if self._closed:
             raise Refused(UNAVAILABLE, "the client is closed; the server is about to end")
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=self._tls or ssl.create_default_context(),
-                    limit=self._connections,
-                    keepalive_timeout=_KEPT,
-                    use_dns_cache=False,
-                    resolver=_never(),
-                    happy_eyeballs_delay=None,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-                trust_env=False,
-            )
+            from onecopy.agents.grants.http.session import open_session
+
+            self._session = open_session(self._tls, self._connections)
         return self._session
 
 
@@ -262,17 +247,3 @@ async def _chunks(
     except failures() as error:
         raise explain(error, target) from None
     decoder.end()
-
-
-def _never() -> Any:
-    """Return a resolver for aiohttp that refuses: it gets addresses only."""
-    from aiohttp.abc import AbstractResolver
-
-    class Never(AbstractResolver):
-        async def resolve(self, host: str, *_: Any, **__: Any) -> Any:
-            raise OSError(f"{host} was to be resolved a second time")
-
-        async def close(self) -> None:
-            pass
-
-    return Never()

@@ -15,6 +15,7 @@ from onecopy.agents.calls import (
     NOT_GRANTED,
     TIMEOUT,
     TOO_LARGE,
+    UNAVAILABLE,
     Refused,
 )
 from onecopy.agents.event import Event
@@ -122,7 +123,8 @@ class Http:
         """Put headers together: the guest's, the host's over them."""
         merged = {"user-agent": _AGENT, "accept": "*/*"}
         merged |= {n.lower(): v for n, v in trail.headers.items() if rules.allowed(grant, n)}
-        merged["accept-encoding"] = "gzip, deflate"
+        # A part of what is compressed cannot be decompressed.
+        merged["accept-encoding"] = "identity" if "range" in merged else "gzip, deflate"
         for name, value in grant.headers.items():
             if value.secrets and trail.strayed:
                 continue
@@ -131,7 +133,7 @@ class Http:
                 for secret in value.secrets:
                     hidden.add(self._secrets.read(secret))
             except InvalidArgument as error:
-                raise Refused(FAILED, f"the host cannot add {name}: {error}") from None
+                raise Refused(UNAVAILABLE, f"the host cannot add {name}: {error}") from None
         return merged
 
     def _grant(self, method: str, url: Url) -> HttpGrant:
@@ -197,7 +199,11 @@ def _body(request: Request, grant: HttpGrant) -> str | None:
         return None
     if request.method in _BODILESS:
         raise Refused(INVALID, f"a {request.method} has no body; leave it out, or use POST")
-    if len(request.body.encode("utf-8", "replace")) > grant.max_request:
+    try:
+        size = len(request.body.encode())
+    except UnicodeEncodeError:
+        raise Refused(INVALID, "the body is no text: it has halves of characters") from None
+    if size > grant.max_request:
         raise Refused(
             TOO_LARGE,
             f"the body is over {grant.max_request} bytes; send less, or raise max_request of the "

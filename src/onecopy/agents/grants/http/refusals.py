@@ -15,9 +15,9 @@ def not_granted(
     grants: Sequence[HttpGrant], method: str, url: Url, fields: Mapping[str, str]
 ) -> str:
     """Say what a request lacks: a parameter of the query, or a whole grant."""
-    what = f"{method[:16]} {url.origin}{url.path}"[:_SHOWN]
     if method not in METHODS:
-        return f"{what}: there are the methods {', '.join(METHODS)}, in capitals"
+        return f"there are the methods {', '.join(METHODS)}, in capitals, and not {method[:16]!a}"
+    what = f"{method} {url.origin}{url.path}"[:_SHOWN]
     names = [name for name, _ in url.query]
     if len(set(names)) < len(names):
         return f"{what}: a parameter of the query is there twice, which servers read differently"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from onecopy.agents.calls import TOO_LARGE, UNAVAILABLE, Refused
+from onecopy.agents.calls import FAILED, TOO_LARGE, UNAVAILABLE, Refused
 from onecopy.agents.grants.llm.failures import Again, Definite, failure, read_error
 from onecopy.agents.grants.llm.sse import Events
 
@@ -132,8 +132,10 @@ class Endpoint:
         except Refused as refused:
             if answer.finish_reason is not None:
                 return  # All of the answer is there.
-            shown = Refused(refused.refusal.code, self._shown(refused.refusal.message))
-            if answer.started or shown.refusal.code != UNAVAILABLE:
+            # To ask a second time does no harm: that something `failed` on the way is all the same.
+            code = UNAVAILABLE if refused.refusal.code == FAILED else refused.refusal.code
+            shown = Refused(code, self._shown(refused.refusal.message))
+            if answer.started or code != UNAVAILABLE:
                 raise shown from None
             raise Again(shown) from None
         self._check_whole(answer)

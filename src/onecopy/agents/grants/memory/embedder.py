@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from onecopy.errors import OnecopyError
 if TYPE_CHECKING:
     import numpy as np
 
-    from onecopy.nn import Context, Graph
+    from onecopy.nn import Graph
     from onecopy.store.client import Store
     from onecopy.store.snapshot import Snapshot
 
@@ -23,10 +22,13 @@ if TYPE_CHECKING:
 
 ENTRY: Final = "embedder/minilm"
 PART: Final = 500
-"""Characters that are embedded at a time: never more tokens than such models have positions."""
+"""Characters that are embedded at a time."""
 PARTS: Final = 32
 """Of a text; what is beyond them has no influence."""
-_OPTIONS: Final = b'{"embedding": true}'
+BATCH: Final = 16
+"""Parts that are computed at once."""
+TOKENS: Final = 256
+"""Of a part, of which the rest is left out; more than such models were trained with."""
 _MODEL: Final = "embedder"
 
 
@@ -70,9 +72,11 @@ class StoreEmbedder:
         from onecopy.nn import Host, Model
 
         self.name = entry
-        model = Model(what=entry, backend="text", options={"threads": threads})
+        options = {"threads": threads, "inputs": "input_ids+attention_mask"}
+        model = Model(what=entry, backend="pytorch", options=options)
         self._host = Host({_MODEL: model}, store=store, idle_seconds=idle_seconds)
-        self._graph: Graph | None = None
+        self._store = store
+        self._loaded: tuple[Graph, Any] | None = None
         self._lock = threading.Lock()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
@@ -85,19 +89,42 @@ class StoreEmbedder:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
+        cut = [parts(each) for each in texts]
         try:
-            with self._loaded().context() as context:
-                rows = [_mean([_vector(context, part) for part in parts(each)]) for each in texts]
+            found = self._embed_parts([part for each in cut for part in each])
         except OnecopyError as error:
             text = f"the embedder {self.name!r} does not answer: {error}"
             raise Refused(UNAVAILABLE, text) from error
+        ends = np.cumsum([len(each) for each in cut])[:-1]
+        rows = [_scaled(each.mean(0)) for each in np.split(found, ends)]
+        return np.stack(rows) if texts else found
+
+    def _embed_parts(self, texts: list[str]) -> Vectors:
+        """Embed parts in batches of about one length: nothing is computed for padding."""
+        import numpy as np
+
+        graph, tokenizer = self._load()
+        order = sorted(range(len(texts)), key=lambda each: len(texts[each]))
+        rows: list[Any] = [None] * len(texts)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            for each, row in zip(chosen, _computed(graph, tokenizer, texts, chosen), strict=True):
+                rows[each] = row
         return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
-    def _loaded(self) -> Graph:
+    def _load(self) -> tuple[Graph, Any]:
+        from tokenizers import Tokenizer
+
+        from onecopy.nn.backends.text.tokenizer import SUFFIX
+
         with self._lock:
-            if self._graph is None:
-                self._graph = self._host.load(_MODEL)
-            return self._graph
+            if self._loaded is None:
+                files = self._store.load(self.name + SUFFIX)
+                tokenizer = Tokenizer.from_str(bytes(files["tokenizer.json"]).decode())
+                tokenizer.enable_truncation(TOKENS)
+                tokenizer.enable_padding()
+                self._loaded = self._host.load(_MODEL), tokenizer
+            return self._loaded
 
     def close(self) -> None:
         """Let the model go; twice is fine."""
@@ -147,20 +174,20 @@ def _parts(text: str) -> Iterator[str]:
         text = text[cut:].lstrip() or "."
 
 
-def _vector(context: Context, text: str) -> Vectors:
+def _computed(graph: Graph, tokenizer: Any, texts: list[str], chosen: list[int]) -> Vectors:
     import numpy as np
 
-    for index, data in enumerate((text.encode(), _OPTIONS)):
-        context.set_input(index, "u8", (len(data),), data)
-    context.compute()
-    found = json.loads(bytes(context.output(0)))["embedding"]
-    return np.asarray(found, np.float32)
+    encoded = tokenizer.encode_batch([texts[each] for each in chosen])
+    ids = np.array([each.ids for each in encoded], np.int64)
+    mask = np.array([each.attention_mask for each in encoded], np.int64)
+    hidden = np.asarray(graph.run([ids, mask])[0], np.float32)
+    weights = mask[:, :, None].astype(np.float32)
+    return _scaled((hidden * weights).sum(1) / weights.sum(1))
 
 
-def _mean(vectors: list[Vectors]) -> Vectors:
+def _scaled(vectors: Any) -> Vectors:
+    """Return vectors of length one."""
     import numpy as np
 
-    if len(vectors) == 1:
-        return vectors[0]
-    mean = np.mean(vectors, axis=0)
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
