@@ -6,20 +6,16 @@ import json
 
 import pytest
 
-from onecopy.agents.code_review.setup import files
-from onecopy.agents.sdk.build import build
 from tests.agents.code_review.conftest import answer, finding
-from tests.agents.sdk.running import Component
+from tests.agents.sdk.running import python_agents
+
+# The first one builds and compiles a component with all of Python in it.
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def component(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("code-review")
-    for name, text in files(github="https://api.github.com", llm="store:x", model="").items():
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    return Component(build(folder / "agent.py"))
+def component(tmp_path_factory, shared_folder):
+    return python_agents(tmp_path_factory.mktemp("code-review"), shared_folder)
 
 
 def test_the_component_keeps_one_comment_up_to_date(component, host, github):
@@ -27,7 +23,7 @@ def test_the_component_keeps_one_comment_up_to_date(component, host, github):
         "id": "1",
         "kind": "pull_request.opened",
         "fields": {"repo": "octo/hello", "number": "7"},
-        "settings": {"github": github.api, "labels": {"low": "risk-low"}},
+        "settings": {"github": github.api, "labels": {"low": "risk-low", "high": "risk-high"}},
     }
     host.llm.serve(lambda request: json.dumps(answer(finding(11))))
     tag, told = component.run(host, event)
@@ -36,5 +32,5 @@ def test_the_component_keeps_one_comment_up_to_date(component, host, github):
     github.push({"b.py": "x = 1\n"})
     assert component.run(host, {**event, "id": "2"})[1]["scope"] == "incremental"
     assert len(github.comments) == 1
-    assert github.labels == ["risk-low"]
+    assert github.labels == ["risk-high"]
     assert ("step", "review 1/1") in host.log

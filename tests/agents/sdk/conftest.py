@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -27,18 +28,13 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "onecopy"
 
 
-@pytest.fixture(scope="session")
-def _qjs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder per session with componentize-qjs, as npm fetches it."""
-    return tmp_path_factory.mktemp("qjs")
-
-
 @pytest.fixture
-def shared_qjs(_qjs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def shared_qjs(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetch componentize-qjs once, though the caches are new for each test."""
     from onecopy.agents.sdk.toolchains import qjs
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(_qjs))
-        [tool] = qjs.command(_qjs)
+    with (shared_folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        patch.setenv("XDG_CACHE_HOME", str(shared_folder))
+        [tool] = qjs.command(shared_folder)
     monkeypatch.setattr(qjs, "command", lambda _folder: [tool])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from onecopy.agents.sdk.build import build
-from onecopy.agents.sdk.toolchains import cache, qjs
+from onecopy.agents.sdk.toolchains import cache, qjs, sources
 from onecopy.agents.sdk.toolchains.sources import Sources
 from onecopy.errors import AccessDenied, BuildFailed, InvalidArgument
 
@@ -63,8 +63,9 @@ def test_tests_environments_and_hidden_folders_do_not_belong_to_it(tmp_path):
     assert list(Sources.beside(source).files) == ["agent.py", "lib/b.py"]
 
 
-def test_a_folder_that_is_not_the_agents_own_is_refused(tmp_path):
-    source = write(tmp_path, **{f"m{n}.py": "" for n in range(2001)}, **{"agent.py": ""})
+def test_a_folder_that_is_not_the_agents_own_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_MAX_FILES", 40)
+    source = write(tmp_path, **{f"m{n}.py": "" for n in range(50)}, **{"agent.py": ""})
     with pytest.raises(BuildFailed, match="a folder of its own"):
         build(source)
 
@@ -120,8 +121,6 @@ def test_a_mistake_in_python_is_shown_with_file_and_line(tmp_path):
     ("text", "said"),
     [
         ("\nlet handle(", r"agent\.js:2"),
-        ('import { x } from "onecopy_agent";', "Could not find export 'x'"),
-        ('import x from "lodash";\nexport function handle() {}', "lodash"),
         ("export const a = 1;", "exports no function `handle`"),
     ],
 )

@@ -70,11 +70,11 @@ def test_answers_come_in_their_order_and_the_last_one_stays(host):
 
 
 def test_what_was_not_given_is_not_granted(host):
-    with pytest.raises(NotGranted, match='origin = "https://x.test", method = "PUT", path = "/a"'):
+    with pytest.raises(NotGranted, match='method = "PUT", path = "/a"'):
         http.put("https://x.test/a")
-    with pytest.raises(NotGranted, match="grants.llm"):
+    with pytest.raises(NotGranted, match=r"grants\.llm"):
         llm.chat("hi")
-    with pytest.raises(NotGranted, match="grants.entries"):
+    with pytest.raises(NotGranted, match=r"grants\.entries"):
         entries.read("a")
 
 
