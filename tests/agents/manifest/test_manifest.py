@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onecopy.agents.manifest import Draft, Limits, Manifest
 from onecopy.errors import InvalidEvent, InvalidManifest
@@ -237,6 +240,42 @@ def test_what_cannot_be_is_refused_with_line_and_key_and_what_to_write(
     assert key in text
     assert hint in text
     assert "hunter2" not in text
+
+
+SCRAPS = [
+    *('""', "5", "-1", "true", "1.5", "nan", "inf", "2020-01-01", "[]", "{}", "[[]]", '"x"'),
+    *("[agent]", "[[grants.http]]", "[grants]", "[x", "=", "\n", '"""', "{a = 1}", "\\", "#"),
+    *("{event.x}", "{x...}", "env:A", "http://", "name = ", "[triggers]", "é", "\0", "{", "}"),
+]
+LINES = WHOLE.splitlines()
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> str:
+    """A manifest with some values, or bits of lines, replaced by others."""
+    lines = list(LINES)
+    for _ in range(draw(st.integers(1, 3))):
+        index = draw(st.integers(0, len(lines) - 1))
+        scrap = draw(st.sampled_from([*SCRAPS, *LINES]))
+        key, equals, _ = lines[index].partition("=")
+        if equals and draw(st.booleans()):
+            lines[index] = f"{key}= {scrap}"
+        else:
+            start = draw(st.integers(0, len(lines[index])))
+            lines[index] = lines[index][:start] + scrap
+    return "\n".join(lines)
+
+
+@given(spoiled())
+def test_whatever_is_wrong_the_file_and_mostly_the_line_are_named(text: str):
+    said = "agent.toml: "
+    try:
+        Manifest.parse(text, ".")
+    except InvalidManifest as error:
+        said = str(error)
+    found = re.match(r"agent\.toml(, line (\d+)| is no TOML| is nested|: )", said)
+    assert found, said
+    assert int(found[2] or 1) <= len(text.splitlines())
 
 
 def test_two_triggers_at_one_path_and_two_tools_of_one_name_are_refused():

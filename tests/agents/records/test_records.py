@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from onecopy.agents.calls import Call, Refusal, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import FAILED, LOST, OK, Outcome
 from onecopy.agents.records import recorder as limits
+from onecopy.agents.records import records as records_module
 from onecopy.agents.records.ledger import day_of
 from onecopy.agents.records.reader import Reader
 from onecopy.agents.records.recorder import Recorder
 from onecopy.agents.records.records import Records
 from onecopy.errors import QueueUnavailable
 from tests.agents.queue.opening import START, Clock
+from tests.processes import script
 
 T = TypeVar("T")
 EVENT = Event("e1", "bot", "webhook", "pull_request.opened", "o/r#1", {"repo": "o/r"}, {"n": 1})
@@ -299,3 +303,118 @@ def test_a_queue_is_no_file_of_records(path):
         use(path, nothing)
     with pytest.raises(QueueUnavailable, match="not a file of run records"):
         Reader(path)
+
+
+class TestTrouble:
+    def test_a_full_disk_fails_no_run_and_the_record_says_what_is_missing(self, path):
+        async def act(records: Records) -> None:
+            await pragma(records, "max_page_count = 40")
+            recorder = begin(records)
+            recorder.call(GET, Reply(noise(300_000)), START, 0.1)
+            recorder.log("info", "small")
+            recorder.usage("small", 10, 1, 0.5)
+            await records.flush()
+            await pragma(records, "max_page_count = 100000")
+            recorder.end(Outcome(OK, "null"))
+            await records.flush()
+            run = records.run(recorder.id)
+            assert [item.sort for item in run.items] == ["log", "usage"]
+            assert "no room for it" in run.inexact
+            assert run.outcome.status == OK
+
+        use(path, act)
+
+    def test_a_run_that_began_on_a_full_disk_is_recorded_once_there_is_room(self, path):
+        async def act(records: Records) -> None:
+            await pragma(records, "max_page_count = 20")
+            recorder = begin(records, msgspec.structs.replace(EVENT, payload=noise(300_000)))
+            recorder.usage("small", 10, 1, 0.5)
+            await records.flush()
+            assert records.runs() == []
+            assert records.today("bot").usd == 0.5
+            await pragma(records, "max_page_count = 100000")
+            recorder.end(Outcome(OK, "null"))
+            await records.flush()
+            assert (records.runs()[0].status, records.runs()[0].usd) == (OK, 0.5)
+            assert records.totals()[0].usd == 0.5
+
+        use(path, act)
+
+    def test_a_run_that_outlives_the_file_does_not_fail(self, path):
+        async def act(records: Records) -> Recorder:
+            return begin(records)
+
+        recorder = use(path, act)
+        recorder.call(GET, ANSWER, START, 0.1)
+        recorder.end(Outcome(OK, "null"))
+
+    def test_a_disk_that_does_not_keep_up_costs_bodies_and_not_memory(self, path, monkeypatch):
+        monkeypatch.setattr(records_module, "BEHIND", 100_000)
+
+        async def act(records: Records) -> None:
+            recorder = begin(records)
+            for _ in range(100):
+                recorder.call(GET, ANSWER, START, 0.1)
+            await records.flush()
+            recorder.end(Outcome(OK, "null"))
+            await records.flush()
+            run = records.run(recorder.id)
+            assert len(run.items) == 100
+            assert 0 < len(run.calls) < 100
+            assert "too much for the record" in run.inexact
+
+        use(path, act)
+
+    def test_what_was_recorded_is_there_after_a_kill(self, path):
+        code = """
+        import asyncio, sys
+        from onecopy.agents.calls import Call, Reply
+        from onecopy.agents.event import Event
+        from onecopy.agents.records.records import Records
+
+        async def main(path):
+            records = Records.open(path)
+            recorder = records.begin(
+                Event("e1", "bot", "cli", "k", "s", {}), seed=b"1", time_ns=1
+            )
+            number = 0
+            while True:
+                number += 1
+                recorder.call(Call("kv.get", ["agent", "x" * 3000]), Reply(number), 0.0, 0.0)
+                recorder.usage("small", 1, 0, 0.25)
+                if number % 7 == 0:
+                    await records.flush()
+                    print(number, flush=True)
+
+        asyncio.run(main(sys.argv[1]))
+        """
+        with script(code, path) as child:
+            lines = [child.stdout.readline() for _ in range(20)]
+            child.kill()
+            said = int([*lines, *child.stdout.readlines()][-1])
+
+        async def look(records: Records) -> None:
+            (summary,) = records.runs()
+            run = records.run(summary.id)
+            assert summary.status == LOST
+            assert [item.seq for item in run.items] == list(range(1, len(run.items) + 1))
+            assert [each.reply.value for each in run.calls] == list(range(1, summary.calls + 1))
+            assert summary.calls >= said
+            spent = len(run.items) // 2 * 0.25
+            assert summary.usd == spent
+            # Sums are those of the moment of writing, when more may have been on its way.
+            assert sum(total.usd for total in records.totals()) >= spent
+
+        use(path, look)
+
+
+def noise(nbytes: int) -> str:
+    """A text that cannot be compressed to much less than half."""
+    return random.Random(0).randbytes(nbytes // 2).hex()
+
+
+async def pragma(records: Records, text: str) -> None:
+    def act(db: sqlite3.Connection) -> None:
+        db.execute(f"PRAGMA {text}").fetchall()
+
+    await records._writer.submit(act)

@@ -144,7 +144,7 @@ def _hole(text: str) -> Piece:
 def _literal(raw: str, *, alone: bool) -> str:
     if "{" in raw or "}" in raw:
         raise ValueError(f"{raw!r} has a brace without its other")
-    # Beside a placeholder, dots alone are fine: {base}...{head} would not be.
+    # Beside a placeholder a part may be dots alone, so it is checked with something around it.
     segments, _ = url.path(f"/{raw}" if alone else f"/-{raw}-")
     return segments[0] if alone else segments[0][1:-1]
 

@@ -12,6 +12,7 @@ from onecopy.errors import QueueUnavailable
 
 PATIENCE = 5.0  # seconds that another program, such as a backup, may hold the file locked
 WAL_KEPT = 16 << 20  # bytes of the log that stay reserved: small changes pass on a full disk
+WAL_PAGES = 16_000  # after which a commit waits for a checkpoint (checkpoints.py)
 
 
 class Schema(NamedTuple):
@@ -55,10 +56,17 @@ class File:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; deleting gives back
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             _update(db, self._schema)
         except BaseException:
             db.close()
             raise
+        return db
+
+    def connect_beside(self) -> sqlite3.Connection:
+        """Another connection, for checkpoints."""
+        db = _connection(_uri(self.path, "rw"))
+        db.execute("PRAGMA synchronous = FULL")
         return db
 
     def check_place(self) -> None:

@@ -52,7 +52,7 @@ CREATE TABLE bodies (
 );
 CREATE INDEX waiting ON events (agent, subject, due, seq) WHERE state = 'queued';
 CREATE INDEX running ON events (agent, subject) WHERE state = 'running';
-CREATE INDEX ended ON events (state, ended) WHERE ended IS NOT NULL;
+CREATE INDEX ended ON events (state, ended, agent) WHERE ended IS NOT NULL;
 
 -- Subjects that have events to run: what `take` looks at. Derived from `events`.
 CREATE TABLE subjects (

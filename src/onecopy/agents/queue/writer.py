@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from onecopy.agents.queue.checkpoints import Checkpoints
 from onecopy.agents.queue.file import File
 from onecopy.agents.queue.trouble import concerns_all, is_full, unavailable
 from onecopy.errors import QueueUnavailable
@@ -58,6 +59,7 @@ class Writer:
         self._doubtful = False
         self._trouble = ""
         self._closed = False
+        self._checkpoints = Checkpoints(file.path.name, file.connect_beside)
         self._thread = threading.Thread(
             target=self._run, name=f"onecopy-{file.path.name}", daemon=True
         )
@@ -124,6 +126,7 @@ class Writer:
             jobs, going = self._gather()
             if jobs:
                 self._commit(jobs)
+        self._checkpoints.close()
         self._drop()
         self._file.close()
 
@@ -152,6 +155,7 @@ class Writer:
             self._failed(jobs, error)
             return
         self._note("")
+        self._checkpoints.written()
         _tell(jobs, answers)
 
     def _transaction(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:

@@ -20,6 +20,7 @@ from onecopy.agents.grants.tools import Tools
 from onecopy.agents.outcome import LOST, Outcome
 from onecopy.agents.worker.pool import Workers
 from onecopy.agents.worker.start import Start
+from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,8 @@ class ServedAgent:
 
     async def run(self, event: Event) -> Outcome:
         """Run it with an event, and record that; what fails is an outcome."""
-        assert self.workers is not None, "entered by `async with`"
+        if self.workers is None:
+            raise InvalidArgument(f"enter the agent {self.name} by `async with` before it runs")
         event = msgspec.structs.replace(event, settings=self.manifest.settings)
         start = Start.new()
         recorder = self._resources.records.begin(

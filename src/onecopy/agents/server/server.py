@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from onecopy.agents.secrets import Secrets
     from onecopy.agents.server.site import Address
 
 
@@ -35,6 +36,7 @@ class Server:
         processes: workers of each agent.
         state: the folder of events and records.
         store: whose entries and models agents may use.
+        secrets: where secrets are had; the environment if not given.
 
     Raises:
         InvalidManifest: of a folder, or two agents have one name.
@@ -49,7 +51,9 @@ class Server:
         processes: int = 1,
         state: Path | None = None,
         store: Any = None,
+        secrets: Secrets | None = None,
     ) -> None:
+        self._secrets = secrets
         self._manifests = [Manifest.load(folder) for folder in folders]
         names = [each.name for each in self._manifests]
         for name in names:
@@ -63,6 +67,9 @@ class Server:
         """Where webhooks arrive, once it runs."""
         self.status_url = ""
         """Where the status page is, once it runs."""
+
+        self.service: Service
+        """What takes and runs events, once it runs."""
 
     @property
     def paths(self) -> list[str]:
@@ -81,7 +88,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             queue = Queue.open(self._state / "events.sqlite")
             stack.push_async_callback(queue.close)
-            resources = Resources(self._state, store=self._store)
+            resources = Resources(self._state, store=self._store, secrets=self._secrets)
             stack.push_async_callback(resources.close)
             hooks = Webhooks(self._manifests, queue, resources.secrets)
             agents = [
@@ -90,10 +97,10 @@ class Server:
                 )
                 for each in self._manifests
             ]
-            service = Service(agents, queue, resources)
-            pages = Status(service).application()
+            self.service = Service(agents, queue, resources)
+            pages = Status(self.service).application()
             public = await stack.enter_async_context(Site(hooks.application(), self._listen))
             private = await stack.enter_async_context(Site(pages, self._status))
             self.public_url, self.status_url = public.url, private.url
             ready()
-            await service.run()
+            await self.service.run()

@@ -15,9 +15,10 @@ from onecopy.agents.worker import world
 from onecopy.agents.worker.engine import engine, ticker
 from onecopy.agents.worker.limits import SAID_NBYTES, TEXT_LIMIT
 from onecopy.agents.worker.linking import interrupt_at_ticks, local
+from onecopy.agents.worker.lowering import lower_string
 from onecopy.agents.worker.messages import Ended
 from onecopy.agents.worker.run import Stop
-from onecopy.agents.worker.values import Err, Ok, lift, lower_string
+from onecopy.agents.worker.values import Err, Ok, lift
 
 if TYPE_CHECKING:
     from wasmtime.component import Component, Linker

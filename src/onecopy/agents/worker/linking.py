@@ -18,16 +18,17 @@ from wasmtime.component import Linker, ResourceType
 from onecopy.agents.worker import wasi, world
 from onecopy.agents.worker.agent_calls import agent_function
 from onecopy.agents.worker.engine import engine
+from onecopy.agents.worker.lowering import lowering
 from onecopy.agents.worker.run import Stop
-from onecopy.agents.worker.values import Unfit, lift, lowering
+from onecopy.agents.worker.values import Unfit, lift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmtime.component import Component, FuncType, LinkerInstance
 
+    from onecopy.agents.worker.lowering import Lower
     from onecopy.agents.worker.run import Run
-    from onecopy.agents.worker.values import Lower
 
     Function = Callable[..., Any]
     """Is called with the run and the guest's arguments, and returns the result."""

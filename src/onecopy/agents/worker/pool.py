@@ -71,7 +71,11 @@ class Workers:
 
     async def __aenter__(self) -> Workers:
         """Compile the component, and start the workers."""
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -180,6 +180,7 @@ _FUNCTIONS: Final[dict[str, Function]] = {
     "io/streams.[method]output-stream.blocking-write-zeroes-and-flush": _zeroes,
     "io/streams.[method]output-stream.splice": _constant(_CLOSED),
     "io/streams.[method]output-stream.blocking-splice": _constant(_CLOSED),
+    "sockets/instance-network.instance-network": _handle("network", 0),
     "random/random.get-random-bytes": _random,
     "random/random.get-random-u64": _random_number,
     "random/insecure.get-insecure-random-bytes": _random,

@@ -121,9 +121,23 @@ def test_an_address_in_a_url_is_checked_as_well():
     refused("not-granted", "https://[::1]/", private=False)
 
 
+def test_the_systems_resolver_is_asked_without_another():
+    async def main() -> None:
+        client = Client()
+        async with serve(hello) as port:
+            url = f"http://localhost:{port}/"
+            assert (await client.request("GET", url, **LIMITS)).status == 200
+            with pytest.raises(Refused) as caught:
+                await client.request("GET", "https://localhost/", **{**LIMITS, "private": False})
+            assert caught.value.refusal.code == "not-granted"
+        await client.close()
+
+    asyncio.run(main())
+
+
 def test_http_is_for_private_addresses_only():
-    refused("not-granted", "http://93.184.215.14/")
-    refused("not-granted", "http://api.test/", private=False)
+    assert "encrypted" in refused("not-granted", "http://93.184.215.14/")
+    assert "https://" in refused("not-granted", "http://api.test/", private=False)
 
 
 def test_a_connection_that_is_kept_open_is_no_way_around_the_check():
