@@ -87,9 +87,9 @@ def test_but_not_for_what_goes_on_with_something_that_it_knew(load, line_of, spa
     assert isinstance(line.ask(computing(space)), Computed)
 
 
-def test_an_end_in_the_middle_is_told_with_the_last_words(load, line_of, space) -> None:
+def test_an_end_in_the_middle_of_a_request_is_told(load, line_of, space) -> None:
     line = line_of(load("misbehave"))
-    with pytest.raises(BackendLost, match="the last thing that it said"):
+    with pytest.raises(BackendLost, match="in the middle of a request"):
         line.ask(computing(space, b"crash"))
     assert not line.connected
 
