@@ -230,6 +230,19 @@ def test_a_rollback_of_what_a_late_guest_was_not_told_leaves_its_answer(
     assert allowed(step, free) == expected
 
 
+def test_a_branch_lives_on_when_the_first_is_closed_before_their_worker_has_forked_it(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    first = controllers.open(scripted)
+    undisturbed = controllers.open(scripted).fork(2)[1]
+    with stopped(pool):
+        _, branch = first.fork(2)
+        first.close()
+        eventually(lambda: not branch.station._orders)
+    masks = [allowed(settled(controllers, each), each) for each in (branch, undisturbed)]
+    assert masks[0] == masks[1]
+
+
 def test_a_fork_of_one_that_answered_late_leaves_its_answer(
     controllers: Controllers, pool: Pool, scripted: bytes
 ) -> None:

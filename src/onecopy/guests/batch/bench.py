@@ -99,9 +99,17 @@ class Bench:
             most=self._most,
         )
 
+    def catch_up(self) -> None:
+        """Do what was rung for, and not heard yet: before what a later message says."""
+        if self.board.words[self.slot] != self.board.words[self.slot + FINISHED]:
+            self.run()
+
     def run(self) -> None:
         """Do what the slot says."""
-        os.eventfd_read(self._bell)
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            return  # it was heard by `catch_up`
         words, slot = self.board.words, self.slot
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
