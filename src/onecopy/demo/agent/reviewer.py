@@ -29,6 +29,8 @@ EACH: Final = 2
 FINDINGS: Final = 15
 LINE: Final = 200
 """Characters of a line that count."""
+BEFORE: Final = 40
+"""Lines around one that count."""
 _CACHED: Final = 20_000
 _LEVELS: Final = ("high", "medium", "low")
 
@@ -133,27 +135,30 @@ def candidates(change: Change, remarks: Sequence[Remark]) -> Iterator[Candidate]
 
 
 def _in_hunk(file: File, hunk: Hunk, remarks: Sequence[Remark]) -> Iterator[Candidate]:
-    before = hunk.section
     for at, line in enumerate(hunk.lines):
-        text = line.text[:LINE]
-        if line.kind != "-":
-            before += "\n" + text
         side = {"+": "RIGHT", "-": "LEFT"}.get(line.kind)
+        text = line.text[:LINE]
         if side is None or not line.number:
             continue
         for remark in remarks:
             if remark.side != side or not remark.may_apply(file.path, text):
                 continue
             follows = _following(hunk, at) if remark.block else ""
-            if remark.fits(before, follows):
+            if remark.fits(_before(hunk, at), follows):
                 yield Candidate(remark, file.path, line, f"{text.strip()} {follows}".strip())
+
+
+def _before(hunk: Hunk, at: int) -> str:
+    """Return the lines up to this one, as they are after the change, and what is around them."""
+    lines = hunk.lines[max(0, at - BEFORE) : at + 1]
+    return "\n".join([hunk.section, *(each.text[:LINE] for each in lines if each.kind != "-")])
 
 
 def _following(hunk: Hunk, at: int) -> str:
     """Return the line that comes next on the same side, if this one opens a block."""
     if not hunk.lines[at].text.rstrip().endswith((":", "{")):
         return ""
-    rest = hunk.lines[at + 1 :]
+    rest = hunk.lines[at + 1 : at + 1 + BEFORE]
     found = (each.text.strip() for each in rest if each.kind in (hunk.lines[at].kind, " "))
     return next(found, "")[:LINE]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from onecopy.agents.calls import UNAVAILABLE, Refused
-from onecopy.errors import OnecopyError
+from onecopy.errors import EntryNotFound, ModelNotFound, OnecopyError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,6 +92,9 @@ class StoreEmbedder:
         cut = [parts(each) for each in texts]
         try:
             found = self._embed_parts([part for each in cut for part in each])
+        except (EntryNotFound, ModelNotFound) as error:
+            text = f"the store has no embedder {self.name!r}: save_embedder(store) saves one"
+            raise Refused(UNAVAILABLE, text) from error
         except OnecopyError as error:
             text = f"the embedder {self.name!r} does not answer: {error}"
             raise Refused(UNAVAILABLE, text) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 ROWS: Final = 1024
 """How many numbers a segment has."""
 PREFIX: Final = "agents/memory/"
+MAPPED: Final = 1024
+"""How many segments stay mapped."""
 
 Rows = Sequence[tuple[int, bytes]]
 """Numbers of texts, and their vectors as the bytes of float32."""
@@ -54,7 +57,10 @@ class Segment(msgspec.Struct, frozen=True):
         import numpy as np
 
         scores = self.vectors @ query
-        best = np.argsort(-scores, kind="stable")[:count]
+        best = np.arange(len(scores))
+        if 0 < count < len(scores):
+            best = np.argpartition(-scores, count - 1)[:count]
+        best = best[np.argsort(-scores[best], kind="stable")][:count]
         return [(float(scores[each]), int(self.numbers[each])) for each in best]
 
 
@@ -67,11 +73,25 @@ class Segments:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._mapped: OrderedDict[str, Segment] = OrderedDict()
+        """The last ones that were found: to map them again would cost more than a search."""
 
     def find(self, owner: bytes, index: int, version: int) -> Segment | None:
         """Return a segment without copying it, or None if the store has not that version of it."""
+        entry = _entry(owner, index)
+        segment = self._mapped.get(entry)
+        if segment is None or segment.version != version:
+            segment = self._load(entry, version)
+        if segment is not None:
+            self._mapped[entry] = segment
+            self._mapped.move_to_end(entry)
+            if len(self._mapped) > MAPPED:
+                self._mapped.popitem(last=False)
+        return segment
+
+    def _load(self, entry: str, version: int) -> Segment | None:
         try:
-            found = self._store.load(_entry(owner, index), mode="readonly")
+            found = self._store.load(entry, mode="readonly")
             if found["version"] == version:
                 return Segment(version, found["numbers"], found["vectors"])
         except EntryNotFound:
@@ -82,16 +102,19 @@ class Segments:
 
     def put(self, owner: bytes, index: int, segment: Segment) -> None:
         """Keep a segment in the store, if that has room for it."""
-        value = msgspec.structs.asdict(segment)
+        value, entry = msgspec.structs.asdict(segment), _entry(owner, index)
+        self._mapped.pop(entry, None)
         try:
-            self._store.save(_entry(owner, index), value, overwrite=True)
+            self._store.save(entry, value, overwrite=True)
         except OnecopyError as error:
             _log.warning("the memory's vectors stay on disk: %s", error)
 
     def drop(self, owner: bytes, index: int) -> None:
         """Remove a segment that has no texts any more."""
+        entry = _entry(owner, index)
+        self._mapped.pop(entry, None)
         try:
-            self._store.remove(_entry(owner, index))
+            self._store.remove(entry)
         except OnecopyError:
             pass  # What stays there is of no version that anybody asks for.
 

@@ -25,8 +25,9 @@ CREATE TABLE IF NOT EXISTS texts (
     owner BLOB NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
     text TEXT NOT NULL, metadata TEXT NOT NULL, model TEXT NOT NULL, vector BLOB NOT NULL,
     PRIMARY KEY (owner, number)
-) WITHOUT ROWID;
+);
 CREATE UNIQUE INDEX IF NOT EXISTS texts_hash ON texts (owner, hash);
+CREATE INDEX IF NOT EXISTS texts_model ON texts (owner, model);
 CREATE TABLE IF NOT EXISTS owners (owner BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (
     owner BLOB NOT NULL, number INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -135,8 +136,12 @@ class Collection:
 
     def stale(self, sql: sqlite3.Connection, model: str, count: int) -> list[tuple[int, str]]:
         """Return texts whose vectors are of another model, with their numbers."""
-        query = "SELECT number, text FROM texts WHERE owner = ? AND model <> ? LIMIT ?"
-        return sql.execute(query, (self._owner, model, count)).fetchall()
+        # Of `<>` no index would be used: each search would read all texts.
+        found: list[tuple[int, str]] = []
+        for other in ("<", ">"):
+            query = f"SELECT number, text FROM texts WHERE owner = ? AND model {other} ? LIMIT ?"
+            found += sql.execute(query, (self._owner, model, count - len(found))).fetchall()
+        return found
 
     def refresh(
         self, sql: sqlite3.Connection, model: str, vectors: list[tuple[int, bytes]]
