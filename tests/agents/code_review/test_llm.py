@@ -53,7 +53,9 @@ def test_a_large_change_is_reviewed_in_parts_and_merged(bot, github, host):
         if "reviews of the parts" in request["messages"][0]["content"]:
             return json.dumps(answer(summary="All of it."))
         path = next(f"src/{n}.py" for n in range(3) if f"src/{n}.py" in asked)
-        return json.dumps(answer(finding(1, path, title=f"Seen {path}"), risk="medium"))
+        return json.dumps(
+            answer(finding(1, path, title=f"Seen {path}", severity="low"), risk="medium")
+        )
 
     host.llm.serve(says)
     result = bot(settings={"tokens_per_call": 2500})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from onecopy.agents.queue.draft import Draft
+from onecopy.agents.queue.file import File, Schema
 from onecopy.agents.queue.queue import Queue
 
 T = TypeVar("T")
@@ -27,6 +31,21 @@ class Clock:
 def draft(subject: str = "o/r#1", kind: str = "pull_request.opened", **more: Any) -> Draft:
     given = {"agent": "bot", "trigger": "webhook", "fields": {"repo": "o/r"}, **more}
     return Draft(kind=kind, subject=subject, **given)
+
+
+class Unsynced(File):
+    """Does not wait for the disk."""
+
+    def __init__(self, path: Path, schema: Schema, synchronous: str) -> None:
+        super().__init__(path, schema, "OFF")
+
+
+@contextmanager
+def unsynced() -> Iterator[None]:
+    """Queues that are opened within are quick: for tests of many, in which no power fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onecopy.agents.queue.queue.File", Unsynced)
+        yield
 
 
 def use(path: Path, act: Callable[[Queue], Awaitable[T]], **options: Any) -> T:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_what_was_accepted_ends_once_whenever_servers_are_killed(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.agents.queue.killing", str(tmp_path / "queue.db"), "40", "7"],
+        [sys.executable, "-m", "tests.agents.queue.killing", str(tmp_path / "queue.db"), "30", "7"],
         cwd=ROOT,
         capture_output=True,
         text=True,

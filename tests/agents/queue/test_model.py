@@ -9,7 +9,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,23 +20,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from onecopy.agents.queue.file import File, Schema
 from onecopy.agents.queue.queue import Queue
 from tests.agents.queue.model import Model
-from tests.agents.queue.opening import Clock, draft
+from tests.agents.queue.opening import Clock, draft, unsynced
 from tests.agents.queue.watching import check, watch
 
 AGENTS = st.sampled_from(["a", "b"])
 SUBJECTS = st.sampled_from(["x", "y"])
 KINDS = st.sampled_from(["push.new", "push.more", "pull.new", "issue_comment.created"])
 FEW = st.integers(0, 5).map(str)
-
-
-class Unsynced(File):
-    """Does not wait for the disk: no power fails here."""
-
-    def __init__(self, path: Path, schema: Schema, synchronous: str) -> None:
-        super().__init__(path, schema, "OFF")
 
 
 class Machine(RuleBasedStateMachine):
@@ -55,8 +46,7 @@ class Machine(RuleBasedStateMachine):
         watch(self.path)
 
     def open(self) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("onecopy.agents.queue.queue.File", Unsynced)
+        with unsynced():
             self.queue = Queue.open(self.path, clock=self.clock)
 
     def run(self, asked: Coroutine[Any, Any, Any]) -> Any:
@@ -144,5 +134,5 @@ class Machine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-Machine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestQueueAgainstItsModel = Machine.TestCase

@@ -451,6 +451,51 @@ def test_a_text_that_cannot_be_written_fails_alone(path):
     use(path, act)
 
 
+def test_an_event_whose_body_is_damaged_is_dead_and_the_next_is_taken(path):
+    async def act(queue: Queue) -> None:
+        bad = [await queue.put(draft(f"s{n}"), f"d{n}") for n in range(2)]
+        good = await queue.put(draft("s3"), "d3")
+
+        def damage(db, *_) -> None:
+            db.execute("UPDATE bodies SET body = x'7b' WHERE seq = 1")
+            db.execute("DELETE FROM bodies WHERE seq = 2")
+
+        await queue.do(damage)
+        assert (await queue.take()).id == good.id
+        for each in bad:
+            entry = await queue.get(each.id)
+            assert entry.state == "dead"
+            assert "damaged" in entry.why
+
+    use(path, act)
+
+
+def test_a_put_that_nobody_waits_for_is_done_and_wakes_who_takes(path):
+    async def act(queue: Queue) -> None:
+        assert await queue.take() is None
+        waiter = asyncio.create_task(queue.wait())
+        put = asyncio.create_task(queue.put(draft(), "d1"))
+        await asyncio.sleep(0)
+        put.cancel()
+        await waiter
+        assert await queue.take() is not None
+
+    use(path, act)
+
+
+def test_waiting_ends_when_it_is_cancelled(path):
+    async def act(queue: Queue) -> None:
+        await queue.take()
+        waiter = asyncio.create_task(queue.wait())
+        await asyncio.sleep(0)
+        queue._ready.set()
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+    use(path, act)
+
+
 def test_a_closed_queue_says_so(path):
     async def act() -> None:
         queue = Queue.open(path)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from onecopy.agents.queue.queue import Queue
 from onecopy.agents.queue.schedule import Schedule, Timetable, following, latest
 from onecopy.errors import InvalidArgument
-from tests.agents.queue.opening import Clock, use
+from tests.agents.queue.opening import Clock, unsynced, use
 
 HOUR = 3600.0
 NIGHTLY = Timetable(agent="bot", name="nightly", cron="0 3 * * *", subject="all")
@@ -159,6 +162,35 @@ def test_a_waiting_event_gives_way_to_that_of_the_next_time(path, clock):
         assert (counts["queued"], counts["superseded"]) == (1, 2)
 
     use(path, act, clock=clock)
+
+
+MINUTES = st.sampled_from([1, 7, 59, 60, 61, 300, -30, -200, 100_000, -100_000])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(MINUTES, st.booleans()), max_size=12))
+def test_no_time_has_two_events_wherever_the_clock_goes(moves):
+    clock = Clock(at("2026-03-01 12:30"))
+
+    async def steps(queue: Queue, some: list[int]) -> None:
+        schedule = Schedule(queue, [HOURLY], clock)
+        await schedule.put_due()
+        for minutes in some:
+            before, clock.now = clock.now, clock.now + minutes * 60
+            put = await schedule.put_due()
+            passed = latest(HOURLY.cron, clock.now)
+            # A time that passes has its event, unless it had it before.
+            assert len(put) == (passed > before and passed not in seen)
+            seen.update([passed] if put else [])
+
+    seen: set[float] = set()
+    with tempfile.TemporaryDirectory() as folder, unsynced():
+        rest = [minutes for minutes, _ in moves]
+        while rest:
+            part = next((n for n, m in enumerate(moves[-len(rest) :]) if m[1]), len(rest) - 1) + 1
+            use(Path(folder) / "queue.db", lambda queue, p=part: steps(queue, rest[:p]),
+                clock=clock)  # fmt: skip
+            del rest[:part]
 
 
 def test_it_runs_by_itself(path):

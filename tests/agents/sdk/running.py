@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from onecopy.agents.code_review.setup import files
+from onecopy.agents.sdk.build import build
 
 FUNCTIONS = {
     "http": ["send"],
@@ -17,16 +25,64 @@ FUNCTIONS = {
 }
 
 
+_BOTH = """
+import everything
+from review_bot import bot
+
+def handle(event):
+    return (bot if event.kind.startswith("pull_request") else everything).handle(event)
+"""
+
+
+def python_agents(folder: Path, shared: Path) -> Component:
+    """Build the code-review bot and everything.py as one component: there is Python in it once."""
+    for name, text in files(github="https://api.github.com", llm="store:x", model="").items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    shutil.copy(Path(__file__).with_name("everything.py"), folder)
+    (folder / "agent.py").write_text(_BOTH)
+    return built(folder / "agent.py", shared)
+
+
+def built(source: Path, folder: Path) -> Component:
+    """Build a source and compile it, once for all that share `folder`."""
+    with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        component = build(source)
+        _remove_orphans(component.parent)
+        native = component.with_suffix(f".native-{version('wasmtime').replace('.', '-')}")
+        if not native.exists():
+            native.write_bytes(Component.compiled(component))
+        return Component(native)
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Native code goes with its component, which the cache has let go of."""
+    for native in folder.glob("*.native-*"):
+        if not native.with_suffix(".wasm").exists():
+            native.unlink()
+
+
 class Component:
     """A component whose host is a `onecopy_agent.testing.Host`."""
 
-    def __init__(self, path: Path) -> None:
+    @staticmethod
+    def compiled(path: Path) -> bytes:
+        """Return its native code."""
+        import wasmtime
+        from wasmtime import component
+
+        return bytes(component.Component.from_file(wasmtime.Engine(), str(path)).serialize())
+
+    def __init__(self, native: Path) -> None:
         import wasmtime
         from wasmtime import component
 
         self._wasmtime, self._types = wasmtime, component
         self._engine = wasmtime.Engine()
-        self._component = component.Component.from_file(self._engine, str(path))
+        self._component = component.Component.deserialize_file(self._engine, str(native))
         self._linker = component.Linker(self._engine)
         self._linker.add_wasip2()
         self._host: Any = None

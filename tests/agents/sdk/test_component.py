@@ -7,24 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from onecopy.agents.sdk.build import build
-from tests.agents.sdk.running import Component
+from onecopy.agents.sdk.toolchains import qjs
+from tests.agents.sdk.running import built, python_agents
 
-HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("everything")
+# The first one builds and compiles a component with all of Python in it.
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module", params=["py", "js"])
-def component(request, folder):
-    if request.param == "js" and not (shutil.which("componentize-qjs") or shutil.which("npm")):
-        pytest.skip("no Node.js here")
-    source = folder / f"everything.{request.param}"
-    shutil.copy(HERE / source.name, source)
-    return Component(build(source))
+def component(request, shared_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything")
+    if request.param == "py":
+        return python_agents(folder, shared_folder)
+    if not qjs.available():
+        pytest.skip("no componentize-qjs, and no npm")
+    shutil.copy(Path(__file__).with_name("everything.js"), folder)
+    return built(folder / "everything.js", shared_folder)
 
 
 @pytest.fixture

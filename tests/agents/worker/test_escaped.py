@@ -21,7 +21,7 @@ from onecopy.agents.worker.messages import Answer, Asked, Ended, Logged, Ready
 from onecopy.agents.worker.remote import RemoteWorker
 from onecopy.agents.worker.spawn import Spawned
 from onecopy.agents.worker.start import Start
-from onecopy.errors import WorkerLost
+from onecopy.errors import InvalidModule, WorkerLost
 from tests.agents.worker.hosts import Scripted, Silent
 
 ESCAPED = Path(__file__).with_name("escaped.py")
@@ -203,6 +203,12 @@ def test_a_long_reason_is_cut(escaped):
 def test_a_worker_that_does_not_start_as_one_is_lost(escaped, script):
     escaped(*script)
     with pytest.raises(WorkerLost, match="did not start"):
+        asyncio.run(begun())
+
+
+def test_a_worker_with_a_component_that_cannot_begin_says_so(escaped):
+    escaped(messages.frame(Ready([], "why" * 10_000)).hex())
+    with pytest.raises(InvalidModule, match="^" + ("why" * 10_000)[:TEXT_LIMIT] + "$"):
         asyncio.run(begun())
 
 

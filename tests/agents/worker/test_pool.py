@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+import wasmtime
 
 from onecopy.agents.calls import Call
 from onecopy.agents.outcome import ERROR, FAILED, LOST, OK
@@ -14,6 +15,33 @@ from onecopy.agents.worker import remote
 from onecopy.agents.worker.spawn import spawn
 from onecopy.errors import InvalidEvent, InvalidModule, StoreClosed
 from tests.agents.worker.hosts import Scripted, Silent
+
+# An agent that does something when it is made; it returns 1.
+BEFORE = """(component
+  (import "onecopy:agent/llm@0.1.0" (instance $llm
+    (type $e (record (field "code" string) (field "message" string)))
+    (export "error" (type $error (eq $e)))
+    (export "chat" (func (param "request" string) (result (result string (error $error)))))))
+  (import "onecopy:agent/log@0.1.0" (instance $log
+    (export "step" (func (param "name" string)))))
+  (core module $Memory (memory (export "m") 1)
+    (data (i32.const 96) "1") (data (i32.const 68) "\\60\\00\\00\\00\\01")
+    (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 128)))
+  (core instance $memory (instantiate $Memory))
+  (alias core export $memory "m" (core memory $m))
+  (alias core export $memory "r" (core func $r))
+  (core func $ask (canon lower (func $llm "chat") (memory $m) (realloc $r)))
+  (core func $step (canon lower (func $log "step") (memory $m)))
+  (core module $Main
+    (import "h" "ask" (func $ask (param i32 i32 i32)))
+    (import "h" "step" (func $step (param i32 i32)))
+    (func $start START)
+    (start $start)
+    (func (export "f") (param i32 i32) (result i32) (i32.const 64)))
+  (core instance $main (instantiate $Main (with "h" (instance
+    (export "ask" (func $ask)) (export "step" (func $step))))))
+  (func (export "handle") (param "event" string) (result (result string (error string)))
+    (canon lift (core func $main "f") (memory $m) (realloc $r))))"""
 
 
 def test_an_agent_returns_its_answer(workers):
@@ -56,7 +84,6 @@ def test_an_error_of_the_agent_is_an_outcome(workers):
         ('"Sleep"', {"seconds": 0.1}, "raise `seconds`"),
         ('"recurse"', {}, "recursed too deeply"),
         ('"grow"', {"memory": 8 << 20}, "trapped"),
-        ('"e"', {"memory": 1 << 16}, "raise `memory`"),
         ('"trap"', {}, "unreachable"),
         ('"kill after a call"', {}, "unreachable"),
         ('"flood of calls"', {"calls": 10}, "raise `calls`"),
@@ -74,8 +101,7 @@ def test_what_an_agent_does_wrong_fails_its_run_only(workers, event, limits, tex
             outcome = await pool.run(event, Scripted())
             assert outcome.status == FAILED
             assert text in outcome.text
-            if limits.get("memory") != 1 << 16:
-                assert (await pool.run('"echo"', Scripted())).status == OK
+            assert (await pool.run('"echo"', Scripted())).status == OK
             assert pool.pids == pids
 
     asyncio.run(main())
@@ -333,6 +359,41 @@ def test_closing_ends_the_runs_and_the_processes(workers):
                 await pool.run('"echo"', Scripted())
 
     asyncio.run(main())
+
+
+def test_a_component_that_cannot_begin_is_refused_at_the_start(workers):
+    async def main():
+        async with workers(memory=1 << 16):
+            pass
+
+    with pytest.raises(InvalidModule, match="raise `memory`"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "unreachable",
+        "(loop $l (br $l))",
+        "(call $ask (i32.const 0) (i32.const 0) (i32.const 8))",
+        "(call $step (i32.const 0) (i32.const 0))",
+    ],
+)
+def test_what_an_agent_does_before_its_first_event_is_seen_by_its_runs(workers, start):
+    wasm = wasmtime.wat2wasm(BEFORE.replace("START", start))
+
+    async def main():
+        async with workers(component=bytes(wasm), cpu_seconds=0.1) as pool:
+            host = Scripted('"x"')
+            outcome = await pool.run('"echo"', host)
+            assert outcome.status == (OK if "call" in start else FAILED)
+            assert len(host.calls) == start.count("call")
+
+    if start == "unreachable":
+        with pytest.raises(InvalidModule, match="trapped"):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
 
 
 def test_a_component_that_is_no_agent_is_refused(workers):

@@ -82,7 +82,7 @@ def _component() -> Component:
 @pytest.fixture(scope="module")
 def signatures():
     (imported,) = _component().type.imports(engine()).values()
-    return dict(world.functions(imported.ty))
+    return dict(world.functions(imported))
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_lists_of_bytes_are_bytes():
     wat = '(component (import "a:b/c" (instance (export "f" (func (param "it" (list u8)))))))'
     component = Component(engine(), bytes(wasmtime.wat2wasm(wat)))
     (imported,) = component.type.imports(engine()).values()
-    ((_, function),) = world.functions(imported.ty)
+    ((_, function),) = world.functions(imported)
     ((_, kind),) = function.params
     store = wasmtime.Store(engine())
     data = bytes(range(256)) * 100

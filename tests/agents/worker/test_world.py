@@ -28,8 +28,11 @@ def made(imports: str = "", name: str = "handle", kind: str = "", result: str = 
             (func (export "f") (param i32 i32) (result i32) (i32.const 0))
             (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
           (core instance $m (instantiate $M))
-          (func (export "{name}") {kind} {result} (canon lift (core func $m "f")
-            (memory (core memory $m "m")) (realloc (core func $m "r")))))""")
+          (alias core export $m "f" (core func $f))
+          (alias core export $m "r" (core func $r))
+          (alias core export $m "m" (core memory $memory))
+          (func (export "{name}") {kind} {result} (canon lift (core func $f)
+            (memory $memory) (realloc $r))))""")
     )
 
 
@@ -99,6 +102,12 @@ def test_interfaces_of_the_world_and_of_wasi_may_be_imported(imports):
 def test_what_is_no_agent_is_told_why(wasm, text):
     with pytest.raises(InvalidModule, match=text):
         component.compiled(wasm)
+
+
+def test_a_type_that_cannot_be_returned_is_told():
+    odd = imported("wasi:random/random@0.2.0", '(export "odd" (func (result char)))')
+    with pytest.raises(InvalidModule, match="needs a type that this host knows, not char"):
+        component.compiled(made(odd))
 
 
 def test_an_import_that_is_no_interface_is_refused():

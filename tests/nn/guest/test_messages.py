@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecopy.errors import ProtocolError
+from onecopy.guests.windows.source import Fields
 from onecopy.nn.guest.messages import (
     Ended,
     Folder,
@@ -31,7 +32,8 @@ def test_messages_arrive_as_they_were_sent(message):
     "order",
     [
         Module("digest", component=True),
-        Start(("a", ""), (("K", "v"),), (Folder("/x", writable=False),), 1 << 32, Module("x")),
+        Start(("a", ""), (("K", "v"),), (Folder("/x", writable=False),), 1 << 32),
+        Start((), (), (), 1, (("w", Fields(0, 64, 8, "F32", (2,), (1,))),), Module("x")),
     ],
 )
 def test_orders_arrive_as_they_were_sent(order):

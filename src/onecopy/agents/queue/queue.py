@@ -116,6 +116,14 @@ class Queue:
         It runs until `done`, `retry`, `dead` or `release` is called. No other event of its agent
         and subject is taken meanwhile. `settings` are the caller's to add.
         """
+        while (row := await self._begun(agents)) is not None:
+            try:
+                return _event(row)
+            except msgspec.MsgspecError as error:
+                await self.dead(row[0], f"what the file has of it is damaged: {error}")
+        return None
+
+    async def _begun(self, agents: Collection[str] | None) -> Any:
         self._ready.clear()
         future = self._writer.submit(lambda db: self._take(db, agents))
         future.add_done_callback(self._taken)
@@ -124,7 +132,7 @@ class Queue:
         except asyncio.CancelledError:
             future.add_done_callback(self._give_back)
             raise
-        return None if row is None else _event(row)
+        return row
 
     def _take(self, db: sqlite3.Connection, agents: Collection[str] | None) -> _Taken:
         row = transitions.take(db, self._turns, self._clock(), agents)
@@ -184,13 +192,16 @@ class Queue:
 
     async def wait(self) -> None:
         """Wait until `take` may have something: for the one task that takes."""
-        timeout = None
+        timer = None
         if self._next_due is not None:
-            timeout = min(max(0.0, self._next_due - self._clock()), LOOK)
+            pause = min(max(0.0, self._next_due - self._clock()), LOOK)
+            timer = asyncio.get_running_loop().call_later(pause, self._ready.set)
+        # Not wait_for: before Python 3.12 it can lose the cancellation of its caller.
         try:
-            await asyncio.wait_for(self._ready.wait(), timeout)
-        except asyncio.TimeoutError:
-            return
+            await self._ready.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def counts(self, agent: str | None = None) -> dict[str, int]:
         """How many events each state has."""
@@ -268,6 +279,6 @@ def _encoded(draft: Draft, delivery_id: str) -> bytes:
 
 def _event(row: tuple[Any, ...]) -> Event:
     event, agent, trigger, kind, subject, attempt, received, body = row
-    fields, payload = msgspec.json.decode(body)
+    fields, payload = msgspec.json.decode(body or b"", type=tuple[dict[str, str], Any])
     return Event(id=event, agent=agent, trigger=trigger, kind=kind, subject=subject, fields=fields,
                  payload=payload, attempt=attempt, received=received)  # fmt: skip

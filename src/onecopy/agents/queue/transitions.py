@@ -28,7 +28,7 @@ WHERE agent = ?2 AND subject = ?3 AND class = ?4 AND state = 'queued' AND events
 """
 _HEAD = """
 SELECT seq, id, agent, trigger, kind, subject, attempt, received, body
-FROM events JOIN bodies USING (seq)
+FROM events LEFT JOIN bodies USING (seq)
 WHERE agent = ? AND subject = ? AND state = 'queued' ORDER BY due, seq LIMIT 1
 """
 _BEGIN = "UPDATE events SET state = 'running', attempt = attempt + 1, started = ? WHERE seq = ?"

@@ -22,14 +22,14 @@ _ADVICE = (
 _OTHERWISE = "reading or writing it failed; look at its disk (`dmesg`), it is tried again"
 
 
-def unavailable(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
+def unavailable(path: Path, error: Exception) -> QueueUnavailable:
     """The error that a caller sees, for one of SQLite or of the system."""
     if isinstance(error, QueueUnavailable):
         return error
     return QueueUnavailable(f"{path}: {advice(path, error)} ({error})")
 
 
-def advice(path: Path, error: sqlite3.Error | OSError) -> str:
+def advice(path: Path, error: Exception) -> str:
     """What to do about `error`."""
     said = str(error)
     for sign, text in _ADVICE:
@@ -38,7 +38,7 @@ def advice(path: Path, error: sqlite3.Error | OSError) -> str:
     return _OTHERWISE
 
 
-def is_full(error: sqlite3.Error | OSError) -> bool:
+def is_full(error: Exception) -> bool:
     """Whether there was no room: smaller writes may still succeed."""
     return _FULL in str(error)
 

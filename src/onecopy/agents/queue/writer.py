@@ -59,6 +59,7 @@ class Writer:
         self._doubtful = False
         self._trouble = ""
         self._closed = False
+        self._guard = threading.Lock()
         self._checkpoints = Checkpoints(file.path.name, file.connect_beside)
         self._thread = threading.Thread(
             target=self._run, name=f"onecopy-{file.path.name}", daemon=True
@@ -109,15 +110,17 @@ class Writer:
         self._put(Job(act, told, urgent))
 
     def _put(self, job: Job) -> None:
-        if self._closed:
-            raise QueueUnavailable(f"{self.path}: it has been closed; open it again")
-        self._jobs.put(job)
+        with self._guard:  # no job may lie behind the last
+            if self._closed:
+                raise QueueUnavailable(f"{self.path}: it has been closed; open it again")
+            self._jobs.put(job)
 
     def close(self) -> None:
         """Carry out what was asked for, then let go of the file."""
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
+        with self._guard:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -151,7 +154,7 @@ class Writer:
     def _commit(self, jobs: list[Job]) -> None:
         try:
             answers = self._transaction(jobs)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever it is: all of them wait for an answer
             self._failed(jobs, error)
             return
         self._note("")
@@ -166,7 +169,7 @@ class Writer:
         db.execute("COMMIT")
         return answers
 
-    def _failed(self, jobs: list[Job], error: sqlite3.Error | OSError) -> None:
+    def _failed(self, jobs: list[Job], error: Exception) -> None:
         """Undo the transaction; on a full disk the small jobs of a group may still fit."""
         if is_full(error) and self._rolled_back():
             if len(jobs) > 1:

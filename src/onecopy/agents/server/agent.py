@@ -14,7 +14,6 @@ from onecopy.agents.grants.host import GrantedHost
 from onecopy.agents.grants.http.http import Http
 from onecopy.agents.grants.kv import Kv
 from onecopy.agents.grants.llm.budget import Spending
-from onecopy.agents.grants.llm.endpoint import Endpoint
 from onecopy.agents.grants.llm.llm import Llm
 from onecopy.agents.grants.tools import Tools
 from onecopy.agents.outcome import LOST, Outcome
@@ -67,8 +66,10 @@ class ServedAgent:
         self.workers: Workers | None = None
         self._digest = ""
         resources.secrets.load(manifest.secrets)
+        if manifest.grants.memory or manifest.grants.entries:
+            resources.require_store()
         self._spending = Spending(resources.records.today(manifest.name).usd)
-        self._endpoint = self._new_endpoint()
+        self._model = resources.chat_model(manifest.grants.llm)
         self._tools = [resources.tools.get(each.name) for each in manifest.grants.tools]
 
     @property
@@ -117,7 +118,7 @@ class ServedAgent:
             event, seed=start.seed, time_ns=start.time_ns, component=self._digest
         )
         witness = _Watched(recorder, self._watch) if self._watch else recorder
-        host = GrantedHost(self._capabilities(event, recorder), witness)
+        host = GrantedHost(self.capabilities(event, recorder), witness)
         ended = Outcome(LOST, "the server shut down")
         try:
             ended = await self.workers.run(encoded(event), host, start)
@@ -125,33 +126,24 @@ class ServedAgent:
             recorder.end(ended)
         return ended
 
-    def _capabilities(self, event: Event, recorder: Recorder) -> dict[str, Capability]:
+    def capabilities(self, event: Event, recorder: Recorder) -> dict[str, Capability]:
+        """Return what a run with an event may use, by interface."""
         grants, resources = self.manifest.grants, self._resources
         found: dict[str, Capability] = {}
         if grants.http:
             found["http"] = Http(grants.http, event, resources.client, resources.secrets)
-        if grants.llm and self._endpoint:
+        if grants.llm and self._model:
             report = partial(_report, recorder)
-            found["llm"] = Llm(grants.llm, self._endpoint, self._spending, report)
+            found["llm"] = Llm(grants.llm, self._model, self._spending, report)
         if grants.kv:
             found["kv"] = Kv(grants.kv, resources.kv, self.name, event.subject)
+        if grants.memory:
+            found["memory"] = resources.memory(grants.memory, self.name)
         if self._tools:
             found["tools"] = Tools(self._tools, resources.threads)
         if grants.entries:
-            found["entries"] = Entries(grants.entries, resources.store)
+            found["entries"] = Entries(grants.entries, resources.require_store())
         return found
-
-    def _new_endpoint(self) -> Endpoint | None:
-        grant, resources = self.manifest.grants.llm, self._resources
-        if grant is None:
-            return None
-        return Endpoint(
-            resources.client,
-            grant.url,
-            key=resources.secrets.word(grant.key) if grant.key else "",
-            private=grant.private,
-            seconds=float(grant.timeout),
-        )
 
 
 class _Watched:

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.agents.grants.http.client import Client
 from onecopy.agents.grants.kv import KvDatabase
+from onecopy.agents.grants.llm.endpoint import Endpoint
+from onecopy.agents.grants.llm.local import LocalModel
+from onecopy.agents.grants.memory.embedder import StoreEmbedder
+from onecopy.agents.grants.memory.memory import Memory
+from onecopy.agents.grants.memory.segments import Segments
+from onecopy.agents.grants.memory.texts import MemoryDatabase
 from onecopy.agents.grants.tools import Registry
 from onecopy.agents.grants.tools.threads import Threads
 from onecopy.agents.records.records import Records
@@ -16,7 +22,8 @@ from onecopy.agents.secrets import Secrets
 from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from onecopy.agents.grants.entries import Reader
+    from onecopy.agents.grants.llm.model import ChatModel
+    from onecopy.agents.manifest.grants import LlmGrant, MemoryGrant
 
 _HOME: Final = "onecopy/agents"
 
@@ -50,6 +57,8 @@ class Resources:
         self.threads = Threads()
         self.client = client or Client()
         self._store = store
+        self._models: list[LocalModel] = []
+        self._memory: tuple[MemoryDatabase, Segments, StoreEmbedder] | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.records = Records.open(
             folder / "records.sqlite", redact=lambda text: self.secrets.redactor.text(text)
@@ -60,21 +69,59 @@ class Resources:
             self.records.reader.close()
             raise
 
-    @property
-    def store(self) -> Reader:
-        """The store that was named.
+    def require_store(self) -> Any:
+        """Return the store that was named.
 
         Raises:
             InvalidArgument: none was.
         """
         if self._store is None:
-            raise InvalidArgument("an agent reads entries of a store; name it with --store NAME")
-        reader: Reader = self._store
-        return reader
+            raise InvalidArgument(
+                "entries, memory and models of a store need one; name it with --store NAME"
+            )
+        return self._store
+
+    def chat_model(self, grant: LlmGrant | None) -> ChatModel | None:
+        """Return what answers an agent's chats, or None if nothing is granted.
+
+        Raises:
+            InvalidArgument: its key is missing, or no store was named for its model.
+        """
+        if grant is None:
+            return None
+        if grant.model:
+            local = LocalModel(self.require_store(), grant.model.partition(":")[2])
+            self._models.append(local)
+            return local
+        return Endpoint(
+            self.client,
+            grant.url,
+            key=self.secrets.word(grant.key) if grant.key else "",
+            private=grant.private,
+            seconds=float(grant.timeout),
+        )
+
+    def memory(self, grant: MemoryGrant, agent: str) -> Memory:
+        """Return the memory of an agent; the texts of all are in one file.
+
+        Raises:
+            InvalidArgument: no store was named, or the file cannot be used.
+        """
+        if self._memory is None:
+            database = MemoryDatabase(self.folder / "memory.sqlite")
+            store = self.require_store()
+            self._memory = (database, Segments(store), StoreEmbedder(store))
+        return Memory(grant, *self._memory, agent)
 
     async def close(self) -> None:
         """Write what was recorded, and close all."""
         async with contextlib.AsyncExitStack() as stack:
+            if self._memory is not None:
+                database, _, embedder = self._memory
+                stack.callback(database.close)
+                stack.callback(embedder.close)
+            for model in self._models:
+                stack.callback(model.close)
             stack.callback(self.kv.close)
             stack.push_async_callback(self.records.close)
             stack.push_async_callback(self.client.close)

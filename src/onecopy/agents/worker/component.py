@@ -46,6 +46,13 @@ def compiled(wasm: bytes) -> Component:
     """Compile and check a component, in the compiler's process; see `compile_module`."""
     from wasmtime.component import Component
 
+    from onecopy.agents.worker.linking import link
+    from onecopy.agents.worker.values import Unfit
+
     component = Component(engine(), wasm)
     world.check(component)
+    try:
+        link(component)
+    except Unfit as unfit:
+        raise InvalidModule(f"the component imports a function that needs {unfit}") from None
     return component

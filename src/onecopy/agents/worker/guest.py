@@ -17,13 +17,16 @@ from onecopy.agents.worker.limits import SAID_NBYTES, TEXT_LIMIT
 from onecopy.agents.worker.linking import interrupt_at_ticks, local
 from onecopy.agents.worker.lowering import lower_string
 from onecopy.agents.worker.messages import Ended
-from onecopy.agents.worker.run import Stop
 from onecopy.agents.worker.values import Err, Ok, lift
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmtime.component import Component, Linker
 
     from onecopy.agents.worker.run import Run
+
+    Handle = Callable[[str], Ok | Err]
 
 _COUNTS: Final = {"table_elements": 1 << 20, "instances": 1000, "tables": 1000, "memories": 4}
 _LINE_LIMIT: Final = 200
@@ -44,17 +47,14 @@ class Guest:
 
     def run(self, run: Run) -> Ended:
         """Run the agent in this thread, which has run none before."""
-        local.run = run
         began = [0.0]
-        ticker.start()
-        try:
-            result = self._result(run, began)
-            run.holdings.flush()
-        except BaseException as error:
-            result = _failed(run, f"the worker failed: {type(error).__name__}: {error}")
-        finally:
-            ticker.stop()
-            local.run = None
+
+        def act(handle: Handle) -> _Result:
+            began[0] = time.monotonic()
+            return _returned(handle(run.begin.event))
+
+        result = self._with_handle(run, act)
+        run.holdings.flush()
         return Ended(
             run.begin.run,
             *result,
@@ -64,21 +64,30 @@ class Guest:
             resource.getrusage(resource.RUSAGE_THREAD).ru_minflt * _PAGE,
         )
 
-    def _result(self, run: Run, began: list[float]) -> _Result:
+    def fault(self, run: Run) -> str:
+        """Return why no run could begin, or nothing; in a thread that has run none before."""
+        result = self._with_handle(run, lambda _: _Result(outcome.OK, ""))
+        # What it does before `handle` is for its runs to see.
+        return "" if run.failure else result.text
+
+    def _with_handle(self, run: Run, act: Callable[[Handle], _Result]) -> _Result:
+        local.run = run
+        ticker.start()
         store = wasmtime.Store(engine())
         try:
             store.set_limits(memory_size=run.limits.memory, **_COUNTS)
             interrupt_at_ticks(store)
             instance = self._linker.instantiate(store, self._component)
             handle = instance.get_func(store, world.HANDLE)
-            began[0] = time.monotonic()
-            return _returned(_call(store, handle, run.begin.event))
-        except Stop as stop:
-            return _failed(run, str(stop))
+            return act(lambda event: _call(store, handle, event))
         except wasmtime.WasmtimeError as error:
             return _failed(run, _explained(str(error), run))
+        except BaseException as error:
+            return _failed(run, f"the worker failed: {type(error).__name__}: {error}")
         finally:
             store.close()
+            ticker.stop()
+            local.run = None
 
 
 def _call(store: wasmtime.Store, handle: Any, event: str) -> Ok | Err:

@@ -57,16 +57,16 @@ def link(component: Component) -> Linker:
     with linker.root() as root:
         for name, each in component.type.imports(engine()).items():
             with root.add_instance(name) as instance:
-                _define(instance, name, each.ty)
+                _define(instance, name, each)
     return linker
 
 
-def _define(instance: LinkerInstance, name: str, kind: Any) -> None:
+def _define(instance: LinkerInstance, name: str, imported: Any) -> None:
     known = world.interface(name)
     if known is None:
         for resource in wasi.resources(name):
             instance.add_resource(resource.name, ResourceType.host(resource.kind), _dropped)
-    for function, signature in world.functions(kind):
+    for function, signature in world.functions(imported):
         what = (
             wasi.function(name, function, signature)
             if known is None

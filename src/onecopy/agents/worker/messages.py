@@ -62,9 +62,13 @@ class Cancel(Message, frozen=True, gc=False):
 
 
 class Ready(Message, frozen=True, gc=False):
-    """It waits for runs; `lacks` says what this kernel cannot confine."""
+    """It waits for runs; `lacks` says what this kernel cannot confine.
+
+    `fault` says why no run of the component could begin, if so.
+    """
 
     lacks: list[str]
+    fault: str = ""
 
 
 class Asked(Message, frozen=True, gc=False):

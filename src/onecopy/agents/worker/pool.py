@@ -140,11 +140,11 @@ class Workers:
     async def new_worker(self) -> RemoteWorker:
         """Start a process."""
         async with self._compiling:
-            if self._native < 0:
+            if self._native < 0 and not self._closed:
                 module = await asyncio.to_thread(compile_component, self._component, self._cache)
                 self._native = memfd(module.native)
         if self._closed:
-            raise StoreClosed(f"the workers of agent {self.name} are closed")
+            raise StoreClosed(f"the workers of agent {self.name} are closed; make others")
         return await RemoteWorker.started(self._native, self._limits, self.name)
 
 

@@ -22,8 +22,8 @@ from onecopy.agents.worker import messages
 from onecopy.agents.worker.engine import STACK_NBYTES, engine
 from onecopy.agents.worker.guest import Guest
 from onecopy.agents.worker.linking import link
-from onecopy.agents.worker.messages import Answer, Begin, Cancel, Config, Ready
-from onecopy.agents.worker.run import Run
+from onecopy.agents.worker.messages import Answer, Asked, Begin, Cancel, Config, Ready
+from onecopy.agents.worker.run import Run, Stop
 from onecopy.guests.workers import sandbox
 from onecopy.nn.guest import landlock
 
@@ -112,6 +112,21 @@ def close_off(limits: Limits) -> list[str]:
     return [text for text in (lacks, sandbox.enter()) if text]
 
 
+def _fault(guest: Guest, limits: Limits) -> str:
+    """Return why no run could begin, or nothing; it has the code and data of all runs ready."""
+    run = Run(Begin(0, "", b"", 0, False, 0.0), limits, _silent)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(guest.fault(run)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def _silent(message: Message) -> None:
+    if isinstance(message, Asked):
+        raise Stop("the agent called its host before there was an event")
+
+
 def main() -> None:
     """Load the component, give up what it must not have, and serve."""
     from wasmtime.component import Component
@@ -131,7 +146,7 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=config.socket))
     lacks = close_off(config.limits)
     gc.freeze()  # what was imported stays: no collection need look at it again
-    channel.send(Ready(lacks))
+    channel.send(Ready(lacks, _fault(guest, config.limits)))
     worker = Worker(channel, guest, config.limits)
     worker.serve()
     os._exit(0)

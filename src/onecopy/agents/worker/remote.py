@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from onecopy.agents.calls import FAILED, TOO_LARGE, Refusal, Reply
 from onecopy.agents.worker import messages
 from onecopy.agents.worker.conversation import Conversation, Lost
+from onecopy.agents.worker.limits import TEXT_LIMIT
 from onecopy.agents.worker.messages import Answer, Begin, Cancel, Ended, Ready
 from onecopy.agents.worker.spawn import Spawned, spawn
-from onecopy.errors import ProtocolError, WorkerLost
+from onecopy.errors import InvalidModule, ProtocolError, WorkerLost
 
 if TYPE_CHECKING:
     from onecopy.agents.calls import Host
@@ -58,6 +59,7 @@ class RemoteWorker:
 
         Raises:
             WorkerLost: it ended, or hangs.
+            InvalidModule: no run of the component can begin.
         """
         spawned = spawn(component, limits)
         streams = await asyncio.open_unix_connection(sock=spawned.sock)
@@ -66,10 +68,12 @@ class RemoteWorker:
             ready = await asyncio.wait_for(self._received(), _PATIENCE)
             if not isinstance(ready, Ready):
                 raise ProtocolError("its first message is none that says that it is ready")
+            if ready.fault:
+                raise InvalidModule(ready.fault[:TEXT_LIMIT])
         except BaseException as error:
             self.kill(f"it did not start: {type(error).__name__} {error}")
             await self._ended()
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, InvalidModule):
                 raise WorkerLost(str(self.lost)) from error
             raise
         for text in ready.lacks:

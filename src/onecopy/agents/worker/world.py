@@ -83,7 +83,7 @@ def check(component: Component) -> None:
     for name, each in kind.imports(engine()).items():
         known = interface(name)
         if known in FUNCTIONS:
-            _check_interface(name, functions(each.ty), FUNCTIONS[known])
+            _check_interface(name, functions(each), FUNCTIONS[known])
         elif not _WASI.fullmatch(name):
             raise InvalidModule(
                 f"the component imports {name}, which no agent gets; there are the interfaces of "
@@ -91,16 +91,22 @@ def check(component: Component) -> None:
             )
 
 
-def functions(instance: Any) -> Iterator[tuple[str, FuncType]]:
+def functions(imported: Any) -> Iterator[tuple[str, FuncType]]:
     """Iterate over the functions of an imported instance."""
     from wasmtime.component import FuncType
 
     from onecopy.agents.worker.engine import engine
 
-    exports = getattr(instance, "exports", None)
+    exports = getattr(_type_of(imported), "exports", None)
     for name, each in exports(engine()).items() if exports else ():
-        if isinstance(each.ty, FuncType):
-            yield name, each.ty
+        kind = _type_of(each)
+        if isinstance(kind, FuncType):
+            yield name, kind
+
+
+def _type_of(extern: Any) -> Any:
+    # Older versions of wasmtime's API return the types themselves.
+    return getattr(extern, "ty", extern)
 
 
 def _check_handle(kind: ComponentType) -> None:
@@ -110,12 +116,13 @@ def _check_handle(kind: ComponentType) -> None:
     from onecopy.agents.worker.kinds import signature
 
     found = kind.exports(engine()).get(HANDLE)
-    if found is None or not isinstance(found.ty, FuncType):
+    handle = _type_of(found)
+    if not isinstance(handle, FuncType):
         raise InvalidModule(
             "the component is no agent: it exports no function `handle`; build it for the world "
             "`agent` of onecopy:agent (`onecopy agent build` does)"
         )
-    have = signature(found.ty)
+    have = signature(handle)
     if have.startswith("async"):
         raise InvalidModule(
             "the component exports `handle` as an async function; build it without "

@@ -2,8 +2,8 @@
 
 One datagram each, msgpack; the formats of both are this file's. The process says `Ready` once it
 has nothing more to import, and waits. It may get a `Module`, with the native code beside it, and
-gets `Start`, with descriptors beside it: the native code, the three standard streams, and each
-folder. It says `Said` some times, and at last `Ended`.
+gets `Start`, with descriptors beside it: the native code, the three standard streams, each
+folder and each window. It says `Said` some times, and at last `Ended`.
 
 The process that forks it has a socket for each guest as well, and says `Forked`, with a pidfd and
 the open `/proc/PID/statm` beside it, then `Exited`; or only `NotForked`.
@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from onecopy.errors import ProtocolError
+from onecopy.guests.windows.source import Fields
 
 STREAMS: Final = 3
 
@@ -43,6 +44,8 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     env: tuple[tuple[str, str], ...]
     folders: tuple[Folder, ...]
     memory_limit: int
+    windows: tuple[tuple[str, Fields], ...] = ()
+    """By their names; the descriptor of each comes beside the message, after the folders'."""
     module: Module = Module("")
 
 

@@ -20,11 +20,13 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from onecopy.errors import OnecopyError, ProtocolError
+from onecopy.guests.windows.source import Source
 from onecopy.guests.workers import sandbox
 from onecopy.nn.broker import Broker
 from onecopy.nn.guest import landlock, messages
 from onecopy.nn.guest.messages import STREAMS, Ended, Module, Ready, Said, Start
 from onecopy.nn.guest.syscalls import CONFINING, FCNTL, FILES
+from onecopy.nn.guest.windows import refuse
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -78,7 +80,9 @@ class Runner:
         self._control = control
         self._loader = loader
         self._reporter = Reporter(lambda text: _tell(control, Said(text)))
-        self._instance = Instance(Functions(loader, self._reporter))
+        self._instance = Instance(
+            Functions(loader, self._reporter), lambda text: _tell(control, Said(text))
+        )
         self._wasi = wasmtime.WasiConfig()
         for inherit in ("stdin", "stdout", "stderr"):
             getattr(self._wasi, f"inherit_{inherit}")()
@@ -120,9 +124,14 @@ class Runner:
             return Ended(error="GuestError", text=traceback.format_exc()[-_TEXT_LIMIT:])
 
     def _run(self, start: Start, fds: list[int]) -> int:
-        native, streams, folders = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
-        if len(streams) != STREAMS or len(folders) != len(start.folders):
+        if len(fds) != 1 + STREAMS + len(start.folders) + len(start.windows):
             raise ProtocolError("descriptors are missing; this is a fault of the host")
+        native, streams, rest = fds[0], fds[1 : 1 + STREAMS], fds[1 + STREAMS :]
+        folders, segments = rest[: len(start.folders)], rest[len(start.folders) :]
+        windows = {
+            name: Source.from_fields(fields, fd)
+            for (name, fields), fd in zip(start.windows, segments, strict=True)
+        }
         self._prepare(start.module, native)
         assert self._module is not None
         code = self._module[1]
@@ -133,9 +142,12 @@ class Runner:
         if start.module.component:
             from onecopy.nn.guest.component import ComponentInstance
 
+            refuse(windows)
             limit = start.memory_limit
             return ComponentInstance(code, self._wasi, self._loader, limit, self._reporter).run()
-        self._instance.start(code, self._wasi, start.memory_limit)
+        self._instance.start(code, self._wasi, start.memory_limit, windows)
+        for each in windows.values():
+            each.close()  # A window shows some pages of an entry; the descriptor has them all.
         return self._instance.run()
 
 

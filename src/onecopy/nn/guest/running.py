@@ -75,13 +75,14 @@ class Guests:
         stderr: Stream = None,
         timeout: float | None = None,
         memory_limit: int = MEMORY_LIMIT,
+        windows: Mapping[str, Any] | None = None,
     ) -> int:
         """Run a command to its end, and return its exit status; see `Host.run`."""
         name = "guest" if isinstance(guest, bytes) else Path(guest).name
         streams = (stdin, stdout, stderr)
         with contextlib.ExitStack() as stack:
             given = stack.enter_context(
-                opened((name, *args), env or {}, dirs or {}, streams, memory_limit)
+                opened((name, *args), env or {}, dirs or {}, streams, memory_limit, windows)
             )
             future = self._take()
             stack.callback(self._dismiss, future)
@@ -91,9 +92,10 @@ class Guests:
             self.running.add(process)
             process.await_ready()
             start = msgspec.structs.replace(given.start, module=native.module)
-            process.start(start, (native.fd, *given.streams, *given.folders))
+            process.start(start, (native.fd, *given.streams, *given.folders, *given.windows))
             self._answer(process.give_models())
-            return self._watch(process, native, timeout, memory_limit)
+            # All of a window counts as if it was in use, and its pages that a guest wrote to do.
+            return self._watch(process, native, timeout, memory_limit + given.windows_nbytes)
 
     def _dismiss(self, future: Future[GuestProcess]) -> None:
         """End a process, and let another thread wait for that: it takes a while."""

@@ -100,7 +100,8 @@ class Authority:
         self._server = folder / "server.pem"
         root = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Tests")])
-        authority = _certificate(issuer, issuer, root, root, x509.BasicConstraints(True, None))
+        basic = x509.BasicConstraints(True, None)
+        authority = _certificate(issuer, issuer, root, root, basic, SIGNS)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
         named = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
@@ -121,10 +122,24 @@ class Authority:
         return context
 
 
-def _certificate(subject, issuer, key, signer, extension) -> x509.Certificate:
+# Python 3.13 wants to read what an authority is for.
+SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _certificate(subject, issuer, key, signer, *extensions) -> x509.Certificate:
     now = datetime.datetime.now(datetime.timezone.utc)
     public = key.public_key()
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -132,10 +147,11 @@ def _certificate(subject, issuer, key, signer, extension) -> x509.Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(extension, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
-        .sign(signer, hashes.SHA256())
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(signer, hashes.SHA256())

@@ -16,12 +16,14 @@ from review_bot import comment, rendering
 from review_bot.github import GitHub
 from review_bot.incremental import scope
 from review_bot.llm import Reviewer
-from review_bot.review import Review, State, highest, still_there
+from review_bot.review import Finding, Review, State, highest, still_there
 from review_bot.settings import Settings
 from review_bot.skipping import skip
 from review_bot.transport import Ambiguous
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from onecopy_agent import Event
 
     from review_bot.diff import FileDiff
@@ -161,7 +163,7 @@ class _Run:
         mine = filter(self._is_mine, self._github.line_comments())
         return {comment.anchor_of(each.body) for each in mine}
 
-    def _comment_on(self, each: Any) -> bool:
+    def _comment_on(self, each: Finding) -> bool:
         body = rendering.line_comment(each)
         head, place = self._pull.head, (each.path, each.side, each.line)
         try:
@@ -194,14 +196,19 @@ def _state(
 ) -> tuple[State, int]:
     """Return what is kept of this review, and how many earlier findings no longer apply."""
     if work.full or before is None:
-        return State(head, told.review, asked=before.asked if before else 0), 0
+        review = replace(told.review, risk=_worst(told.review.risk, told.review.findings))
+        return State(head, review, asked=before.asked if before else 0), 0
     kept = still_there(before.review.findings, {each.path: each for each in files})
     findings = (*kept, *told.review.findings)
-    worst = highest([told.review, *(Review(risk=each.severity) for each in kept)])
-    review = replace(before.review, findings=findings, risk=worst)
+    review = replace(before.review, findings=findings, risk=_worst(told.review.risk, findings))
     news = ((head, told.review.summary), *before.news) if told.review.summary else before.news
     state = State(head, review, news[:_NEWS], before.asked)
     return state, len(before.review.findings) - len(kept)
+
+
+def _worst(risk: str, findings: Iterable[Finding]) -> str:
+    """Return a change's risk: no less than its worst finding."""
+    return highest([Review(risk=risk), *(Review(risk=each.severity) for each in findings)])
 
 
 def _shown(work: Scope, told: Told, unlisted: int, outdated: int) -> rendering.Shown:

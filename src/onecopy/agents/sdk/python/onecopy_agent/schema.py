@@ -22,6 +22,7 @@ _SIMPLE: dict[Any, str] = {
     float: "number",
     bool: "boolean",
     type(None): "null",
+    None: "null",
 }
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
