@@ -31,5 +31,5 @@ def test_brackets_in_strings_are_no_levels():
 
 @pytest.mark.parametrize("text", ["", '"', '"\\', "]" * 500, '\\"' * 100_000, '"' + "\\" * 99_999])
 def test_what_is_no_json_is_refused_soon(text):
-    with pytest.raises(ValueError, match="Expecting|Unterminated|Invalid"):
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated|Invalid"):
         nesting.loads(text)
