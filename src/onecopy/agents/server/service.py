@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -51,6 +52,9 @@ class Service:
         self.queue = queue
         self.resources = resources
         self._running: set[asyncio.Task[None]] = set()
+        self._taken = Counter[str]()
+        """Events of each agent whose runs have not ended. Not what its workers count: where there
+        is no worker, all events would be taken, and wait for one in memory, each an attempt."""
         self._schedule = Schedule(queue, list(_timetables(self.agents.values())))
 
     async def run(self) -> None:
@@ -74,6 +78,7 @@ class Service:
             _log.error("no events can be taken: %s", error)
             await asyncio.sleep(_AGAIN)
             return
+        self._taken[event.agent] += 1
         task = asyncio.create_task(self._handle(event))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -83,23 +88,38 @@ class Service:
         return [
             name
             for name, agent in self.agents.items()
-            if agent.running < agent.manifest.limits.concurrent
+            if self._taken[name] < agent.manifest.limits.concurrent
         ]
 
     async def _handle(self, event: Event) -> None:
         try:
-            outcome = await self.agents[event.agent].run(event)
+            outcome = await self._outcome(event)
         except asyncio.CancelledError:
-            await self._settle(event, None)
+            await self._release(event)
             raise
+        await self._settle(event, outcome)
+
+    async def _outcome(self, event: Event) -> Outcome:
+        try:
+            return await self.agents[event.agent].run(event)
         except Exception as error:
             if not isinstance(error, OnecopyError):
                 _log.exception("event %s failed in the server", event.id)
-            outcome = outcomes.Outcome(outcomes.FAILED, f"{type(error).__name__}: {error}")
-        await self._settle(event, outcome)
+            return outcomes.Outcome(outcomes.FAILED, f"{type(error).__name__}: {error}")
+        finally:
+            # Before the queue is told: that is what has `_dispatch` look again.
+            self._taken[event.agent] -= 1
 
-    async def _settle(self, event: Event, outcome: Outcome | None) -> None:
-        """Have the queue know how a run ended; `None` is that it did not, as we shut down."""
+    async def _release(self, event: Event) -> None:
+        """Have an event wait for the next server, as we shut down."""
+        try:
+            await self.queue.release(event.id)
+        except QueueUnavailable as error:
+            # Not again: nobody could stop us. The next server finds it, and counts the attempt.
+            _log.error("event %s is left as it is: %s", event.id, error)
+
+    async def _settle(self, event: Event, outcome: Outcome) -> None:
+        """Have the queue know how a run ended."""
         while True:
             try:
                 return await self._tell(event, outcome)
@@ -107,10 +127,8 @@ class Service:
                 _log.error("the end of event %s cannot be written yet: %s", event.id, error)
                 await asyncio.sleep(_AGAIN)
 
-    async def _tell(self, event: Event, outcome: Outcome | None) -> None:
-        if outcome is None:
-            await self.queue.release(event.id)
-        elif outcome.status == outcomes.OK:
+    async def _tell(self, event: Event, outcome: Outcome) -> None:
+        if outcome.status == outcomes.OK:
             await self.queue.done(event.id, outcome.text[:_SHOWN])
         else:
             said = _Said.read(outcome)
