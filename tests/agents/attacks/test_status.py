@@ -110,6 +110,23 @@ def test_the_page_of_a_large_run_is_no_larger_than_a_browser_and_the_loop_can_ta
     assert len(text) < 4_000_000
 
 
+def test_pages_of_files_that_cannot_be_read_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act(site: Site, service: Service) -> list[bytes]:
+        run = begun(service, "a").id
+        await service.resources.records.flush()
+        service.resources.records.reader.close()
+        service.queue._reader.close()
+        paths = ["/", "/runs", f"/runs/{run}", f"/runs/{run}/live", "/events", "/events/x"]
+        return [await said(site, asked(each)) for each in (*paths, "/metrics")]
+
+    for answer in run(tmp_path, act):
+        assert answer.startswith(b"HTTP/1.1 503 "), answer[:300]
+        assert b".sqlite" in answer
+    assert "Traceback" not in caplog.text
+
+
 REQUESTS = {
     "a name that was pointed here": (asked("/", host="evil.test"), b"421"),
     "no host": (b"GET / HTTP/1.0\r\n\r\n", b""),

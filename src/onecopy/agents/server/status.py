@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from onecopy.agents.server.metrics import Metrics
 from onecopy.agents.server.rendering import PAGES, Pages
+from onecopy.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,7 +78,13 @@ class Status:
             )
         if request.method == "POST" and request.headers.get("Origin") != str(request.url.origin()):
             raise web.HTTPForbidden(text="only a page of this server may ask for this")
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except QueueUnavailable as error:
+            response = web.Response(status=503, text=str(error))
+        except web.HTTPException as error:
+            error.headers.update(_HEADERS)
+            raise
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response
@@ -139,10 +147,13 @@ class Status:
             raise web.HTTPNotFound(text=f"there is no run {name}")
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        while True:
-            tail = await asyncio.to_thread(records.tail, name, after)
-            if tail is None:
-                break
+        with contextlib.suppress(QueueUnavailable):  # the browser asks again, and is told so
+            await self._follow(response, name, after)
+        return response
+
+    async def _follow(self, response: web.StreamResponse, name: str, after: int) -> None:
+        records = self._service.resources.records
+        while tail := await asyncio.to_thread(records.tail, name, after):
             for item in tail.items:
                 after = item.seq
                 html = self._pages.item(item, tail.started)
@@ -151,7 +162,6 @@ class Status:
                 break
             await asyncio.sleep(_LOOK)
         await response.write(_sent("end", ""))
-        return response
 
     async def _events(self, request: web.Request) -> web.Response:
         wanted = _wanted(request, "agent", "state", "before")
