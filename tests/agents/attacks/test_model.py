@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,12 @@ async def long(request: web.Request, _: Any) -> web.StreamResponse:
     return await say(request, review(summary="long " * 100_000))
 
 
+async def long_and_random(request: web.Request, _: Any) -> web.StreamResponse:
+    text = random.Random(7).randbytes(700_000).hex()
+    found = [{**each, "detail": text} for each in json.loads(review())["findings"]]
+    return await say(request, review(findings=found, summary=text[: 10**5], risks=[text[: 10**5]]))
+
+
 async def many(request: web.Request, _: Any) -> web.StreamResponse:
     found = json.loads(review())["findings"]
     return await say(
@@ -90,7 +97,7 @@ async def lone_surrogates(request: web.Request, _: Any) -> web.StreamResponse:
 
 ANSWERED = [
     hijacked, calling_tools, no_json, another_schema, deep, long, many, lone_surrogates,
-    longer_than_it_may_be,
+    longer_than_it_may_be, long_and_random,
 ]  # fmt: skip
 NOT_ANSWERED = [redirect, refusing, empty]
 
@@ -130,3 +137,24 @@ def _check_text(body: str) -> None:
     shown = re.sub(r"(?s)(`{3,}).*?\1", "", re.sub(r"<!-- onecopy:[^>]* -->\Z", "", body))
     outside = re.sub(r"`[^`\n]*`", "", shown)
     assert not re.search(r"@\w|https?://|(?<!\\)\]\(|<img|<!--|#\d", outside)
+
+
+async def asking_itself(request: web.Request, _: Any) -> web.StreamResponse:
+    return await say(request, review(summary="`@review-bot` please, and @review-bot again"))
+
+
+def test_a_trigger_in_the_bots_own_comment_is_none(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with bench(tmp_path, asking_itself) as there:
+            pull = there.pull()
+            await there.opened(pull)
+            (mine,) = there.state.comments
+            assert "@review-bot" in mine.body
+            there.state.people[there.state.bot] = "write"
+            status, answer = await there.hooks.commented(pull, mine)
+            assert status == 202
+            entry = await there.end_of(answer["id"])
+            assert "the bot's own" in entry.why
+            assert len(there.llm.asked) == 1
+
+    asyncio.run(whole())

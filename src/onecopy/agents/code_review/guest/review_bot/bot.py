@@ -57,6 +57,8 @@ def _unasked(event: Event, settings: Settings, github: GitHub) -> str:
     author = said.get("user") or {}
     if settings.trigger not in (said.get("body") or ""):
         return "the comment does not ask for a review"
+    if comment.is_marked(said.get("body") or ""):
+        return "the comment is the bot's own"  # a model may have been told to write the trigger
     if author.get("type") == "Bot" or not author.get("login"):
         return "the comment is of no person"
     if not github.may_write(author["login"]):

@@ -6,7 +6,18 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onecopy_agent import BudgetExceeded, Failed, Invalid, TooLarge, kv, llm, log, nesting, schema
+from onecopy_agent import (
+    AgentError,
+    BudgetExceeded,
+    Failed,
+    Invalid,
+    TooLarge,
+    kv,
+    llm,
+    log,
+    nesting,
+    schema,
+)
 
 from review_bot import prompt
 from review_bot.diff import FileDiff
@@ -110,7 +121,10 @@ class Reviewer:
         if kept is not None:
             return kept["answer"]
         answer = self._ask(system, text, wanted)
-        kv.conversation.set(key, {"answer": answer})
+        try:
+            kv.conversation.set(key, {"answer": answer})
+        except AgentError as error:  # only another attempt would miss it
+            log.warning(f"the answer is not kept: {error}")
         return answer
 
     def _ask(self, system: str, text: str, wanted: dict[str, Any]) -> Any:

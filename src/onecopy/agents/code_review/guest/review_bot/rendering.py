@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SIGNS = {"high": "🔴", "medium": "🟠", "low": "🟡"}
 _MOST_FILES = 50
+_TOO_LONG = "What the model wrote is too long for a comment."
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ def comment(state: State, shown: Shown) -> str:
     """Write the bot's comment; of too many findings the least are left out."""
     findings = ranked(state.review.findings)
     for kept in (len(findings), 100, 50, 25, 10, 0):
-        text = "\n\n".join(_sections(state, findings[:kept], len(findings), shown))
-        body = with_state(text, _storable(state, findings[:kept]).to_json())
+        body = _body(state, findings[:kept], len(findings), shown)
         if len(body) <= MAX_LENGTH:
-            break
-    return body
+            return body
+    # GitHub would refuse it, and a diff may tell a model to write at length.
+    brief = replace(state.review, summary=_TOO_LONG, changes=(), risks=())
+    return _body(replace(state, review=brief, news=()), [], len(findings), shown)
+
+
+def _body(state: State, findings: list[Finding], count: int, shown: Shown) -> str:
+    text = "\n\n".join(_sections(state, findings, count, shown))
+    return with_state(text, _storable(state, findings).to_json())
 
 
 def _storable(state: State, findings: list[Finding]) -> State:
