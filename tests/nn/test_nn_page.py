@@ -17,6 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "nn.md"
 
 def test_the_snippets_run_in_their_order(compiler, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests need the cores
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert snippets
     assert output_of("\n".join([*snippets, 'print("done")']), timeout=110) == "done"
