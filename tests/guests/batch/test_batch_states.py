@@ -58,7 +58,8 @@ class Twin:
     again: list[int] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
     reach: int = 0
-    taken: int = 0
+    at: int = 0
+    furthest: int = 0
 
     def hear(self, tokens: list[int]) -> None:
         for word in (len(tokens), self.branch, *tokens):
@@ -68,7 +69,9 @@ class Twin:
         """Return the mask, or what is spliced in."""
         self.reach += len(tokens)
         told = [*self.again, *self.pending, *tokens]
-        self.again, self.pending, self.taken = [], [], 0
+        self.at += len(self.pending) + len(tokens)
+        self.furthest = max(self.furthest, self.at)
+        self.again, self.pending = [], []
         self.before.append((replace(self.memory), told))
         self.memory.calls += 1
         self.hear(told)
@@ -76,6 +79,7 @@ class Twin:
         if "splice" in self.config and self.memory.calls % 3 == 0:
             spliced = tuple((state >> 8 * i) % self.size for i in range(3))
             self.pending, self.reach = list(spliced), 3
+            self.at -= 1
             return 1, spliced
         return sorted({(state + i * i * 7919 & WORD) % self.size for i in range(20)})
 
@@ -84,7 +88,7 @@ class Twin:
         unsent = min(count, len(self.pending))
         del self.pending[len(self.pending) - unsent :]
         count -= unsent
-        self.taken += count
+        self.at -= count
         while count > len(self.again):
             self.memory, told = self.before.pop()
             self.again = told + self.again
@@ -101,7 +105,7 @@ class Twin:
                 pending=list(self.pending),
             )
 
-        self.branch = self.taken = 0
+        self.branch = 0
         return [copy(number) for number in range(1, branches)]
 
 
@@ -186,7 +190,7 @@ class Batch(RuleBasedStateMachine):
     def rollback(self, data: st.DataObject) -> None:
         sequence = self.pick(data)
         twin = self.twins[sequence]
-        most = min(twin.reach, len(twin.pending) + KEEP - twin.taken)
+        most = min(twin.reach, len(twin.pending) + KEEP - (twin.furthest - twin.at))
         count = data.draw(st.integers(0, most))
         sequence.rollback(count)
         twin.rollback(count)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
 from onecopy.errors import GuestError, LimitReached, WaitTimeout
+from onecopy.guests.batch import crew as home
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.crew import Crew
+from onecopy.guests.batch.station import Station
+from onecopy.guests.workers.remote import WorkerProcess
 from tests.guests.batch.test_controllers import decode
 from tests.guests.waiting import eventually
 
@@ -73,6 +78,54 @@ def test_what_is_lost_is_opened_elsewhere(controllers: Controllers, scripted: by
     sequence.wait(60)
     assert sequence.station.worker is not lost.worker
     decode(controllers, [sequence], 1)
+
+
+def test_who_takes_the_place_of_a_worker_waits_until_that_is_given_up(
+    controllers: Controllers, scripted: bytes, pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have one slot of the board, and the first one's end is read there."""
+    crew, events, go = controllers._crew, [], threading.Event()
+    sequence = controllers.open(scripted)
+    lost = sequence.station.worker
+    recover, make = crew.recover, home.Station
+
+    def recover_later(station: Station) -> None:
+        go.wait(60)
+        events.append("given up")
+        recover(station)
+
+    def make_now(crew: Crew, worker: WorkerProcess) -> Station:
+        events.append("made")
+        return make(crew, worker)
+
+    monkeypatch.setattr(crew, "recover", recover_later)
+    monkeypatch.setattr(home, "Station", make_now)
+    os.kill(lost.pid, signal.SIGKILL)
+    eventually(lambda: pool.workers[lost.index] is not lost and pool.workers[lost.index].ready)
+    monkeypatch.setattr(pool, "_choose", lambda _: pool.workers[lost.index])
+    opening = threading.Thread(target=controllers.open, args=(scripted,))
+    opening.start()
+    eventually(lambda: events or crew.roster.free == 2)
+    go.set()
+    opening.join()
+    assert events == ["given up", "made"]
+    sequence.wait(60)
+    decode(controllers, [sequence], 1)
+
+
+def test_a_place_for_one_that_was_closed_meanwhile_is_left(
+    controllers: Controllers, scripted: bytes, pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = pool.place
+
+    def close_meanwhile(tenant: str) -> WorkerProcess:
+        for each in controllers._crew.roster:
+            each.close()
+        return place(tenant)
+
+    monkeypatch.setattr(pool, "place", close_meanwhile)
+    controllers.open(scripted, wait=False)
+    assert sum(each["guests"] for each in pool.stats()["workers"]) == 0
 
 
 def test_when_it_is_closed_nothing_comes_in(vocabulary, pool, scripted: bytes) -> None:

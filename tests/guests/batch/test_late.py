@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from onecopy import GuestError, GuestTimeout, InvalidArgument, WorkerLost
-from onecopy.guests.batch.answers import Allowed, Failed, Suspended
+from onecopy.guests.batch.answers import Allowed, Failed, Splice, Suspended
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.steps import ANSWERED
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
 from tests.guests.batch.test_controllers import allowed, decode
@@ -207,6 +208,84 @@ def test_a_worker_that_dies_between_steps_costs_nobody_anything(
     assert [each.state for each in sequences] == ["ready"] * 3
 
 
+def test_a_rollback_of_what_a_late_guest_was_not_told_leaves_its_answer(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    """Else it would be called again, and hear it twice."""
+    free = controllers.open(scripted, on_failure="free")
+    late, straight = controllers.open(scripted), controllers.open(scripted)
+    with stopped(pool):
+        controllers.step({free: [1], late: [1]})
+        late.rollback(0)
+        controllers.step({free: [2]})
+        free.rollback(1)
+    step = controllers.step({straight: [1]})
+    if isinstance(step.outcomes[straight], Suspended):
+        step = settled(controllers, straight)
+    expected = allowed(step, straight)
+    assert allowed(settled(controllers, late), late) == expected
+    # It was asked before the others, and so has answered.
+    step = controllers.step({free: []})
+    assert step.outcomes[free] == Allowed()
+    assert allowed(step, free) == expected
+
+
+def test_a_branch_lives_on_when_the_first_is_closed_before_their_worker_has_forked_it(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    first = controllers.open(scripted)
+    undisturbed = controllers.open(scripted).fork(2)[1]
+    with stopped(pool):
+        _, branch = first.fork(2)
+        first.close()
+        eventually(lambda: not branch.station._orders)
+    masks = [allowed(settled(controllers, each), each) for each in (branch, undisturbed)]
+    assert masks[0] == masks[1]
+
+
+def test_a_fork_of_one_that_answered_late_leaves_its_answer(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    late, straight = controllers.open(scripted), controllers.open(scripted)
+    splicing = controllers.open(scripted, "splice=1 back=0")
+    with stopped(pool):
+        controllers.step({late: [1], splicing: [1]})
+    eventually(late.station.idle)
+    late.fork(2)
+    step = controllers.step({straight: [1]})
+    if isinstance(step.outcomes[straight], Suspended):
+        step = settled(controllers, straight)
+    expected = allowed(step, straight)
+    assert allowed(settled(controllers, late), late) == expected
+    with pytest.raises(InvalidArgument, match="step it"):
+        splicing.fork(2)  # a branch would not have what it splices in
+    assert isinstance(settled(controllers, splicing).outcomes[splicing], Splice)
+    eventually(splicing.station.idle)
+    assert len(splicing.fork(2)) == 2
+
+
+def test_an_answer_of_a_lost_worker_is_dropped_by_a_rollback(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was about the text as it was before."""
+    with Controllers(None, vocabulary, pool, batch=2, keep=1) as controllers:
+        straight, other = (controllers.open(scripted, prompt=[1]) for _ in range(2))
+        crew, lost, words = controllers._crew, [], controllers.batch.board.words
+        with stopped(pool):
+            step = controllers.step({other: [2]})
+            assert isinstance(step.outcomes[other], Suspended)
+        eventually(lambda: words[other.line + ANSWERED] == other.asked)
+        rebuild = crew.rebuild
+        monkeypatch.setattr(crew, "rebuild", lost.append)
+        replace_worker(pool)
+        eventually(lambda: len(lost) == 2)
+        other.rollback(1)
+        for group in lost:
+            rebuild(group)
+        masks = [allowed(settled(controllers, each), each) for each in (straight, other)]
+        assert masks[0] == masks[1]
+
+
 def test_the_sequence_that_ran_when_its_worker_crashed_fails_and_the_others_are_rebuilt(
     controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
 ) -> None:
@@ -293,7 +372,7 @@ def test_steps_do_not_wait_for_sequences_that_are_opened(
             good = controllers.open(scripted)
             slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
             slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-            eventually(lambda: words[slot + 4] == slow.row + 1)
+            eventually(lambda: words[slot + 4] == slow.number)
             for tokens in ([], [1], [2]):
                 step = controllers.step({good: tokens, slow: []})
                 assert isinstance(step.outcomes[good], Allowed)
@@ -323,7 +402,7 @@ def test_what_waits_to_be_opened_when_its_worker_dies_is_opened_as_for_the_first
 ) -> None:
     slow = controllers.open(scripted, "init_loop=1", seconds=60, wait=False)
     slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-    eventually(lambda: words[slot + 4] == slow.row + 1)
+    eventually(lambda: words[slot + 4] == slow.number)
     spliced = controllers.open(scripted, "init_splice=0", [1, 2], wait=False)
     replace_worker(pool, signal.SIGABRT)
     eventually(lambda: spliced.state != "opening")

@@ -38,7 +38,7 @@ def test_an_impossible_answer_fails_its_sequence(
 ) -> None:
     with controllers.open(build(SCRIPTED)) as sequence:
         words, line = controllers.batch.board.words, sequence.line
-        sequence.asked = 77
+        sequence.asked, sequence.history.hearing = 77, True
         for word in range(steps.NUMBER, steps.ANSWER + 100):
             words[line + word] = WORST
         words[line + steps.KIND] = kind
@@ -48,12 +48,24 @@ def test_an_impossible_answer_fails_its_sequence(
         assert isinstance(answer.error, GuestError)
 
 
+def test_a_call_without_an_answer_is_not_made_again(
+    controllers: Controllers, build: Callable[..., bytes]
+) -> None:
+    with controllers.open(build(SCRIPTED)) as sequence:
+        words, line = controllers.batch.board.words, sequence.line
+        sequence.asked, sequence.history.hearing = 77, True
+        words[line + steps.KIND] = control.NONE
+        words[line + steps.ANSWERED] = 77
+        answer = controllers.step({sequence: []}).outcomes[sequence]
+        assert isinstance(answer, Failed)
+
+
 def test_an_unknown_kind_of_answer_ends_the_text(
     controllers: Controllers, build: Callable[..., bytes]
 ) -> None:
     with controllers.open(build(SCRIPTED)) as sequence:
         words, line = controllers.batch.board.words, sequence.line
-        sequence.asked = 77
+        sequence.asked, sequence.history.hearing = 77, True
         words[line + steps.KIND] = WORST
         words[line + steps.ANSWERED] = 77
         controllers.step({sequence: []})

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from onecopy.errors import GuestTimeout, GuestTrapped, InvalidModule
-from onecopy.guests.batch.answers import Allowed
+from onecopy.guests.batch.answers import ALLOWED, Allowed
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.steps import FINISHED, OPENING
 from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.waiting import eventually
 
 GRAMMAR = """
 #include "onecopy.h"
@@ -61,6 +63,27 @@ def test_one_that_is_closed_while_it_opens_leaves_its_row(
     assert all(each == masks[0] for each in masks)
 
 
+def test_who_has_the_row_of_one_that_is_still_opened_is_answered_as_ever(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    """Its worker says how that ended, while another worker's answers in that row are not read."""
+    words, slot = controllers.batch.board.words, controllers.batch.board.slot
+    first, same = (controllers.open(scripted, request="one") for _ in range(2))
+    slow = controllers.open(scripted, "init_loop=0", seconds=0.5, wait=False)
+    eventually(lambda: words[slot(1) + OPENING] == slow.number)
+    slow.close()
+    _, branch = first.fork(2)
+    _, other = same.fork(2)
+    assert first.station.worker.index == 0
+    assert branch.row == slow.row
+    controllers.begin({branch: [], other: []})
+    eventually(lambda: words[slot(0) + FINISHED] == words[slot(0)])
+    eventually(lambda: words[slot(1) + OPENING] != slow.number)
+    step = controllers.finish()
+    assert step.outcomes == {branch: ALLOWED, other: ALLOWED}
+    assert allowed(step, branch) == allowed(step, other)
+
+
 @pytest.mark.parametrize(
     ("config", "error"), [("init_trap=0", GuestTrapped), ("init_loop=0", GuestTimeout)]
 )
@@ -93,3 +116,22 @@ def test_variables_of_a_request_end_with_its_last_sequence(
     second.close()
     again = controllers.open(scripted, "count=1", request="shared")
     assert decode(controllers, [again], 1)[0] == begun
+
+
+def test_variables_of_a_request_stay_while_a_sequence_of_it_is_still_to_be_opened(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    def count(disturbed: bool, request: str) -> list[list[int]]:
+        first = controllers.open(scripted, "count=1", request=request)
+        decode(controllers, [first], 1)
+        slow = controllers.open(scripted, "init_loop=0", request=request, seconds=0.5, wait=False)
+        second = controllers.open(scripted, "count=1", request=request, wait=False)
+        if disturbed:
+            first.close()
+        second.wait(60)
+        masks = decode(controllers, [second], 1)[0]
+        for each in (first, slow, second):
+            each.close()
+        return masks
+
+    assert count(True, "one") == count(False, "two")

@@ -24,13 +24,13 @@ def board() -> Iterator[Board]:
 
 @pytest.fixture
 def openings(board: Board) -> Openings:
-    return Openings(board, 1)
+    return Openings(board, 0, 1)
 
 
 def sequence(board: Board, number: int, row: int, seconds: float = 10, calls: int = 0) -> Any:
     return SimpleNamespace(
         number=number,
-        line=board.line(row),
+        row=row,
         state=OPENING,
         origin=SimpleNamespace(seconds=seconds),
         history=SimpleNamespace(calls=[()] * calls),
@@ -39,7 +39,7 @@ def sequence(board: Board, number: int, row: int, seconds: float = 10, calls: in
 
 def mark(board: Board, opened: Any) -> None:
     """Do as a worker does that has opened it."""
-    board.words[opened.line + steps.OPENED] = opened.number
+    board.words[board.opening(0, opened.row) + steps.OPENED] = opened.number
 
 
 def test_they_are_taken_in_their_order_when_they_are_open(board: Board, openings: Openings) -> None:

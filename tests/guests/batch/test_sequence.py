@@ -13,6 +13,7 @@ import pytest
 from onecopy import GuestError, InvalidArgument, LimitReached
 from onecopy.guests.batch.answers import Allowed, Failed, Fork, Stop, Suspended
 from onecopy.guests.batch.controllers import Controllers
+from onecopy.guests.batch.sequence import Sequence
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.messages import Ping
 from onecopy.guests.workers.pool import Pool
@@ -125,6 +126,23 @@ def test_a_rollback_beyond_what_is_kept_is_refused(
         mask_after(controllers, sequence, [7])
 
 
+def test_two_rollbacks_reach_no_further_back_than_one(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes
+) -> None:
+    with Controllers(None, vocabulary, pool, batch=2, keep=2) as controllers:
+        straight, other = controllers.open(scripted), controllers.open(scripted)
+        for token in range(3):
+            mask_after(controllers, straight, [token])
+        for token in range(5):
+            mask_after(controllers, other, [token])
+        other.rollback(2)
+        mask_after(controllers, other, [7])
+        with pytest.raises(InvalidArgument, match="3 tokens before"):
+            other.rollback(2)
+        other.rollback(1)
+        assert mask_after(controllers, other, [5]) == mask_after(controllers, straight, [5])
+
+
 def test_branches_go_on_alone_and_are_told_apart(controllers: Controllers, scripted: bytes) -> None:
     sequence = controllers.open(scripted, prompt=[4])
     mask_after(controllers, sequence, [1])
@@ -168,6 +186,26 @@ def test_forks_are_part_of_what_is_rebuilt(
         return masks
 
     assert run(disturbed=True) == run(disturbed=False)
+
+
+def test_a_fork_whose_worker_is_lost_at_the_last_moment_is_made_by_the_next(
+    controllers: Controllers, scripted: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequence = controllers.open(scripted)
+    mask_after(controllers, sequence, [1])
+    rounds, lost = controllers._rounds, sequence.station
+    await_worker = rounds._await_worker
+
+    def lose_it_then(sequence: Sequence) -> None:
+        await_worker(sequence)
+        if sequence.station is lost:
+            os.kill(lost.worker.pid, signal.SIGKILL)
+            eventually(lambda: lost.lost)
+
+    monkeypatch.setattr(rounds, "_await_worker", lose_it_then)
+    family = sequence.fork(2)
+    masks = [mask_after(controllers, each, []) for each in family]
+    assert masks[0] != masks[1]
 
 
 def test_a_fork_without_room_is_refused_and_costs_nothing(

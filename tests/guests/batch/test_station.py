@@ -40,11 +40,27 @@ def test_those_that_run_when_a_worker_dies_are_to_blame(
 ) -> None:
     sequence = controllers.open(scripted)
     station, words = station_of(sequence), controllers.batch.board.words
-    assert station.blamed() == set()
     words[station.slot + steps.RUNNING] = sequence.row + 1
-    words[station.slot + steps.OPENING] = sequence.row + 2
-    assert station.blamed() == {sequence.row, sequence.row + 1}
-    words[station.slot + steps.RUNNING] = words[station.slot + steps.OPENING] = 0
+    assert not station.ran(sequence)  # it has answered
+    sequence.asked = 1
+    assert station.ran(sequence)
+    words[station.slot + steps.RUNNING] = sequence.asked = 0
+    assert not station.ran(sequence)
+
+
+def test_those_that_are_opened_when_a_worker_dies_are_to_blame(
+    controllers: Controllers, scripted: bytes
+) -> None:
+    """And not who has got the row of one that was closed meanwhile."""
+    sequence = controllers.open(scripted)
+    station, words = station_of(sequence), controllers.batch.board.words
+    sequence.state = "opening"
+    words[station.slot + steps.OPENING] = sequence.number - 1
+    assert not station.ran(sequence)
+    words[station.slot + steps.OPENING] = sequence.number
+    assert station.ran(sequence)
+    words[station.slot + steps.OPENING] = 0
+    sequence.state = "ready"
 
 
 def test_a_lost_one_is_never_idle_and_another_takes_its_place(

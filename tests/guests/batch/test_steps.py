@@ -81,8 +81,16 @@ def test_lines_and_slots_do_not_overlap(board: Board) -> None:
         board.answer(board.line(row), control.SPLICE, row, [row + 10] * MAX_TOKENS)
     for worker in range(2):
         board.call(board.slot(worker), 9, [worker] * 960)
+        for row in range(5):
+            opening = board.opening(worker, row)
+            board.answer(opening, control.SPLICE, row, [worker + row + 20] * MAX_TOKENS)
+            board.words[opening + steps.OPENED] = row
     for row in range(5):
         line = board.line(row)
         assert board.appended(line) == [row] * MAX_TOKENS
         assert board.tokens_of(line) == [row + 10] * MAX_TOKENS
+        for worker in range(2):
+            opening = board.opening(worker, row)
+            assert board.tokens_of(opening) == [worker + row + 20] * MAX_TOKENS
+            assert board.words[opening + steps.OPENED] == row
     assert [board.words[board.slot(worker) + steps.ROWS + 959] for worker in range(2)] == [0, 1]

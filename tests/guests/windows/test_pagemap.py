@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -63,11 +64,34 @@ def test_more_ranges_than_one_scan_returns_are_found(
     mapped: tuple[mmap.mmap, int], pages: PageMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pagemap, "_RANGES", 4)
-    pages._scan.vec_len = 4
+    pages._question.scan.vec_len = 4
     mapping, start = mapped
     for page in range(0, PAGES, 2):
         mapping[page * PAGE] = 1
     assert written(pages, start) == set(range(0, PAGES, 2))
+
+
+def test_two_threads_do_not_get_each_others_answers(
+    mapped: tuple[mmap.mmap, int], pages: PageMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's steps run in one thread, and what opens sequences in another: see Opener."""
+    mapping, start = mapped
+    last = start + (PAGES - 1) * PAGE
+    mapping[0] = mapping[last - start] = 1
+    asked, ask = [], pages._ask
+
+    def ask_and_be_interrupted(first: int, end: int) -> tuple[int | None, int]:
+        answer = ask(first, end)
+        if not asked:
+            asked.append(first)
+            other = threading.Thread(target=pages.private, args=(last, last + PAGE))
+            other.start()
+            other.join()
+        return answer
+
+    monkeypatch.setattr(pages, "_ask", ask_and_be_interrupted)
+    assert written(pages, start) == {0, PAGES - 1}
+    assert asked == [start]
 
 
 def test_a_process_has_one() -> None:

@@ -66,6 +66,7 @@ class Bench:
         self.rows = rows
         self.board = board
         self.slot = board.slot(index)
+        self._index = index
         self.seats: dict[int, Seat] = {}
         """By sequence."""
         self._worker = worker
@@ -98,9 +99,17 @@ class Bench:
             most=self._most,
         )
 
+    def catch_up(self) -> None:
+        """Do what was rung for, and not heard yet: before what a later message says."""
+        if self.board.words[self.slot] != self.board.words[self.slot + FINISHED]:
+            self.run()
+
     def run(self) -> None:
         """Do what the slot says."""
-        os.eventfd_read(self._bell)
+        try:
+            os.eventfd_read(self._bell)
+        except BlockingIOError:
+            return  # it was heard by `catch_up`
         words, slot = self.board.words, self.slot
         number = words[slot]
         rows = words[slot + ROWS : slot + ROWS + words[slot + COUNT]].tolist()
@@ -299,6 +308,10 @@ class Bench:
             # costs itself what that is for.
             controller.keep(0)
 
+    def opening(self, row: int) -> int:
+        """Return where to say how a sequence was opened."""
+        return self.board.opening(self._index, row)
+
     def windows(self, row: int) -> dict[str, Source]:
         """Return what a guest in a row sees beside the vocabulary."""
         return {"logits": self._logits[row]} if self._logits else {}
@@ -310,7 +323,7 @@ class Bench:
     def close(self) -> None:
         """Close all controllers, and stop listening."""
         self._worker.unwatch(self._bell)
-        for seat in self.seats.values():
+        for seat in list(self.seats.values()):
             seat.controller.close()
         self.seats.clear()
         self.rows.close()

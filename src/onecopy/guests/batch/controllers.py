@@ -261,18 +261,23 @@ class Controllers:
             self.batch.ledger.settle(sequence)
             history = sequence.history
             history.check_rollback(count)
-            told = count - len(history.pending) + history.take_back
+            told = history.told_of(count)
             if told > self.batch.keep:
                 raise InvalidArgument(
-                    f"a rollback of {told} tokens that the guest was told of; raise keep= of "
-                    f"Controllers, which is {self.batch.keep}"
+                    f"a rollback to {told} tokens before the furthest that the guest was told of; "
+                    f"raise keep= of Controllers, which is {self.batch.keep}"
                 )
             history.rollback(count)
-            sequence.stale = bool(sequence.asked)
-            if count and sequence.state in (READY, STOPPED):
-                sequence.answer = None
-                sequence.state = READY
-                self._come_back(sequence)
+            if told:
+                self._take_back(sequence)
+
+    def _take_back(self, sequence: Sequence) -> None:
+        """Drop what a guest made of tokens that are taken back."""
+        sequence.stale = bool(sequence.asked)
+        sequence.answer = None  # also of one whose worker was lost after it had answered
+        if sequence.state in (READY, STOPPED):
+            sequence.state = READY
+            self._come_back(sequence)
 
     def _come_back(self, sequence: Sequence) -> None:
         """A sequence that had stopped was not rebuilt when its worker was lost: now it is."""

@@ -98,12 +98,17 @@ class Crew:
         with self.lock:
             station = self.roster.station_of(group[0].origin.request)
             self._settle_in(group, station)
-        if station is None:
+        while station is None:
+            self.check_open()
             worker = self._pool.place(self._tenant)
             with self.lock:
-                group[0].placed = worker
                 station = self._station(worker)
-                self._settle_in(group, station)
+                group = [each for each in group if each.awaited]  # some were closed meanwhile
+                if station is None or not group:
+                    self._pool.leave(worker)
+                else:
+                    group[0].placed = worker
+                    self._settle_in(group, station)
         station.open(group)
 
     def _settle_in(self, group: list[Sequence], station: Station | None) -> None:
@@ -114,18 +119,35 @@ class Crew:
             else:
                 each.station = station
 
-    def _station(self, worker: WorkerProcess) -> Station:
-        self.check_open()
-        station = self.stations.get(worker)
-        if station is None:
-            station = self.stations[worker] = Station(self, worker)
-        return station
+    def _station(self, worker: WorkerProcess) -> Station | None:
+        """Return what a worker is to this batch; None for one that has ended, or if this has.
 
-    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
-        """Note that a worker has opened a sequence, or why not."""
+        The one that it took the place of must have been given up: they have the same slot.
+        """
+
+        def alone() -> bool:
+            mine = [each for each in self.stations if each.index == worker.index]
+            return mine in ([], [worker])
+
+        self._changed.wait_for(lambda: alone() or not worker.alive or self._closed)
+        if self._closed or not worker.alive:
+            return None
+        if worker not in self.stations:
+            self.stations[worker] = Station(self, worker)
+        return self.stations[worker]
+
+    def opened(self, sequence: Sequence, line: int) -> None:
+        """Note that a worker has opened a sequence, or why not: it says so in a line."""
         with self.lock:
             if sequence.awaited:
-                self.batch.ledger.opened(sequence, error)
+                self.batch.ledger.opened(sequence, line)
+                self._changed.notify_all()
+
+    def refused(self, sequence: Sequence, error: OnecopyError) -> None:
+        """Note that a sequence cannot be opened."""
+        with self.lock:
+            if sequence.awaited:
+                self.batch.ledger.fail(sequence, error)
                 self._changed.notify_all()
 
     def wait_for(self, sequence: Sequence, timeout: float | None) -> None:
@@ -175,10 +197,9 @@ class Crew:
         with self.lock:
             if self.stations.pop(station.worker, None) is not None:
                 self.graves.append(station)
-            blamed = station.blamed()
             mine = self.roster.of(station)
             for each in mine:
-                self._let_go(each, blamed, at_fault=station.worker.blamed)
+                self._let_go(each, station)
             for row in station.freed:
                 self.roster.give_back(row)
             self._changed.notify_all()
@@ -189,13 +210,13 @@ class Crew:
         for group in groups.values():
             self.rebuild(group)
 
-    def _let_go(self, sequence: Sequence, blamed: set[int], *, at_fault: bool) -> None:
+    def _let_go(self, sequence: Sequence, station: Station) -> None:
         ledger = self.batch.ledger
         ledger.settle(sequence)
         sequence.station = None
-        ran = sequence.row in blamed and (sequence.asked or sequence.awaited)
-        sequence.suspected += bool(ran)
-        guilty = ran and (at_fault or sequence.suspected == _SUSPICIONS)
+        ran = station.ran(sequence)
+        sequence.suspected += ran
+        guilty = ran and (station.worker.blamed or sequence.suspected == _SUSPICIONS)
         if guilty and sequence.state != FAILED:
             sequence.asked = 0
             ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
@@ -214,7 +235,7 @@ class Crew:
             self.place(group)
         except OnecopyError as error:
             for each in group:
-                self.opened(each, error)
+                self.refused(each, error)
 
     def close_sequence(self, sequence: Sequence) -> None:
         """End a sequence and free its row; see `Sequence.close`."""
@@ -273,6 +294,7 @@ class Crew:
             return
         with self.lock:
             self._closed = True
+            self._changed.notify_all()
             live, stations = list(self.roster), list(self.stations.values())
         for sequence in live:
             self.close_sequence(sequence)

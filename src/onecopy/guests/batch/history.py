@@ -51,6 +51,7 @@ class History:
         self.hearing = False
         """Whether the guest was called, and has not answered yet."""
         self._reach = 0
+        self._furthest = len(prompt)
 
     def append(self, tokens: Sequence[int]) -> None:
         """Add tokens of the host."""
@@ -66,6 +67,7 @@ class History:
         self.again.clear()
         self.take_back = 0
         self.hearing = True
+        self._furthest = max(self._furthest, len(self.tokens))
         return pending
 
     def chose(self, token: int) -> None:
@@ -110,6 +112,16 @@ class History:
                 f"a rollback of {count} tokens: there are {self._reach} since the prompt or the "
                 "guest's last splice"
             )
+
+    def told_of(self, count: int) -> int:
+        """Return how far before the furthest that it was told of a rollback takes the guest.
+
+        0 if it was told of none of these tokens. Memory is kept of no more than it took to get
+        there: who goes back twice, a call between, goes as far as both times together.
+        """
+        told = len(self.tokens) - len(self.pending)
+        left = len(self.tokens) - count
+        return self._furthest - left if left < told else 0
 
     def lost(self) -> None:
         """Note that the guest is gone: what it was told last, without an answer, is pending."""
@@ -161,4 +173,5 @@ class History:
         other.orders = list(self.orders)
         other.chosen = dict(self.chosen)
         other._reach = self._reach
+        other._furthest = self._furthest
         return other

@@ -77,17 +77,22 @@ class Ledger:
         sequence.asked = 0
         sequence.steps += 1
         sequence.seconds += self._board.nanoseconds_of(line) / 1e9
-        sequence.history.hearing = False
+        called, sequence.history.hearing = sequence.history.hearing, False
         kind = words[line + steps.KIND]
         if kind == steps.FAILED:
             self.fail(sequence, self._board.failure_of(line))
-        elif not sequence.stale:
-            sequence.answer = self._answer(line, kind)
-            if not self._is_sound(sequence.answer):
-                self.fail(sequence, unsound())
-            elif isinstance(sequence.answer, Chosen):
-                sequence.history.chose(sequence.answer.token)
+        elif called and not sequence.stale:  # else it was forked: what it answered before stands
+            self._read(sequence, self._answer(line, kind))
         sequence.stale = False
+
+    def _read(self, sequence: Sequence, answer: Answer | Forking | None) -> None:
+        # Without an answer it would be called once more, and hear what nobody told it.
+        if answer is None or not self._is_sound(answer):
+            self.fail(sequence, unsound())
+            return
+        sequence.answer = answer
+        if isinstance(answer, Chosen):
+            sequence.history.chose(answer.token)
 
     def _is_sound(self, answer: Answer | Forking | None) -> bool:
         """Workers check what guests say; a worker that was taken over does not."""
@@ -109,13 +114,11 @@ class Ledger:
             return Chosen(number)
         return STOP if kind == control.STOP else None
 
-    def opened(self, sequence: Sequence, error: OnecopyError | None) -> None:
-        """Note that a sequence was opened or rebuilt, or why not."""
-        words, line = self._board.words, sequence.line
-        if error is None and words[line + steps.KIND] == steps.FAILED:
-            error = self._board.failure_of(line)
-        if error is not None:
-            self.fail(sequence, error)
+    def opened(self, sequence: Sequence, line: int) -> None:
+        """Note that a sequence was opened or rebuilt, or why not, as a line says."""
+        words = self._board.words
+        if words[line + steps.KIND] == steps.FAILED:
+            self.fail(sequence, self._board.failure_of(line))
             return
         first = sequence.state == OPENING
         sequence.state = READY

@@ -55,7 +55,8 @@ class Opener:
         self._grammars = grammars
         self._modules: dict[str, wasmtime.Module] = {}
         self._requests: dict[str, MutableMapping[bytes, bytes]] = {}
-        self._ordered: set[int] = set()
+        self._ordered: dict[int, str] = {}
+        """Requests by sequence."""
         self._unwanted: set[int] = set()
         """Those among the ordered that were closed meanwhile."""
         self._lent: dict[int, int] = {}
@@ -68,7 +69,7 @@ class Opener:
     def open(self, group: Sequence[Told], modules: dict[str, wasmtime.Module]) -> None:
         """Have sequences opened together; their lines say when, and how that went."""
         self._modules.update(modules)
-        self._ordered.update(each.number for each in group)
+        self._ordered.update({each.number: each.request for each in group})
         self._orders.put(group)
 
     def lend(self, segment: int, fd: int) -> None:
@@ -92,7 +93,11 @@ class Opener:
             return
         self._unwanted.discard(number)
         seat.controller.close()
-        if not any(each.request == seat.request for each in self._bench.seats.values()):
+        # Copied at once, for the other thread moves some from the one to the other meanwhile.
+        users = dict(self._ordered)
+        users |= {each.number: each.request for each in list(seats.values())}
+        users.pop(number, None)
+        if seat.request not in users.values():
             self._requests.pop(seat.request, None)
 
     def close(self) -> None:
@@ -138,10 +143,10 @@ class Opener:
         os.eventfd_write(self._opened, 1)
 
     def _begin(self, replay: Replay) -> None:
-        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].row + 1
+        self._bench.board.words[self._bench.slot + OPENING] = replay.members[0].number
 
     def _settle(self, replay: Replay, told: Told) -> None:
-        bench, line = self._bench, self._bench.board.line(told.row)
+        bench, line = self._bench, self._bench.opening(told.row)
         controller = replay.controllers.get(told.number)
         if controller is None:
             bench.board.answer_failure(line, replay.errors[told.number])
@@ -150,7 +155,7 @@ class Opener:
             bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
             bench.answer(line, replay.outcome)
-        self._ordered.discard(told.number)
+        self._ordered.pop(told.number, None)
         if self._closing or told.number in self._unwanted:
             self._unwanted.discard(told.number)
             self.close_sequence(told.number)

@@ -22,8 +22,9 @@ REPLAY: Final = 4
 class Openings:
     """They are opened one after another, and those of a request together; for one thread."""
 
-    def __init__(self, board: Board, guest_seconds: float) -> None:
-        self._words = board.words
+    def __init__(self, board: Board, worker: int, guest_seconds: float) -> None:
+        self._board = board
+        self._worker = worker
         self._call_seconds = REPLAY * guest_seconds
         self._waiting: deque[Sequence] = deque()
         self._due = 0.0
@@ -34,9 +35,13 @@ class Openings:
     def add(self, group: Iterable[Sequence]) -> None:
         """Note that a worker is about to be told to open these."""
         for each in group:
-            self._words[each.line + steps.OPENED] = 0
+            self._board.words[self.line(each) + steps.OPENED] = 0
             self._waiting.append(each)
         self._restart_clock()
+
+    def line(self, sequence: Sequence) -> int:
+        """Return where the worker says how it opened a sequence."""
+        return self._board.opening(self._worker, sequence.row)
 
     def take(self) -> Sequence | None:
         """Return the next one that was opened, or failed to; None if none was."""
@@ -64,7 +69,7 @@ class Openings:
         )
 
     def _is_marked(self, sequence: Sequence) -> bool:
-        return self._words[sequence.line + steps.OPENED] == sequence.number
+        return self._board.words[self.line(sequence) + steps.OPENED] == sequence.number
 
     def _restart_clock(self) -> None:
         call = self._call_seconds

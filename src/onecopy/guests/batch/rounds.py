@@ -6,7 +6,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from onecopy.errors import GuestError, GuestMisbehaved, LimitReached
+from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
 from onecopy.guests.batch.ledger import Forking, unsound
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
@@ -228,25 +228,39 @@ class Rounds:
     def fork(self, sequence: Sequence, branches: int) -> list[Sequence] | None:
         """Fork a sequence in a round of its own; None if its worker is still busy."""
         self._deadline = time.monotonic() + self._seconds
-        self._await_worker(sequence)
-        with self._crew.lock:
-            self._ledger.settle(sequence)
-            if sequence.awaited:
+        family = None
+        while family is None:
+            self._await_worker(sequence)
+            family = self._begin_fork(sequence, branches)
+            if family is None and time.monotonic() > self._deadline:
                 return None
-            if sequence.state != READY:
-                raise GuestError(f"{sequence!r} cannot be forked")
-            asked = self._crew.idle()
-            if sequence.station not in asked or sequence.asked:
-                return None
-            self._number += 1
-            family = [sequence, *self._branch(sequence, branches)]
-            self._ring({sequence.station: [sequence]})
         self._await()
         with self._crew.lock:
             self._settle(family)
         if sequence.error is not None:
             raise sequence.error
         return family
+
+    def _begin_fork(self, sequence: Sequence, branches: int) -> list[Sequence] | None:
+        """Ask for a fork; None if the worker is busy, or was lost just now."""
+        with self._crew.lock:
+            self._ledger.settle(sequence)
+            if sequence.awaited:
+                return None
+            if sequence.state != READY:
+                raise GuestError(f"{sequence!r} cannot be forked")
+            if sequence.answer not in (None, ALLOWED):
+                raise InvalidArgument(
+                    f"{sequence!r} has answered late, and with more than a mask: step it with no "
+                    "tokens, then fork it"
+                )
+            asked = self._crew.idle()
+            if sequence.station not in asked or sequence.asked:
+                return None
+            self._number += 1
+            family = [sequence, *self._branch(sequence, branches)]
+            self._ring({sequence.station: [sequence]})
+            return family
 
     def _await_worker(self, sequence: Sequence) -> None:
         """Wait until a sequence's worker has caught up, or its loss has been noted."""

@@ -154,8 +154,8 @@ class Sequence:
         back itself (`Splice`) keeps its memory. The guest is told with the next step.
 
         Raises:
-            InvalidArgument: more than there are since the prompt or the guest's last splice, or
-                than the `keep` of `Controllers`.
+            InvalidArgument: more than there are since the prompt or the guest's last splice, or to
+                more than the `keep` of `Controllers` before the furthest it was told of.
         """
         self._check_open()
         self.owner.roll_back(self, count)
@@ -165,6 +165,8 @@ class Sequence:
 
         Raises:
             LimitReached: the batch has not so many free rows.
+            InvalidArgument: it was late with an answer that no step has given yet, and that is no
+                mask.
             WaitTimeout: it is late or being rebuilt, and did not get ready within step_ms.
         """
         self._check_open()

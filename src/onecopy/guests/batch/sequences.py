@@ -187,7 +187,8 @@ class Service:
 
     def _close(self, message: CloseSequence, fds: list[int]) -> None:
         wire.close_all(fds)
-        _, opener = self._find(message.key)
+        bench, opener = self._find(message.key)
+        bench.catch_up()  # it may be forked before
         opener.close_sequence(message.number)
 
     def _lines(self, message: AskLines, fds: list[int]) -> Message:

@@ -50,7 +50,7 @@ class Station:
         self._crew = crew
         self._batch = crew.batch
         self._orders: deque[Callable[[], None]] = deque()
-        self._opening = Openings(crew.batch.board, crew.batch.guest_seconds)
+        self._opening = Openings(crew.batch.board, worker.index, crew.batch.guest_seconds)
         self._lent: set[int] = set()
         """Segments that the worker has; the lock of `Crew` is for them."""
         self._late = 0.0
@@ -82,11 +82,12 @@ class Station:
         if not self.lost and now > self._late:
             self.worker.kill("it did not finish a step")
 
-    def blamed(self) -> set[int]:
-        """Return the rows whose guests ran when the worker died."""
-        words = self._batch.board.words
-        running = (words[self.slot + steps.RUNNING], words[self.slot + steps.OPENING])
-        return {row - 1 for row in running if row}
+    def ran(self, sequence: Sequence) -> bool:
+        """Return whether a sequence's guest ran when the worker died."""
+        words, slot = self._batch.board.words, self.slot
+        if sequence.awaited:
+            return words[slot + steps.OPENING] == sequence.number
+        return bool(sequence.asked) and words[slot + steps.RUNNING] == sequence.row + 1
 
     def open(self, group: list[Sequence]) -> None:
         """Have sequences opened or rebuilt, those of one request together."""
@@ -204,13 +205,13 @@ class Station:
         except WorkerLost:
             raise
         except OnecopyError as error:
-            self._crew.opened(sequence, error)
+            self._crew.refused(sequence, error)
             return False
         return True
 
     def _look_at_opening(self) -> None:
         while (sequence := self._opening.take()) is not None:
-            self._crew.opened(sequence, None)
+            self._crew.opened(sequence, self._opening.line(sequence))
         if self._opening.are_late():
             self.worker.kill("it did not open a sequence in time", fault=True)
 

@@ -12,7 +12,7 @@ All fields are 32-bit words, little endian. Per worker one page, its *slot*:
 | 1 | engine | how many rows it has |
 | 2 | worker | number of the step that was finished last |
 | 3 | worker | the row whose guest runs in a step, plus 1; 0 = none |
-| 4 | worker | the row whose guest is being opened, plus 1; 0 = none |
+| 4 | worker | the sequence whose guest is being opened; 0 = none |
 | 6, 7 | engine | when its time ends: nanoseconds of the monotonic clock |
 | 64 … | engine | the rows, in the order in which they are to run |
 
@@ -32,10 +32,17 @@ Per row one *line* of 16 KiB; its two halves are pages of their own:
 | 2051 | worker | how many words, or bytes of text, follow |
 | 2052 | worker | for a failure: which, an index into `FAILURES` |
 | 2054, 2055 | worker | the time it took, nanoseconds |
-| 2056 | worker | the sequence that was opened here last, or failed to |
 | 2064 … | worker | the tokens to append, or the text of a failure |
 
 The kinds are those of `control`, and `FAILED`.
+
+A sequence may be closed while it is opened, and its row is somebody else's then: in another worker
+perhaps, which answers steps there. So what a worker says of those that it opens has a place of its
+own, for each worker and row: the same as the second half of a line, and
+
+| word | who | field |
+|---|---|---|
+| 2056 | worker | the sequence that was opened here last, or failed to |
 """
 
 from __future__ import annotations
@@ -85,6 +92,7 @@ FAILURES: Final[tuple[type[errors.OnecopyError], ...]] = (
 _ASKED: Final = struct.Struct("<5I12xI")
 _SLOT: Final = 1024
 _LINE: Final = 4096
+_HALF: Final = 2048
 _TEXT: Final = 2000
 
 
@@ -95,14 +103,15 @@ class Board:
         self.fd = fd
         self.batch = batch
         self.workers = workers
-        self._bytes = map_fd(fd, 4 * (workers * _SLOT + batch * _LINE), "shared").view()
+        self._openings = workers * _SLOT + batch * _LINE
+        self._bytes = map_fd(fd, _nbytes(batch, workers), "shared").view()
         self.words = self._bytes.cast("I")
         self.wide = self._bytes.cast("Q")
 
     @classmethod
     def make(cls, batch: int, workers: int) -> Board:
         """Make a board on which nothing was asked yet."""
-        fd = create("onecopy-board", 4 * (workers * _SLOT + batch * _LINE))
+        fd = create("onecopy-board", _nbytes(batch, workers))
         seal(fd, mutable=True)
         return cls(fd, batch, workers)
 
@@ -113,6 +122,10 @@ class Board:
     def line(self, row: int) -> int:
         """Return the first word of a row's line."""
         return self.workers * _SLOT + row * _LINE
+
+    def opening(self, worker: int, row: int) -> int:
+        """Return where a worker says how it opened a sequence: a line with its half alone."""
+        return self._openings + (worker * self.batch + row) * _HALF - (_LINE - _HALF)
 
     # ---- the engine's half ----
 
@@ -207,3 +220,7 @@ class Board:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _nbytes(batch: int, workers: int) -> int:
+    return 4 * (workers * _SLOT + batch * _LINE + workers * batch * _HALF)

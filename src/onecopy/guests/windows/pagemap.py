@@ -11,6 +11,7 @@ import ctypes
 import errno
 import functools
 import os
+import threading
 from typing import TYPE_CHECKING, Final
 
 from onecopy.guests.wasm.memory import PAGE
@@ -46,22 +47,29 @@ class _Scan(ctypes.Structure):
     )
 
 
-class PageMap:
-    """Asks the kernel about the pages of this process."""
+class _Question(threading.local):
+    """What the kernel is asked, and where it answers: of each thread, for it takes time."""
 
     def __init__(self) -> None:
-        self._fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        self._scans = True
-        self._ranges = (ctypes.c_uint64 * (3 * _RANGES))()
-        self._scan = _Scan(
+        self.ranges = (ctypes.c_uint64 * (3 * _RANGES))()
+        self.scan = _Scan(
             size=ctypes.sizeof(_Scan),
-            vec=ctypes.addressof(self._ranges),
+            vec=ctypes.addressof(self.ranges),
             vec_len=_RANGES,
             category_inverted=_IS_FILE,
             category_mask=_IS_FILE,
             category_anyof_mask=_IS_PRESENT | _IS_SWAPPED,
             return_mask=_IS_FILE,
         )
+
+
+class PageMap:
+    """Asks the kernel about the pages of this process; for several threads at once."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._scans = True
+        self._question = _Question()
 
     def private(self, start: int, end: int) -> list[tuple[int, int]]:
         """Return the ranges of pages from `start` to `end` that are this process's own."""
@@ -71,14 +79,14 @@ class PageMap:
             if count is None:
                 self._scans = False
                 break
-            values = self._ranges[: 3 * count]
+            values = self._question.ranges[: 3 * count]
             found += zip(values[::3], values[1::3], strict=True)
             start = walked if count == _RANGES else end
         return found if self._scans else list(self._read(start, end))
 
     def _ask(self, start: int, end: int) -> tuple[int | None, int]:
         """Return how many ranges were found, None if this kernel cannot say, and up to where."""
-        scan = self._scan
+        scan = self._question.scan
         scan.start, scan.end = start, end
         found = _ioctl(self._fd, _PAGEMAP_SCAN, ctypes.addressof(scan))
         if found < 0:
