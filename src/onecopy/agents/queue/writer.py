@@ -200,6 +200,7 @@ class Writer:
             db = self._file.connect()
             if self._doubtful:
                 _settle(db)
+            self._file.reserve(db)
             self._db, self._doubtful = db, False
         return self._db
 
