@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ WAL_KEPT = 32 << 20  # bytes of the log that stay: to write over them is quicker
 WAL_PAGES = 8_000  # after which a commit waits for a checkpoint (checkpoints.py)
 CACHE = 2 << 20  # bytes of pages in memory; SQLite's default
 RESERVE = 4 << 20  # bytes that the log has from the beginning: ends of runs fit on a full disk
-
+log = logging.getLogger(__name__)
 _SETTINGS = (
     f"cache_size = -{CACHE >> 10}",
     "auto_vacuum = INCREMENTAL",  # of a new file: deleting gives back
@@ -75,15 +76,15 @@ class File:
 
     def reserve(self, db: sqlite3.Connection) -> None:
         """Have the log be of some size before it is needed; on a full disk it stays as it is."""
-        log = self.path.with_name(self.path.name + "-wal")
-        if log.exists() and log.stat().st_size >= RESERVE:
+        wal = self.path.with_name(self.path.name + "-wal")
+        if wal.exists() and wal.stat().st_size >= RESERVE:
             return
         db.execute("BEGIN IMMEDIATE")
         try:
             # What is too large for the cache goes to the log before it is committed, or not.
             db.execute(f"CREATE TABLE reserve AS SELECT zeroblob({RESERVE + CACHE})")
-        except sqlite3.OperationalError:
-            pass
+        except sqlite3.OperationalError as error:
+            log.debug("%s: its log has no reserve: %s", self.path, error)
         if db.in_transaction:
             db.execute("ROLLBACK")
 
