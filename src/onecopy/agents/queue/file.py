@@ -95,9 +95,12 @@ def reading(path: Path, schema: Schema) -> sqlite3.Connection:
     """
     try:
         db = _connection(_uri(path, "ro"))
-        if _check(db, path, schema) == 0:
+        try:
+            if _check(db, path, schema) == 0:
+                raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server")
+        except BaseException:
             db.close()
-            raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server first")
+            raise
     except sqlite3.Error as error:
         raise unavailable(path, error) from error
     return db
