@@ -12,6 +12,7 @@ demo: $(VENV)/demo.ok
 	$(BIN)/onecopy demo guided
 	$(BIN)/onecopy demo plan
 	$(BIN)/onecopy demo nn
+	$(BIN)/onecopy demo agent
 
 test: $(VENV)/dev.ok
 	$(BIN)/python -m pytest -n auto

@@ -25,6 +25,9 @@ from benchmarks import report
 from benchmarks.answer import Answer
 from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
+    agent_memory,
+    agent_queue,
+    agent_start,
     daemon,
     dataloader,
     guest_calls,
@@ -83,6 +86,9 @@ QUESTIONS: dict[str, ModuleType] = {
     "plan_fit": plan_fit,
     "plan_packing": plan_packing,
     "plan_pools": plan_pools,
+    "agent_start": agent_start,
+    "agent_memory": agent_memory,
+    "agent_queue": agent_queue,
 }
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.answer import Answer, Summary, Table, Target
-from benchmarks.stage import Stage
+from benchmarks.stage import SMALLEST, Stage
 
 LAYERS = 4
 POINTS = ({"b": 1, "c": 64, "s": 256}, {"b": 4, "c": 256, "s": 1024})
 
 
-def ask(stage: Stage) -> Answer:  # noqa: ARG001
+def ask(stage: Stage) -> Answer:
     """Plan all of them; times are of one run each."""
     import torch
 
@@ -26,7 +26,7 @@ def ask(stage: Stage) -> Answer:  # noqa: ARG001
     torch.set_num_threads(1)
     try:
         arenas, over = _tvm()
-        times, targets = _decoder()
+        times, targets = _decoder(1 if stage.scale is SMALLEST else LAYERS)
         return Answer("plan_analysis", [arenas, times, _recorded()], [over, *targets])
     finally:
         torch.set_num_threads(threads)
@@ -47,14 +47,14 @@ def _tvm() -> tuple[Table, Target]:
     return table, Target("TVM's cases: those with more bytes than TVM", 0, more)
 
 
-def _decoder() -> tuple[Table, list[Target]]:
+def _decoder(layers: int) -> tuple[Table, list[Target]]:
     import torch
 
     from benchmarks import decoder
     from onecopy.planner import plan
     from onecopy.planner.analysis.peak import compiled
 
-    shape = decoder.Shape(layers=LAYERS)
+    shape = decoder.Shape(layers=layers)
     module, example, bounds = decoder.made(shape), decoder.example(shape), decoder.bounds(shape)
     start = time.perf_counter()
     with torch.no_grad():
@@ -64,7 +64,7 @@ def _decoder() -> tuple[Table, list[Target]]:
     analysed = time.perf_counter()
     form = planned.bytes
     done = time.perf_counter()
-    table = Table(f"a decoder of {LAYERS} layers", "s")
+    table = Table(f"a decoder of {layers} layers", "s")
     for title, seconds in (
         ("torch.export alone", exported - start),
         ("plan, export and all", analysed - exported),

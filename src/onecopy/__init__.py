@@ -11,15 +11,16 @@ Another process gets at it with `onecopy.connect("demo").load("weights")`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from onecopy._version import __version__
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy import guests, models, planner
+    from onecopy._version import __version__
     from onecopy.errors import (
         AccessDenied,
+        AgentFailed,
         AllocationMissed,
         AllocatorUnavailable,
         BackendLost,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         EntryExists,
         EntryNotFound,
         ExportFailed,
+        ForgedEvent,
         GuestError,
         GuestMemoryExceeded,
         GuestMisbehaved,
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
         InferenceFailed,
         InvalidArgument,
         InvalidBounds,
+        InvalidEvent,
         InvalidGrammar,
+        InvalidManifest,
         InvalidModel,
         InvalidModule,
         InvalidProblem,
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
         OnecopyError,
         PromptTooLong,
         ProtocolError,
+        QueueUnavailable,
+        ReplayDiverged,
         StoreClosed,
         StoreFull,
         StoreRunning,
@@ -136,6 +142,12 @@ __all__ = [
     "EndOfSequence",
     "ContextFull",
     "PromptTooLong",
+    "InvalidManifest",
+    "InvalidEvent",
+    "ForgedEvent",
+    "QueueUnavailable",
+    "AgentFailed",
+    "ReplayDiverged",
     "AllocatorUnavailable",
     "BudgetExceeded",
     "SlowStorageWarning",
@@ -143,7 +155,7 @@ __all__ = [
 ]
 
 # Where each public name lives; errors are the rest. Imported when first asked for.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "start": "store.launch",
     "connect": "store.launch",
     "open": "store.snapshot",
@@ -156,21 +168,12 @@ _HOMES = {
     "EntryStat": "store.messages",
     "StoreStats": "store.messages",
     "Codec": "tensors.codec",
-    "register_codec": "tensors.codec",
+    "register_codec": "tensors.codec:register",
     "SlowStorageWarning": "tensors.arena",
+    "__version__": "_version",
+    **dict.fromkeys(("guests", "models", "planner")),
 }
 
+_ERRORS = dict.fromkeys(set(__all__) - set(_HOMES), "errors")
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
-    if name in {"models", "guests", "planner"}:
-        return importlib.import_module(f"onecopy.{name}")
-    module = importlib.import_module(f"onecopy.{_HOMES.get(name, 'errors')}")
-    value = getattr(module, "register" if name == "register_codec" else name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES | _ERRORS)

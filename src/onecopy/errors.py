@@ -44,6 +44,12 @@
     ├── EndOfSequence      EOFError             a text model ended its text
     ├── ContextFull        RuntimeError         a text model has no room for another token
     ├── PromptTooLong      ValueError           a prompt that does not fit a text model's context
+    ├── InvalidManifest    ValueError           an agent's manifest that cannot be, and where
+    ├── InvalidEvent       ValueError           an event that is malformed, too large or not awaited
+    ├── ForgedEvent        PermissionError      a delivery whose signature is missing or wrong
+    ├── QueueUnavailable   OSError              the file of events cannot be written or read
+    ├── AgentFailed        RuntimeError         a run of an agent ended without success
+    ├── ReplayDiverged     RuntimeError         a replayed agent asked for what the record lacks
     └── AccessDenied       PermissionError      another user's store, or a read-only client
 
 Each text says what to do next (I8). The built-in parent is the one that callers
@@ -235,3 +241,27 @@ class ContextFull(OnecopyError, RuntimeError):
 
 class PromptTooLong(OnecopyError, ValueError):
     """A prompt does not fit into the context of a text model."""
+
+
+class InvalidManifest(OnecopyError, ValueError):
+    """The manifest of an agent cannot be; the text names its file, line or key."""
+
+
+class InvalidEvent(OnecopyError, ValueError):
+    """An event is malformed or too large, or no trigger of the agent waits for such events."""
+
+
+class ForgedEvent(OnecopyError, PermissionError):
+    """A delivery is not signed with the secret of the trigger that it was sent to."""
+
+
+class QueueUnavailable(OnecopyError, OSError):
+    """The file with the events of the agents cannot be written or read."""
+
+
+class AgentFailed(OnecopyError, RuntimeError):
+    """A run of an agent ended without success; the text has its error."""
+
+
+class ReplayDiverged(OnecopyError, RuntimeError):
+    """A replayed agent did not ask for what its record has; it, or its code, has changed."""

@@ -106,6 +106,12 @@ class Misbehave:
             return [np.zeros(3, np.complex64)]
         if what == "environment":
             return [np.frombuffer(json.dumps(dict(os.environ)).encode(), np.uint8)]
+        if what == "many":
+            return [inputs[0]] * 65
+        if what == "deep":
+            return [inputs[0].reshape((1,) * 16 + (-1,))]
+        if what == "large":
+            return [np.broadcast_to(inputs[0][0], (1 << 33, 2))]
         if what.startswith("wait "):
             _pass(what[5:])
         return [inputs[0]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import struct
 import tempfile
+import termios
 import threading
 
 import numpy as np
@@ -19,12 +22,14 @@ from onecopy.errors import (
     EndOfSequence,
     InferenceFailed,
     InvalidArgument,
+    LimitReached,
     ModelNotFound,
     UnsupportedOperation,
 )
 from onecopy.nn.service.running import running
 from onecopy.nn.service.spot import spots
 from tests.conftest import open_files
+from tests.guests.waiting import eventually
 from tests.nn.arithmetic import write
 from tests.nn.service.ending import wait_for, wait_until_ended
 
@@ -156,6 +161,23 @@ def test_a_process_that_dies_fails_one_request_and_is_started_again(load) -> Non
         assert bytes(other.output(0)) == b"other"
 
 
+@pytest.mark.parametrize("what", ["many", "deep", "large"])
+def test_results_that_cannot_be_handed_over_are_an_error_of_that_request(shared, what) -> None:
+    with shared("misbehave").context() as context:
+        _set(context, what.encode())
+        with pytest.raises(LimitReached):
+            context.compute()
+        _set(context, b"fine")
+        context.compute()
+        assert bytes(context.output(0)) == b"fine"
+
+
+def _unread(context) -> int:
+    """Return how many bytes of a context's requests its process has not read yet."""
+    sock = context._line._sock
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def test_a_process_killed_in_compute_fails_all_who_wait_and_none_after(load, gate) -> None:
     graph = load("affine", gate=gate.path)
     contexts = [graph.context() for _ in range(3)]
@@ -175,6 +197,8 @@ def test_a_process_killed_in_compute_fails_all_who_wait_and_none_after(load, gat
     gate.await_arrival()
     for thread in threads[1:]:
         thread.start()
+    # Asked before its end: who asks after that starts it again.
+    eventually(lambda: all(_unread(each) for each in contexts[1:]))
     (pid,) = (each.pid() for each in spots())
     os.kill(pid, signal.SIGKILL)
     for thread in threads:

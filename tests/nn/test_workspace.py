@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecopy.errors import InvalidArgument, ProtocolError
+from onecopy.errors import InvalidArgument, LimitReached, ProtocolError
+from onecopy.nn import workspace
 from onecopy.nn.service.messages import SEGMENT, Tensor
 from onecopy.nn.workspace import Workspace
 from onecopy.segments.region import keeps_size
@@ -83,6 +84,20 @@ def test_outputs_that_are_not_in_the_segment_are_refused(where) -> None:
 def test_no_process_can_ask_for_too_much_room(nbytes) -> None:
     with pytest.raises(ProtocolError):
         Workspace().make_room(nbytes)
+
+
+def test_a_context_has_room_for_so_many_bytes_and_no_more(monkeypatch) -> None:
+    monkeypatch.setattr(workspace, "SEGMENT", 1 << 20)
+    space = Workspace()
+    space.put(0, "u8", (1 << 19,), bytes(1 << 19))
+    space.make_room(1 << 19)
+    assert space.nbytes == 1 << 20
+    with pytest.raises(LimitReached, match="has room for 1048576"):
+        space.make_room((1 << 19) + 1)
+    with pytest.raises(LimitReached):
+        space.put(1, "u8", ((1 << 19) + 1,), bytes((1 << 19) + 1))
+    space.put(1, "u8", (1 << 19,), bytes(1 << 19))
+    space.close()
 
 
 def test_too_many_inputs_are_refused() -> None:

@@ -9,7 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from onecopy._version import __version__
-from onecopy.cli import bench, demo, disk, doctor, entries, get, guests, nn, plan, put, serve, top
+from onecopy.cli import (
+    agent,
+    bench,
+    demo,
+    disk,
+    doctor,
+    entries,
+    get,
+    guests,
+    nn,
+    plan,
+    put,
+    serve,
+    top,
+)
 from onecopy.cli.output import complain
 from onecopy.errors import OnecopyError
 
@@ -44,6 +58,7 @@ _STORES = "Stores"
 _ENTRIES = "Entries"
 _DISK = "Disk"
 _GUESTS = "Guests"
+_AGENTS = "Agents"
 _PLANS = "Plans of memory"
 _MACHINE = "This machine"
 
@@ -59,6 +74,7 @@ for _panel, _commands in {
 
 app.add_typer(guests.app, name="guest", rich_help_panel=_GUESTS)
 app.add_typer(nn.app, name="nn", rich_help_panel=_GUESTS)
+app.add_typer(agent.app, name="agent", rich_help_panel=_AGENTS)
 app.add_typer(plan.app, name="plan", rich_help_panel=_PLANS)
 
 

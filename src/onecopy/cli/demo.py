@@ -16,6 +16,7 @@ class Story(str, Enum):
     GUIDED = "guided"
     PLAN = "plan"
     NN = "nn"
+    AGENT = "agent"
 
 
 def demo(
@@ -25,7 +26,7 @@ def demo(
             help="store: one real model, several worker processes. guided: a small model, trained "
             "on the spot, under controllers in WebAssembly. plan: a decoder and an encoder whose "
             "memory is planned, and fitted to budgets. nn: programs in WebAssembly that have a "
-            "model of the store infer, through WASI-NN."
+            "model of the store infer, through WASI-NN. agent: a code-review bot at work."
         ),
     ] = Story.STORE,
     model: Annotated[
@@ -37,12 +38,18 @@ def demo(
             "all-MiniLM-L6-v2 if not given.",
         ),
     ] = None,
+    repo: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False, exists=True, help="agent: a git repository with changes to review."
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="How many processes; 4 for store, 2 for guided."),
     ] = None,
 ) -> None:
-    """Show the main jobs: a shared model, guests that steer or use one, planned memory."""
+    """Show the main jobs: a shared model, guests that steer or use one, planned memory, a bot."""
     from rich.console import Console
 
     from onecopy import demo
@@ -59,4 +66,8 @@ def demo(
         from onecopy.demo import nn
 
         raise typer.Exit(nn.run(Console()))
+    if story is Story.AGENT:
+        from onecopy.demo import agent
+
+        raise typer.Exit(agent.run(repo, Console()))
     raise typer.Exit(demo.run(model, workers or 4, Console()))

@@ -8,8 +8,9 @@ guests.buffer(40, 128256, store=store)             rows that guests may write to
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy.guests.batch.answers import (
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 # Where each public name lives; imported when first asked for.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "Allowed": "batch.answers",
     "Chosen": "batch.answers",
     "Controllers": "batch.controllers",
@@ -79,14 +80,4 @@ _HOMES = {
     "sources_of": "windows.sources",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'onecopy.guests' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"onecopy.guests.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -9,18 +9,14 @@ of `transformers`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy.models.pretrained import from_pretrained
 
 __all__ = ["from_pretrained"]
 
-
-def __getattr__(name: str) -> Any:
-    # Imported when first asked for: whoever loads a module waits for all that is imported here.
-    if name == "from_pretrained":
-        from onecopy.models.pretrained import from_pretrained
-
-        return from_pretrained
-    raise AttributeError(f"module 'onecopy.models' has no attribute {name!r}")
+# Whoever loads a module waits for all that is imported here.
+__getattr__, __dir__ = exports(__name__, {"from_pretrained": "pretrained"})

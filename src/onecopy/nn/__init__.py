@@ -9,8 +9,9 @@ nn.save_tokenizer(store, "llm", tokenizer)         beside a text model of a stor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Port
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Context", "Graph", "Host", "Model", "Port", "save_tokenizer"]
 
 # Where each public name lives; imported when first asked for.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "Context": "context",
     "Graph": "graph",
     "Host": "host",
@@ -32,14 +33,4 @@ _HOMES = {
     "save_tokenizer": "backends.text.tokenizer",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'onecopy.nn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"onecopy.nn.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
     from onecopy.nn.graph import Opener
     from onecopy.nn.host import Host
+    from onecopy.nn.service.launch import Connector
+
+_AHEAD_SECONDS: Final = 1.0
+"""In which a guest is to ask for what was connected for it."""
 
 log = logging.getLogger("onecopy.nn")
 
@@ -162,6 +167,16 @@ class _Held:
 def serve(sock: socket.socket, host: Host) -> None:
     """Answer one guest's process until it ends or closes its side; for a thread of the host's."""
     desk = _Desk(host)
+    try:
+        desk.connect_ahead()
+        if not select.select([sock], [], [], _AHEAD_SECONDS)[0]:
+            desk.forget_ahead()  # It would be a user of a model that it may never ask for.
+        _serve(sock, desk)
+    finally:
+        desk.forget_ahead()
+
+
+def _serve(sock: socket.socket, desk: _Desk) -> None:
     reply: Message | None
     while True:
         try:
@@ -199,6 +214,33 @@ class _Desk:
         self._graphs: dict[int, Opener] = {}
         self._last = 0
         self._connections = 0
+        self._ahead: tuple[Load, Connector] | None = None
+
+    def connect_ahead(self) -> None:
+        """Connect to the model that this guest will ask for, if it does as the last one did.
+
+        It is still starting meanwhile.
+        """
+        if self._host.asked_first is not None:
+            request = Load(*self._host.asked_first)
+            self._ahead = request, self._host.connector(request.name, request.config)
+            self._ahead[1].connect_ahead()
+
+    def forget_ahead(self) -> None:
+        """Close what was connected for nothing."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead[1].forget_ahead()
+
+    def _connector(self, request: Load) -> Connector:
+        if self._ahead is not None and self._ahead[0] == request:
+            connector, self._ahead = self._ahead[1], None
+        else:
+            connector = self._host.connector(request.name, request.config)
+        self.forget_ahead()
+        if not self._last:
+            self._host.asked_first = request.name, request.config
+        return connector
 
     def answer(self, data: bytes, fds: list[int]) -> tuple[Message | None, socket.socket | None]:
         """Return the answer to a request, and the connection that goes with it."""
@@ -214,8 +256,8 @@ class _Desk:
 
     def _answer(self, request: Any, fds: list[int]) -> tuple[Message | None, socket.socket | None]:
         match request:
-            case Load(name, config):
-                return self._open(self._host.connector(name, config))
+            case Load():
+                return self._open(self._connector(request))
             case LoadBytes(encoding, target):
                 self._host.check_bytes(target)
                 brought = Brought([os.dup(each) for each in fds])

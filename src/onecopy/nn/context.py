@@ -72,6 +72,8 @@ class Context:
             InvalidArgument: an input is missing, or not what the model takes.
             InferenceFailed: the model refused their values, or failed.
             BackendLost: its process ended meanwhile; the next computation starts it again.
+            LimitReached: the outputs are more than can be handed over (64 tensors, 16 dimensions,
+                8 GiB).
             ContextFull, PromptTooLong: see `TextSession`; of a full context there is the text.
         """
         self._text = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -66,6 +66,8 @@ class Host:
         self._graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
         self._guests: Guests | None = None
         self._making_guests = threading.Lock()
+        self.asked_first: tuple[str, str] | None = None
+        """The model, and its options, that the last guest asked for first."""
 
     def load(self, name: str, config: str = "") -> Graph:
         """Load a model, or find it loaded.
@@ -168,6 +170,7 @@ class Host:
         stderr: Stream = None,
         timeout: float | None = None,
         memory_limit: int = 1 << 30,
+        windows: Mapping[str, Any] | None = None,
     ) -> int:
         """Run a command of WASI to its end, in a process of its own, and return its exit status.
 
@@ -184,10 +187,13 @@ class Host:
             stdin, stdout, stderr: descriptors, open files or `subprocess.DEVNULL`; this process's
                 if not given.
             timeout: seconds after which it is ended.
-            memory_limit: bytes of its linear memory, up to 4 GiB.
+            memory_limit: bytes of its linear memory, up to 4 GiB; windows come on top.
+            windows: tensors that it sees in its memory, by names: as for `guests.Guest`, but
+                immutable ones only. It imports `control` of `onecopy` to find them.
 
         Raises:
             InvalidModule: it is no command, or imports what this host does not have.
+            WindowRefused: a value cannot be a window of it; the text has the remedy.
             GuestTrapped, GuestTimeout, GuestMemoryExceeded: how it ended, if not by itself.
             WorkerLost: somebody else ended its process.
             InvalidArgument, OSError: something cannot be given to it.
@@ -202,6 +208,7 @@ class Host:
             stderr=stderr,
             timeout=timeout,
             memory_limit=memory_limit,
+            windows=windows,
         )
 
     def _runner(self) -> Guests:

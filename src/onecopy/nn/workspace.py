@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import InvalidArgument, ProtocolError
+from onecopy.errors import InvalidArgument, LimitReached, ProtocolError
 from onecopy.nn.service.messages import SEGMENT, TENSORS, Tensor
 from onecopy.nn.service.segment import aligned, check_tensor
 from onecopy.segments import region
@@ -40,6 +40,7 @@ class Workspace:
 
         Raises:
             InvalidArgument: so many bytes make no tensor of that type and shape.
+            LimitReached: there is no room for so many.
         """
         data = memoryview(data).cast("B")
         check_tensor(dtype, shape, len(data))
@@ -48,9 +49,11 @@ class Workspace:
         old = self._inputs.get(index)
         if old is None or aligned(len(data)) > aligned(old.nbytes):
             offset = self._extend(len(data))
+            # A call of the kernel, not a copy: pages that nobody has used yet would fault, each.
+            os.pwrite(self.fd, data, offset)
         else:
             offset = old.offset
-        self._view[offset : offset + len(data)] = data
+            self._view[offset : offset + len(data)] = data
         self._inputs[index] = Tensor(dtype, tuple(shape), offset, len(data))
 
     def _extend(self, nbytes: int) -> int:
@@ -86,9 +89,11 @@ class Workspace:
     def _renew(self, more: int) -> None:
         """Take a segment with room for `more` bytes, and move the inputs there."""
         kept = sum(aligned(each.nbytes) for each in self._inputs.values())
-        nbytes = max(_LEAST, kept + 2 * aligned(more))
-        if nbytes > SEGMENT:
-            raise InvalidArgument(f"tensors of {nbytes} bytes; a context has room for {SEGMENT}")
+        if kept + aligned(more) > SEGMENT:
+            raise LimitReached(
+                f"tensors of {kept + aligned(more)} bytes; a context has room for {SEGMENT}"
+            )
+        nbytes = min(max(_LEAST, kept + 2 * aligned(more)), SEGMENT)
         fd = region.create("onecopy-nn", nbytes)
         try:
             region.seal(fd, mutable=True)

@@ -6,8 +6,9 @@ goes in one arena, and how long a context may be under a budget of bytes.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy.planner import pools
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 # Where each public name lives; imported when first asked for.
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "Allocation": "running.recording",
     "bind": "running.bind",
     "bind_module": "running.bind",
@@ -75,6 +76,7 @@ _HOMES = {
     "fit": "budget.fitting",
     "Measured": "budget.prober",
     "Plan": "analysis.plan",
+    "pools": None,
     "plan": "analysis.planning",
     "Planned": "running.planned",
     "Problem": "packing.problem",
@@ -91,16 +93,4 @@ _HOMES = {
     "write_csv": "packing.csv_format",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name == "pools":
-        return importlib.import_module("onecopy.planner.pools")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'onecopy.planner' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"onecopy.planner.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES)

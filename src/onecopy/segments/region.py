@@ -167,6 +167,11 @@ def is_writable(fd: int) -> bool:
     return not _seals(fd) & (_SEAL_WRITE | _SEAL_FUTURE_WRITE)
 
 
+def is_immutable(fd: int) -> bool:
+    """Return whether `fd` is a memfd that nobody can write to, not even by an older mapping."""
+    return bool(_seals(fd) & _SEAL_WRITE)
+
+
 def _seals(fd: int) -> int:
     try:
         return fcntl.fcntl(fd, _F_GET_SEALS)

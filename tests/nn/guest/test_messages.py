@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onecopy.errors import ProtocolError
+from onecopy.guests.windows.source import Fields
 from onecopy.nn.guest.messages import (
     Ended,
     Folder,
+    Module,
     Ready,
     Said,
     Start,
     decode,
-    decode_start,
+    decode_order,
     encode,
 )
 
@@ -26,9 +28,16 @@ def test_messages_arrive_as_they_were_sent(message):
     assert decode(encode(message)) == message
 
 
-def test_a_start_arrives_as_it_was_sent():
-    start = Start(("a", ""), (("K", "v"),), (Folder("/x", writable=False),), 1 << 32)
-    assert decode_start(encode(start)) == start
+@pytest.mark.parametrize(
+    "order",
+    [
+        Module("digest", component=True),
+        Start(("a", ""), (("K", "v"),), (Folder("/x", writable=False),), 1 << 32),
+        Start((), (), (), 1, (("w", Fields(0, 64, 8, "F32", (2,), (1,))),), Module("x")),
+    ],
+)
+def test_orders_arrive_as_they_were_sent(order):
+    assert decode_order(encode(order)) == order
 
 
 @given(st.binary(max_size=64))

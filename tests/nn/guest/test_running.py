@@ -207,6 +207,36 @@ def test_a_process_is_kept_ready_for_the_next_guest(command):
         guests.run(command(MIRROR))
 
 
+def test_the_next_process_has_the_last_module_and_runs_any(command, tmp_path):
+    guests, out = Guests(lambda models: models.recv(1)), tmp_path / "out"
+    with out.open("w") as stdout:
+        try:
+            for source in (MIRROR, MIRROR, TRAP, MIRROR):
+                if source is TRAP:
+                    with pytest.raises(GuestTrapped):
+                        guests.run(command(source))
+                else:
+                    inherited = {"stdin": subprocess.DEVNULL, "stdout": stdout}
+                    status = guests.run(command(source), args=["x"], **inherited)
+                    assert status == 7
+        finally:
+            guests.close()
+    assert out.read_text() == "x\n" * 3
+
+
+def test_a_process_that_dies_while_it_waits_is_replaced(command):
+    guests = Guests(lambda models: models.recv(1))
+    try:
+        assert guests.run(command(MIRROR), stdin=subprocess.DEVNULL) == 7
+        assert guests._spare is not None
+        ready = guests._spare.result()
+        ready.kill()
+        ready.wait()
+        assert guests.run(command(MIRROR), stdin=subprocess.DEVNULL) == 7
+    finally:
+        guests.close()
+
+
 def settled(guests: Guests) -> int:
     """Return how many descriptors are open when all processes and threads of guests have ended."""
     guests._starter.submit(int).result()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis
 import pytest
 import sympy
 import torch
@@ -113,9 +114,15 @@ N = M = range(3, 8)
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(steps=st.lists(steps, min_size=1, max_size=4), ordered=st.booleans(), data=st.data())
+@given(
+    steps=st.lists(steps, min_size=1, max_size=4), ordered=st.booleans(), chosen=st.integers(0, 24)
+)
+# The walk took the length of what is padded from the example: m was 4, and n ≥ m was lost.
+@hypothesis.example(
+    steps=[("product", 6, 8), ("padded", 9, 3), ("every second", 3, 7)], ordered=True, chosen=0
+)
 def test_sizes_at_all_shapes_are_those_of_an_independent_run(
-    steps: Any, ordered: bool, data: Any
+    steps: Any, ordered: bool, chosen: int
 ) -> None:
     """Two dimensions and a derived one, with n ≥ m if it is ordered: plans against real tensors."""
     module = Sized(steps, ordered)
@@ -136,7 +143,7 @@ def test_sizes_at_all_shapes_are_those_of_an_independent_run(
     ]  # fmt: skip
     assert held == allowed
     corners = [p for p in allowed if p[0] in (N[0], N[-1]) and p[1] in (M[0], M[-1])]
-    for a, b in {*corners, data.draw(st.sampled_from(allowed))}:
+    for a, b in {*corners, allowed[chosen % len(allowed)]}:
         expected, results, spoiler = spoilt(planned, program, list(planned.inputs_at(n=a, m=b)[0]))
         assert all(torch.equal(*pair) for pair in zip(expected, results, strict=True))
         sizes = planned.sizes(n=a, m=b)

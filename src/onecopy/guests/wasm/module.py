@@ -25,6 +25,8 @@ from onecopy.guests.wasm import abi
 from onecopy.guests.wasm.engine import SETTINGS, engine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import wasmtime
 
 MAGIC: Final = b"\0asm\1\0\0\0"
@@ -59,11 +61,14 @@ def compile_module(
     cache: Path | None = None,
     rules: str = __name__,
     magic: bytes = MAGIC,
+    settings: Mapping[str, object] = SETTINGS,
+    seconds: int | None = None,
 ) -> Module:
     """Compile Wasm bytes, or the file at a path; a module that was met before is only read.
 
     `rules` names what says which modules will do: a Python module with `compiled(wasm)`, which
-    compiles and checks; by default that of guests with windows. `magic` is how the Wasm begins.
+    compiles and checks; by default that of guests with windows. `magic` is how the Wasm begins,
+    `settings` are those of the engine that the rules compile for; it may take `seconds`.
 
     Raises:
         InvalidModule: not Wasm (or already compiled), too large, does not validate, does not
@@ -80,10 +85,10 @@ def compile_module(
         )
     digest = hashlib.sha256(wasm).hexdigest()
     folder = private_folder(cache or default_cache())
-    path = folder / f"{digest}-{_engine_key(rules)}"
+    path = folder / f"{digest}-{_engine_key(rules, settings)}"
     native = _cached(path)
     if native is None:
-        native = _compile(wasm, rules)
+        native = _compile(wasm, rules, seconds or COMPILE_SECONDS)
         _keep(path, native)
     return Module(digest, native, component=magic != MAGIC)
 
@@ -171,10 +176,10 @@ def _wasmtime() -> str:
     return version("wasmtime")
 
 
-def _engine_key(rules: str) -> str:
+def _engine_key(rules: str, settings: Mapping[str, object]) -> str:
     # What the rules do to a module, and what is checked of it, is part of the result; count up when
     # that changes.
-    known = f"{_wasmtime()} {sorted(SETTINGS.items())} {os.uname().machine} {rules} checks-3"
+    known = f"{_wasmtime()} {sorted(settings.items())} {os.uname().machine} {rules} checks-3"
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -226,13 +231,13 @@ def _keep(path: Path, native: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _compile(wasm: bytes, rules: str) -> bytes:
+def _compile(wasm: bytes, rules: str, seconds: int) -> bytes:
     command = [sys.executable, "-m", "onecopy.guests.wasm.compiler", rules]
     try:
-        done = subprocess.run(command, input=wasm, capture_output=True, timeout=COMPILE_SECONDS)
+        done = subprocess.run(command, input=wasm, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise InvalidModule(
-            f"the module did not compile within {COMPILE_SECONDS} seconds; split it"
+            f"the module did not compile within {seconds} seconds; split it"
         ) from None
     if done.returncode:
         text = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"

@@ -75,6 +75,10 @@ class Source:
         fits = self.offset % PAGE == 0 and self.offset >= 0 and status.st_size >= end
         return fits and (region.keeps_size(self.fd) or _is_settled(status))
 
+    def is_immutable(self) -> bool:
+        """Return whether nobody can change the segment's bytes any more."""
+        return region.is_immutable(self.fd) or _is_settled(os.fstat(self.fd))
+
     def fields(self) -> Fields:
         """Return all but the descriptor and the owner."""
         return Fields(

@@ -118,6 +118,16 @@ def enter(also: syscalls.Numbers = NOTHING, fcntl: tuple[int, ...] = FCNTL) -> s
     return _filter(libc, also, fcntl)
 
 
+def forbid(calls: syscalls.Numbers) -> str:
+    """Take back some of what `enter` has allowed; return "" or why that failed."""
+    machine = MACHINES.get(platform.machine())
+    if machine is None:
+        return f"no filter is written for {platform.machine()}"
+    # All filters are asked, and the strictest answer counts: `enter`'s stays as it is.
+    code = [_op(_LOAD, _NUMBER_AT), *_all(calls, machine.column, _ERRNO | errno.EPERM)]
+    return _install(ctypes.CDLL(None, use_errno=True), machine, [*code, _op(_RETURN, _ALLOW)])
+
+
 def end_with_parent(parent: int) -> None:
     """Let the kernel end this process when the thread that started it does."""
     import signal
@@ -153,7 +163,11 @@ def _filter(libc: ctypes.CDLL, also: syscalls.Numbers, fcntl: tuple[int, ...]) -
     machine = MACHINES.get(platform.machine())
     if machine is None:
         return f"no filter is written for {platform.machine()}"
-    code = program(machine, os.getpid(), also, fcntl)
+    return _install(libc, machine, [program(machine, os.getpid(), also, fcntl)])
+
+
+def _install(libc: ctypes.CDLL, machine: Machine, instructions: Iterable[bytes]) -> str:
+    code = b"".join(instructions)
     kept = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(kept))
     if libc.syscall(machine.seccomp, _SECCOMP_SET_MODE_FILTER, _TSYNC, header):

@@ -140,9 +140,11 @@ class TextModel(Protocol):
 class Backend(Protocol):
     """A library that runs models.
 
-    Two more things may be there. `environment(source)` returns the names of environment variables
-    that a process for the model needs. `remote = True` says that models are neither entries nor
-    files, but elsewhere, under a name that is the option `model`.
+    More may be there. `environment(source)` returns the names of environment variables that a
+    process for the model needs. `beside(source)` returns the names of other entries of the store
+    that the model is loaded with, if they are there: when one changes, it is another model.
+    `remote = True` says that models are neither entries nor files, but elsewhere, under a name
+    that is the option `model`.
     """
 
     encodings: tuple[str, ...]

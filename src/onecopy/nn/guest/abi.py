@@ -25,4 +25,6 @@ ARITY: Final = {
 }
 """How many numbers each takes, all of them i32; each returns an i32, the error."""
 
-SIGNATURES: Final = {name: (("i32",) * count, ("i32",)) for name, count in ARITY.items()}
+SIGNATURES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    name: (("i32",) * count, ("i32",)) for name, count in ARITY.items()
+}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidModule
+from onecopy.guests.wasm import abi as windows
 from onecopy.guests.wasm.engine import engine
 from onecopy.guests.wasm.module import MAGIC, check_types, compile_module, read_wasm
 from onecopy.nn.guest import abi, component
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from onecopy.guests.wasm.module import Module
 
 START: Final = "_start"
+_Signature = tuple[tuple[str, ...], tuple[str, ...]]
+_SIGNATURES: Final[dict[str, dict[str, _Signature]]] = {
+    abi.MODULE: abi.SIGNATURES,
+    windows.MODULE: windows.SIGNATURES,
+}
 _NOTHING: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
@@ -76,11 +82,11 @@ def _check_import(each: wasmtime.ImportType) -> None:
     name = f"{each.module}.{each.name}"
     if each.module == abi.WASI and _kind(each.type) == "FuncType":
         return  # wasmtime knows its own, and refuses others when it links them
-    expected = abi.SIGNATURES.get(each.name or "") if each.module == abi.MODULE else None
+    expected = _SIGNATURES.get(each.module, {}).get(each.name or "")
     if expected is None:
         raise InvalidModule(
-            f"the module imports {name}, which this host does not have: there are WASI preview 1 "
-            "and wasi_ephemeral_nn (docs/nn.md lists its functions)"
+            f"the module imports {name}, which this host does not have: there are WASI preview "
+            "1, wasi_ephemeral_nn (docs/nn.md lists its functions) and onecopy"
         )
     if _signature(each) != expected:
         raise InvalidModule(f"the module imports {name} as {_signature(each)}; it is {expected}")

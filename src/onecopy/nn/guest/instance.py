@@ -16,10 +16,14 @@ from onecopy.guests.wasm.memory import LinearMemory, limit_store
 from onecopy.guests.wasm.raw import HostFunction, deadline_setter
 from onecopy.nn.guest import abi
 from onecopy.nn.guest.command import START
+from onecopy.nn.guest.windows import Shown, imports_windows, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import wasmtime
 
+    from onecopy.guests.windows.source import Source
     from onecopy.nn.guest.functions import Functions
 
 _FAULT: Final = (
@@ -30,12 +34,14 @@ _FAULT: Final = (
 class Instance:
     """All that one guest imports: made before it is known which one, then `start` and `run`, once.
 
-    Deadlines are the host's, which ends the process.
+    `say` is told what it logs. Deadlines are the host's, which ends the process.
     """
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, say: Callable[[str], object]) -> None:
         import wasmtime
 
+        self._say = say
+        self._shown: Shown | None = None
         self._failure: BaseException | None = None
         self._functions = functions
         self._store = wasmtime.Store(engine())
@@ -51,27 +57,54 @@ class Instance:
         self._linker.define(self._store, abi.MODULE, name, function.function)
         return function
 
-    def start(self, module: wasmtime.Module, wasi: wasmtime.WasiConfig, memory_limit: int) -> None:
-        """Make it of a module; its own start function, if there is one, runs.
+    def linked(self, module: wasmtime.Module) -> wasmtime.InstancePre:
+        """Return a module with all that it imports.
 
         Raises:
             InvalidModule: it imports what there is not.
+        """
+        import wasmtime
+
+        if self._shown is None and imports_windows(module):
+            self._shown = Shown(self._say)
+            self._shown.define(self._linker, self._store, self._failed)
+        try:
+            return self._linker.instantiate_pre(module)
+        except wasmtime.WasmtimeError as error:
+            raise InvalidModule(f"the module cannot be instantiated: {error}") from None
+
+    def start(
+        self,
+        linked: wasmtime.InstancePre,
+        wasi: wasmtime.WasiConfig,
+        memory_limit: int,
+        windows: Mapping[str, Source],
+    ) -> None:
+        """Make it of a module; its own start function, if there is one, runs.
+
+        Raises:
+            InvalidModule: it does not fit into the limits of all guests, or cannot find windows.
+            WindowRefused: there is no room for them in its memory.
             GuestError: it starts with more memory than it may, or its start function failed.
         """
         limit_store(self._store, memory_limit)
         self._store.set_wasi(wasi)
-        self._instance = self._instantiate(module, memory_limit)
+        self._instance = self._instantiate(linked, memory_limit)
         memory = LinearMemory(self._store, self._export("memory"), memory_limit)
+        if self._shown is None:
+            refuse(windows)
+        else:
+            self._shown.open(memory, windows)
         self._functions.attach(memory, memory_limit)
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error
 
-    def _instantiate(self, module: wasmtime.Module, memory_limit: int) -> wasmtime.Instance:
+    def _instantiate(self, linked: wasmtime.InstancePre, memory_limit: int) -> wasmtime.Instance:
         import wasmtime
 
         try:
-            return self._linker.instantiate(self._store, module)
+            return linked.instantiate(self._store)
         except wasmtime.Trap as trap:
             raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
         except wasmtime.WasmtimeError as error:

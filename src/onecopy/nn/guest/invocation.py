@@ -7,16 +7,21 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy.errors import InvalidArgument
+from onecopy.guests.wasm.control import MAX_WINDOWS
 from onecopy.nn.guest.messages import Folder, Start
+from onecopy.nn.guest.windows import opened as opened_windows
 from onecopy.store.wire import FDS_LIMIT, MESSAGE_LIMIT
+
+if TYPE_CHECKING:
+    from onecopy.guests.windows.source import Source
 
 Stream = int | IO[Any] | None
 Folders = Mapping[str, "str | os.PathLike[str] | tuple[str | os.PathLike[str], str]"]
 
-_FOLDERS: Final = FDS_LIMIT - 8
+_FOLDERS: Final = FDS_LIMIT - 8 - MAX_WINDOWS
 _PROC: Final = Path("/proc")
 _ACCESS: Final = ("rw", "ro")
 _LEAST_MEMORY, _MOST_MEMORY = 1 << 16, 1 << 32
@@ -28,6 +33,8 @@ class Invocation(NamedTuple):
     start: Start
     streams: tuple[int, ...]
     folders: tuple[int, ...]
+    windows: tuple[int, ...]
+    windows_nbytes: int
 
 
 @contextmanager
@@ -37,14 +44,16 @@ def opened(
     dirs: Folders,
     streams: Sequence[Stream],
     memory_limit: int,
+    windows: Mapping[str, Any] | None = None,
 ) -> Iterator[Invocation]:
-    """Yield an invocation, with its folders open.
+    """Yield an invocation, with its folders and windows open.
 
     Raises:
-        InvalidArgument: something of it cannot be given to a guest.
+        InvalidArgument, WindowRefused: something of it cannot be given to a guest.
         OSError: a folder is not there.
     """
-    _check_texts([*args, *env, *env.values(), *dirs])
+    windows = windows or {}
+    _check_texts([*args, *env, *env.values(), *dirs, *windows])
     if not _LEAST_MEMORY <= memory_limit <= _MOST_MEMORY:
         raise InvalidArgument(f"memory_limit={memory_limit}: 64 KiB to 4 GiB are possible")
     with ExitStack() as stack:
@@ -52,8 +61,15 @@ def opened(
         parsed = {name: _folder(value) for name, value in dirs.items()}
         fds = tuple(_open(path, stack) for path, _ in parsed.values())
         folders = tuple(Folder(name, writable) for name, (_, writable) in parsed.items())
-        start = Start(tuple(args), tuple(env.items()), folders, memory_limit)
-        yield Invocation(start, numbers, fds)
+        sources = opened_windows(windows, stack) if windows else {}
+        shown = tuple((name, source.fields()) for name, source in sources.items())
+        start = Start(tuple(args), tuple(env.items()), folders, memory_limit, shown)
+        segments = tuple(source.fd for source in sources.values())
+        yield Invocation(start, numbers, fds, segments, _extent(sources))
+
+
+def _extent(sources: Mapping[str, Source]) -> int:
+    return sum(each.extent for each in sources.values())
 
 
 def _check_texts(texts: Sequence[str]) -> None:

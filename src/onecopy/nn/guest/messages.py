@@ -1,8 +1,9 @@
 """What a host and the process of a guest tell each other, beside the requests for models.
 
 One datagram each, msgpack; the formats of both are this file's. The process says `Ready` once it
-has nothing more to import, and waits. It gets `Start`, with descriptors beside it: the native code,
-the three standard streams, and each folder. It says `Said` some times, and at last `Ended`.
+has nothing more to import, and waits. It may get a `Module`, with the native code beside it, and
+gets `Start`, with descriptors beside it: the native code, the three standard streams, each
+folder and each window. It says `Said` some times, and at last `Ended`.
 
 The process that forks it has a socket for each guest as well, and says `Forked`, with a pidfd and
 the open `/proc/PID/statm` beside it, then `Exited`; or only `NotForked`.
@@ -15,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from onecopy.errors import ProtocolError
+from onecopy.guests.windows.source import Fields
 
 STREAMS: Final = 3
 
@@ -27,6 +29,14 @@ class Folder(msgspec.Struct, frozen=True):
     writable: bool = True
 
 
+class Module(msgspec.Struct, tag=True, frozen=True):
+    """Get this module ready, whose native code comes along: it will probably be run."""
+
+    digest: str
+    component: bool = False
+    """Whether it is a component, rather than a module."""
+
+
 class Start(msgspec.Struct, tag=True, frozen=True):
     """Run a module now."""
 
@@ -34,8 +44,9 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     env: tuple[tuple[str, str], ...]
     folders: tuple[Folder, ...]
     memory_limit: int
-    component: bool = False
-    """Whether the native code is a component's, rather than a module's."""
+    windows: tuple[tuple[str, Fields], ...] = ()
+    """By their names; the descriptor of each comes beside the message, after the folders'."""
+    module: Module = Module("")
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -79,14 +90,14 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
 FromGuest = Ready | Said | Ended
 
 encode: Final = msgspec.msgpack.Encoder().encode
-_start: Final = msgspec.msgpack.Decoder(Start)
+_orders: Final = msgspec.msgpack.Decoder(Module | Start)
 _from_guest: Final = msgspec.msgpack.Decoder(FromGuest)
 _from_server: Final = msgspec.msgpack.Decoder(Forked | NotForked | Exited)
 
 
-def decode_start(data: bytes) -> Start:
+def decode_order(data: bytes) -> Any:
     """Parse what a host says; it is trusted."""
-    return _start.decode(data)
+    return _orders.decode(data)
 
 
 def decode_server(data: bytes) -> Any:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from onecopy.guests.workers.messages import memfd
 from onecopy.nn.guest.command import compile_command
+from onecopy.nn.guest.messages import Module
 
 _KEPT: Final = 8
 
@@ -17,7 +18,11 @@ class Native(NamedTuple):
     """Native code that can be run; the descriptor is a sealed memfd."""
 
     fd: int
-    component: bool
+    module: Module
+
+    def again(self) -> Native:
+        """Return it with a descriptor of one's own."""
+        return self._replace(fd=os.dup(self.fd))
 
 
 class Modules:
@@ -38,7 +43,7 @@ class Modules:
         digest = self._digest(guest)
         # Moved to the end: it is the last that was used.
         native = self._segments[digest] = self._segments.pop(digest)
-        return native._replace(fd=os.dup(native.fd))
+        return native.again()
 
     def _digest(self, guest: bytes | os.PathLike[str] | str) -> str:
         if isinstance(guest, bytes):
@@ -50,7 +55,8 @@ class Modules:
             return known
         module = compile_command(guest)
         if module.digest not in self._segments:
-            self._segments[module.digest] = Native(memfd(module.native), module.component)
+            kind = Module(module.digest, module.component)
+            self._segments[module.digest] = Native(memfd(module.native), kind)
             self._drop_old()
         if key:
             self._files[key] = module.digest

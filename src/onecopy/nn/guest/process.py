@@ -17,7 +17,7 @@ from onecopy.store import wire
 
 if TYPE_CHECKING:
     from onecopy.nn.guest.forkserver import ForkServer
-    from onecopy.nn.guest.messages import Start
+    from onecopy.nn.guest.messages import Module, Start
 
 PATIENCE: Final = 60.0
 """Seconds in which a process gets ready."""
@@ -70,6 +70,14 @@ class GuestProcess:
         self.control.settimeout(None)
         if not isinstance(message, Ready):
             raise WorkerLost(_NOT_STARTED)
+
+    def prepare(self, module: Module, native: int) -> None:
+        """Have it get a module ready, which will probably be run; the descriptor is the caller's.
+
+        Raises:
+            ConnectionError: it has ended.
+        """
+        wire.send(self.control, messages.encode(module), (native,))
 
     def start(self, message: Start, fds: tuple[int, ...]) -> None:
         """Have it run a guest; the descriptors stay the caller's."""

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,8 @@ class Guests:
     Args:
         serve: answers a guest's requests for models, which come by a socket, until it ends. Called
             in a thread of its own for each guest, since a model may take long to load.
-        spare: whether to keep a process ready for the next guest, once there was one.
+        spare: whether to keep a process ready for the next guest, once there was one; it has the
+            module linked that was run last.
     """
 
     def __init__(self, serve: Callable[[socket.socket], object], *, spare: bool = True) -> None:
@@ -73,13 +75,14 @@ class Guests:
         stderr: Stream = None,
         timeout: float | None = None,
         memory_limit: int = MEMORY_LIMIT,
+        windows: Mapping[str, Any] | None = None,
     ) -> int:
         """Run a command to its end, and return its exit status; see `Host.run`."""
         name = "guest" if isinstance(guest, bytes) else Path(guest).name
         streams = (stdin, stdout, stderr)
         with contextlib.ExitStack() as stack:
             given = stack.enter_context(
-                opened((name, *args), env or {}, dirs or {}, streams, memory_limit)
+                opened((name, *args), env or {}, dirs or {}, streams, memory_limit, windows)
             )
             future = self._take()
             stack.callback(self._dismiss, future)
@@ -88,10 +91,11 @@ class Guests:
             process = future.result()
             self.running.add(process)
             process.await_ready()
-            start = msgspec.structs.replace(given.start, component=native.component)
-            process.start(start, (native.fd, *given.streams, *given.folders))
+            start = msgspec.structs.replace(given.start, module=native.module)
+            process.start(start, (native.fd, *given.streams, *given.folders, *given.windows))
             self._answer(process.give_models())
-            return self._watch(process, timeout, memory_limit)
+            # All of a window counts as if it was in use, and its pages that a guest wrote to do.
+            return self._watch(process, native, timeout, memory_limit + given.windows_nbytes)
 
     def _dismiss(self, future: Future[GuestProcess]) -> None:
         """End a process, and let another thread wait for that: it takes a while."""
@@ -140,20 +144,33 @@ class Guests:
         self._server = ForkServer()
         return GuestProcess(self._server)
 
-    def prepare(self) -> None:
-        """Start a process for the next guest, unless there is one."""
+    def prepare(self, native: Native | None = None) -> None:
+        """Start a process for the next guest, unless there is one; of this module, probably."""
         with self._lock:
-            if self._spare is None and not self._closed:
-                self._spare = self._starter.submit(self._fork)
+            if self._spare is not None or self._closed:
+                return
+            work = self._fork if native is None else partial(self._fork_for, native.again())
+            self._spare = self._starter.submit(work)
 
-    def _watch(self, process: GuestProcess, timeout: float | None, memory_limit: int) -> int:
+    def _fork_for(self, native: Native) -> GuestProcess:
+        try:
+            process = self._fork()
+            with contextlib.suppress(ConnectionError):  # who takes it will see that it has ended
+                process.prepare(native.module, native.fd)
+        finally:
+            os.close(native.fd)
+        return process
+
+    def _watch(
+        self, process: GuestProcess, native: Native, timeout: float | None, memory_limit: int
+    ) -> int:
         watched = Watched(process, timeout, memory_limit)
         began = time.monotonic()
         while (ended := watched.turn()) is None:
             if self._keeps_spare and time.monotonic() - began > _SPARE_AFTER:
-                self.prepare()
+                self.prepare(native)
         if self._keeps_spare:
-            self.prepare()
+            self.prepare(native)
         return _status(ended)
 
     def close(self) -> None:

@@ -40,5 +40,13 @@ FILES: Final[Numbers] = {
     "memfd_create": (319, 279),
 }
 
+CONFINING: Final[Numbers] = {
+    "landlock_create_ruleset": (444, 444),
+    "landlock_add_rule": (445, 445),
+    "landlock_restrict_self": (446, 446),
+    "seccomp": (317, 277),
+}
+"""What a process does to confine itself to the folders of its guest, and may not do after that."""
+
 FCNTL: Final = (*sandbox.FCNTL, 1033)
 """With F_ADD_SEALS: the segments that it makes are sealed, else nobody would map them."""

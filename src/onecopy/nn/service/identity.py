@@ -12,6 +12,7 @@ import msgspec
 
 from onecopy._version import __version__
 from onecopy.errors import EntryNotFound, ModelNotFound
+from onecopy.nn.backends import registry
 from onecopy.nn.service.messages import VERSION
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _NBYTES = 16
 def identity(source: Source, store: Store | None = None, content: str = "") -> str:
     """Return a digest of what a source means right now, and of what would load it.
 
-    An entry that is overwritten, and a file that is changed, mean something else than before.
+    An entry that is overwritten, and a file that is changed, mean something else than before; so
+    do other entries that the backend loads with it, a tokenizer above all.
 
     Args:
         source: the model.
@@ -67,10 +69,20 @@ def _entry(source: Source, store: Store | None) -> tuple[Any, ...]:
 
 
 def _of_store(source: Source, store: Store) -> tuple[Any, ...]:
-    found = store._entries.find(source.entry)
-    if found is None:
+    found = _found(store, source.entry)
+    if not found:
         raise ModelNotFound(f"no entry {source.entry!r} in store {source.store!r}: save it there")
-    return source.store, source.entry, found.generation, found.ino, found.size, found.modified
+    beside = getattr(registry.find(source.backend), "beside", _nothing)(source)
+    return source.store, source.entry, found, [_found(store, each) for each in beside]
+
+
+def _found(store: Store, entry: str) -> tuple[int, ...]:
+    found = store._entries.find(entry)
+    return (found.generation, found.ino, found.size, found.modified) if found else ()
+
+
+def _nothing(_: Source) -> tuple[str, ...]:
+    return ()
 
 
 def _of_snapshot(source: Source) -> tuple[Any, ...]:

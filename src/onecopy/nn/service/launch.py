@@ -92,6 +92,31 @@ class Connector:
         self._store = store
         self._key = ""
         self._hello: Hello | None = None
+        self._ahead: tuple[str, socket.socket] | None = None
+
+    def connect_ahead(self) -> None:
+        """Connect now, if the process runs, so that the first call finds it done.
+
+        That call looks the model up nevertheless: the name may stand for another one by then.
+        """
+        sock: socket.socket | None = None
+        try:
+            wanted = self._want()
+            key = identity(wanted.source, self._store, wanted.content)
+            sock = Spot(key).connect()
+            if sock is not None:
+                # Its answer is not waited for: a model may still be loading, or compute for long.
+                wire.send(sock, messages.encode(hello_of(wanted)))
+                self._ahead = key, sock
+        except (OnecopyError, OSError):
+            if sock is not None:
+                sock.close()
+
+    def forget_ahead(self) -> None:
+        """Close what was connected ahead, if it was not used."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead[1].close()
 
     def __call__(self) -> tuple[socket.socket, Welcome]:
         """Return a new connection, see `open_connection`.
@@ -106,9 +131,23 @@ class Connector:
         key = identity(wanted.source, self._store, wanted.content)
         if self._key not in ("", key):
             raise ModelNotFound(f"model {wanted.name!r} was replaced by another one; load it again")
-        connection = open_connection(wanted, self._store)
+        connection = self._connected_ahead(key) or open_connection(wanted, self._store)
         self._key, self._hello = key, hello_of(wanted)
         return connection
+
+    def _connected_ahead(self, key: str) -> tuple[socket.socket, Welcome] | None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return None
+        found, sock = ahead
+        try:
+            welcome = welcome_from(sock) if found == key else None
+        except (OnecopyError, OSError):  # as it is with a new one, it will be told
+            welcome = None
+        if welcome is None:
+            sock.close()
+            return None
+        return sock, welcome
 
     def _living(self) -> tuple[socket.socket, Welcome] | None:
         sock = Spot(self._key).connect() if self._key else None
@@ -165,6 +204,14 @@ def greet(sock: socket.socket, hello: Hello) -> Welcome | None:
     """Shake hands; None if the other side is gone."""
     try:
         wire.send(sock, messages.encode(hello))
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+    return welcome_from(sock)
+
+
+def welcome_from(sock: socket.socket) -> Welcome | None:
+    """Return the answer to `Hello`; None if the other side is gone."""
+    try:
         data, fds = wire.receive(sock)
     except (BrokenPipeError, ConnectionResetError):
         return None

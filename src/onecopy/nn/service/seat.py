@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from onecopy.errors import InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.service.generation import Generation, options_of
 from onecopy.nn.service.messages import Collect, Computed, Refused, Short
-from onecopy.nn.service.segment import Segment, needed
+from onecopy.nn.service.segment import Segment, check_outputs, needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,12 @@ class Seat:
         names: tuple[str, ...] = (),
         ended: OnecopyError | None = None,
     ) -> None:
-        """Answer with outputs, their names, and why there are not more of them."""
+        """Answer with outputs, their names, and why there are not more of them.
+
+        Raises:
+            LimitReached: they are more than can be handed over.
+        """
+        check_outputs(outputs)
         self.busy = False
         if not self._answer(outputs, names, ended):
             # They may lie in memory that the next request writes to.

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy.errors import InvalidArgument, UnsupportedOperation
+from onecopy.errors import InvalidArgument, LimitReached, UnsupportedOperation
 from onecopy.nn.service.messages import ALIGN, DIMENSIONS, SEGMENT, TENSORS, Tensor
 from onecopy.nn.standard import DTYPES
 from onecopy.segments.mapping import map_fd
@@ -125,6 +125,16 @@ class Segment:
             placed.append(Tensor(dtype, tuple(output.shape), room, output.nbytes))
             room += aligned(output.nbytes)
         return placed
+
+
+def check_outputs(outputs: Sequence[Array]) -> None:
+    """Raise `LimitReached` unless outputs can be handed over."""
+    if len(outputs) > TENSORS:
+        raise LimitReached(f"the model returned {len(outputs)} tensors; at most {TENSORS} can be")
+    if any(each.ndim > DIMENSIONS for each in outputs):
+        raise LimitReached(f"a tensor that the model returned has over {DIMENSIONS} dimensions")
+    if needed(outputs) > SEGMENT:
+        raise LimitReached(f"the model returned over {SEGMENT} bytes; compute it in parts")
 
 
 def needed(outputs: Sequence[Array]) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onecopy.errors import ExportFailed
+from onecopy.planner.analysis.composites import called, lost_sizes
 from onecopy.planner.analysis.sizes import expression_of
 from onecopy.planner.analysis.trace import Trace, key_of, tensors_in, written_by
 
@@ -28,7 +30,11 @@ def walked(
     the graph returns.
     """
     observer = Observer(trace, device)
-    with torch.no_grad(), around or contextlib.nullcontext(), observer:
+    environment = getattr(around, "shape_env", None)
+    # What operators ask of sizes on the way is answered as for the example. It must not become a
+    # fact: not every call is like it.
+    silent = environment.suppress_guards() if environment else contextlib.nullcontext()
+    with torch.no_grad(), silent, around or contextlib.nullcontext(), observer:
         results = Walker(graph_module, observer).run(*values, enable_io_processing=False)
     trace.outputs = list(dict.fromkeys(key_of(tensor) for tensor in tensors_in(results)))
     return results
@@ -52,7 +58,9 @@ class Observer(TorchDispatchMode):  # type: ignore[misc]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = on_device(kwargs or {}, self.device)
-        result = func(*args, **kwargs)
+        # As at the export: some operators have a form for sizes that vary in Python only.
+        with enable_python_dispatcher():
+            result = func(*args, **kwargs)
         used, made = tensors_in((args, kwargs)), tensors_in(result)
         if (used or made) and func.namespace != "prim":
             _step(self.trace, self.node, func, used, made, written_by(func, args, kwargs))
@@ -86,7 +94,14 @@ class Walker(torch.fx.Interpreter):  # type: ignore[misc]
         """Call an operator; graphs within the graph are walked too."""
         if isinstance(target, torch._ops.HigherOrderOperator):
             return self._inlined(target, args)
-        return super().call_function(target, args, on_device(kwargs, self.observer.device))
+        expected = self.observer.node.meta.get("val")
+        result = called(target, args, on_device(kwargs, self.observer.device), expected)
+        if lost_sizes(result, expected):
+            raise ExportFailed(
+                f"the planner does not follow {target} with sizes that vary: leave them out of "
+                "dynamic_shapes, or plan the modules around it"
+            )
+        return result
 
     def _inlined(self, target: Any, args: Any) -> Any:
         name = target.name()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from onecopy import service_manager
 from onecopy.errors import OnecopyError
 from onecopy.segments import lease
 from onecopy.store import index
@@ -79,9 +80,9 @@ def _serve(config: Config, place: Place) -> None:
         _Idleness(server, loop, config.idle_exit).watch()
     log.info(f"store {config.name!r} serves {format_size(config.capacity)}")
     _say(config.ready, None)
-    _notify_service_manager("READY=1")
+    service_manager.notify("READY=1")
     loop.run()
-    _notify_service_manager("STOPPING=1")
+    service_manager.notify("STOPPING=1")
     server.catalog.index.close(index.CLOSED)
     log.info(f"store {config.name!r} stopped with {len(server.catalog)} entries")
 
@@ -126,20 +127,6 @@ def _say(ready: int | None, error: Exception | None) -> None:
         os.close(ready)
     except OSError:
         pass  # Whoever started us is gone, or heard of it already.
-
-
-def _notify_service_manager(state: str) -> None:
-    """Send a line to systemd (sd_notify), if it started us and wants to know."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.sendto(state.encode(), address)
-        except OSError as error:
-            log.warning(f"the service manager's socket {address!r}: {error}")
 
 
 class _Idleness:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from onecopy.lazy import exports
 
 if TYPE_CHECKING:
     from onecopy.guests.batch.adapters.bitmask import apply_bitmask
@@ -12,19 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ControllerLogits", "apply_bitmask", "decode", "greedy"]
 
-_HOMES = {
+_HOMES: dict[str, str | None] = {
     "ControllerLogits": "generation",
     "apply_bitmask": "bitmask",
     "decode": "loop",
     "greedy": "loop",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'onecopy.guests.batch.adapters' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES)

@@ -9,6 +9,7 @@ import msgspec
 from onecopy.nn.backends import registry
 from onecopy.nn.backends.options import parse
 from onecopy.nn.backends.text.options import split
+from onecopy.nn.backends.text.tokenizer import entries_for
 
 if TYPE_CHECKING:
     from onecopy.nn.backends.backend import Source
@@ -39,6 +40,10 @@ class Text:
 
     encodings = ("ggml",)
     suffixes = (f"/{registry.CHECKPOINT}",)
+
+    def beside(self, source: Source) -> tuple[str, ...]:
+        """Return the names of entries that may be the tokenizer of an entry."""
+        return entries_for(source.entry, str(source.options.get("tokenizer", "")))
 
     def load(self, source: Source) -> TransformersModel:
         """Load a model, as `Backend.load` says."""

@@ -100,6 +100,11 @@ def _wrapped(tokenizer: Any) -> Any:
     )
 
 
+def entries_for(entry: str, given: str) -> tuple[str, ...]:
+    """Return the names under which a model's tokenizer may be; `given` is one, or a path."""
+    return (given, given + SUFFIX) if given else (entry + SUFFIX,)
+
+
 def tokenizer_for(store: Any, entry: str, given: str) -> Any:
     """Return a model's tokenizer: the one named, or the one beside its entry.
 
@@ -108,7 +113,7 @@ def tokenizer_for(store: Any, entry: str, given: str) -> Any:
     Raises:
         InvalidModel: there is none; the text says how to save one.
     """
-    for name in (given, given + SUFFIX) if given else (entry + SUFFIX,):
+    for name in entries_for(entry, given):
         try:
             return load_tokenizer(store, name)
         except EntryNotFound:

@@ -1,0 +1,1 @@
+"""Requests of guests, and the client that makes them without reaching what it must not."""

@@ -1,0 +1,1 @@
+"""Chat completions within budgets: of an endpoint, or of a text model of the store."""

@@ -1,0 +1,1 @@
+"""Texts that agents find again by their meaning (docs/agents-capabilities.md)."""

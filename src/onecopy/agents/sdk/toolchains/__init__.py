@@ -1,0 +1,1 @@
+"""componentize-py and componentize-qjs: what is built, by which tool, and where it is kept."""

@@ -1,0 +1,1 @@
+"""The server: webhooks in, runs of agents, and pages that show them."""

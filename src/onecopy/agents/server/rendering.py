@@ -1,0 +1,62 @@
+"""From what happened to HTML: templates of pages/, in which every text is escaped."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import jinja2
+import msgspec
+
+from onecopy.units import format_size
+
+if TYPE_CHECKING:
+    from onecopy.agents.records.run import Item, Summary
+
+PAGES: Final = Path(__file__).parent / "pages"
+
+
+class Pages:
+    """The templates, read once."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(PAGES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            clock=_clock, seconds=_seconds, json=_json, query=_query, size=format_size
+        )
+
+    def render(self, page: str, **values: Any) -> str:
+        """Return the HTML of a page."""
+        return self._environment.get_template(page).render(values)
+
+    def item(self, item: Item, started: float) -> str:
+        """Return the HTML of one thing that happened in a run."""
+        module: Any = self._environment.get_template("parts.html").module
+        return str(module.item(item, started))
+
+
+def _clock(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _seconds(run: Summary) -> str:
+    return f"{(run.ended or time.time()) - run.started:.2f}"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _query(values: dict[str, str | None]) -> str:
+    return urlencode({name: value for name, value in values.items() if value})

@@ -1,0 +1,182 @@
+"""Takes events from the queue, runs agents with them, and sees each event to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from onecopy.agents import outcome as outcomes
+from onecopy.agents.queue.draft import Draft
+from onecopy.agents.queue.schedule import Schedule, Timetable
+from onecopy.errors import OnecopyError, QueueUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onecopy.agents.event import Event
+    from onecopy.agents.manifest import Draft as Bound
+    from onecopy.agents.manifest import Manifest
+    from onecopy.agents.outcome import Outcome
+    from onecopy.agents.queue.queue import Queue
+    from onecopy.agents.server.agent import ServedAgent
+    from onecopy.agents.server.resources import Resources
+
+_log = logging.getLogger(__name__)
+_AGAIN: Final = 1.0
+"""Seconds until a queue that cannot be written is asked again."""
+_TIDY: Final = 3600.0
+"""Seconds between deletions of what is old."""
+_SHOWN: Final = 4000
+"""Characters of a result or a reason that the queue keeps."""
+
+
+class Service:
+    """Runs agents with the events of a queue, many at a time.
+
+        service = Service([agent], queue, resources)
+        await service.run()             # until it is cancelled; what runs then waits in the queue
+
+    Args:
+        agents: entered already.
+        queue: nobody else takes from it.
+        resources: whose records are tidied.
+    """
+
+    def __init__(self, agents: Iterable[ServedAgent], queue: Queue, resources: Resources) -> None:
+        self.agents = {agent.name: agent for agent in agents}
+        self.queue = queue
+        self.resources = resources
+        self._running: set[asyncio.Task[None]] = set()
+        self._schedule = Schedule(queue, list(_timetables(self.agents.values())))
+
+    async def run(self) -> None:
+        """Take and run events until cancelled."""
+        helpers = [asyncio.create_task(self._schedule.run()), asyncio.create_task(self._tidy())]
+        try:
+            while True:
+                await self._dispatch()
+        finally:
+            for task in (*helpers, *self._running):
+                task.cancel()
+            await asyncio.gather(*helpers, *self._running, return_exceptions=True)
+
+    async def _dispatch(self) -> None:
+        try:
+            event = await self.queue.take(self._free())
+            if event is None:
+                await self.queue.wait()
+                return
+        except QueueUnavailable as error:
+            _log.error("no events can be taken: %s", error)
+            await asyncio.sleep(_AGAIN)
+            return
+        task = asyncio.create_task(self._handle(event))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _free(self) -> list[str]:
+        """Agents that may have one run more."""
+        return [
+            name
+            for name, agent in self.agents.items()
+            if agent.running < agent.manifest.limits.concurrent
+        ]
+
+    async def _handle(self, event: Event) -> None:
+        try:
+            outcome = await self.agents[event.agent].run(event)
+        except asyncio.CancelledError:
+            await self._settle(event, None)
+            raise
+        except Exception as error:
+            if not isinstance(error, OnecopyError):
+                _log.exception("event %s failed in the server", event.id)
+            outcome = outcomes.Outcome(outcomes.FAILED, f"{type(error).__name__}: {error}")
+        await self._settle(event, outcome)
+
+    async def _settle(self, event: Event, outcome: Outcome | None) -> None:
+        """Have the queue know how a run ended; `None` is that it did not, as we shut down."""
+        while True:
+            try:
+                return await self._tell(event, outcome)
+            except QueueUnavailable as error:
+                _log.error("the end of event %s cannot be written yet: %s", event.id, error)
+                await asyncio.sleep(_AGAIN)
+
+    async def _tell(self, event: Event, outcome: Outcome | None) -> None:
+        if outcome is None:
+            await self.queue.release(event.id)
+        elif outcome.status == outcomes.OK:
+            await self.queue.done(event.id, outcome.text[:_SHOWN])
+        else:
+            said = _Said.read(outcome)
+            _log.warning("event %s of %s: %s", event.id, event.agent, said.message)
+            if said.retry:
+                await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
+            else:
+                await self.queue.dead(event.id, said.message[:_SHOWN])
+
+    async def _tidy(self) -> None:
+        while True:
+            with contextlib.suppress(QueueUnavailable):
+                await self.queue.purge()
+                for agent in self.agents.values():
+                    keep = float(agent.manifest.records.keep)
+                    await self.resources.records.purge(keep, [agent.name])
+            await asyncio.sleep(_TIDY)
+
+
+class _Said(msgspec.Struct):
+    """What an agent's error says: a text, or JSON.
+
+    With `retry_after`, in seconds, or `retry` false: another attempt would fail as this one did.
+    """
+
+    message: str
+    retry_after: float | None = None
+    retry: bool = True
+
+    @staticmethod
+    def read(outcome: Outcome) -> _Said:
+        if outcome.status == outcomes.ERROR:
+            try:
+                return msgspec.json.decode(outcome.text, type=_Said)
+            except msgspec.MsgspecError:
+                pass
+        return _Said(outcome.text)
+
+
+def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:
+    """Return what a queue takes of an event that a trigger has made.
+
+    Args:
+        manifest: of the agent.
+        bound: as the trigger made it.
+        source: which trigger: a webhook's path, or `cli`.
+    """
+    return Draft(
+        agent=bound.agent,
+        trigger=bound.trigger,
+        kind=bound.kind,
+        subject=bound.subject,
+        fields=bound.fields,
+        payload=bound.payload,
+        attempts=manifest.limits.attempts,
+        source=source,
+    )
+
+
+def _timetables(agents: Iterable[ServedAgent]) -> Iterable[Timetable]:
+    for agent in agents:
+        for each in agent.manifest.triggers.schedule:
+            yield Timetable(
+                agent=agent.name,
+                name=each.name,
+                cron=each.cron,
+                subject=each.subject or each.name,
+                attempts=agent.manifest.limits.attempts,
+            )

@@ -1,0 +1,117 @@
+"""Webhooks: a delivery is checked, understood and on disk before it is answered."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from onecopy.agents.server.service import queued
+from onecopy.agents.signature import check_secret, verify
+from onecopy.errors import ForgedEvent, InvalidEvent, InvalidManifest, QueueUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onecopy.agents.manifest import Manifest
+    from onecopy.agents.manifest.triggers import Webhook
+    from onecopy.agents.queue.queue import Queue
+    from onecopy.agents.secrets import Secrets
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = "5"
+
+
+class Webhooks:
+    """The public side of a server: a route for each `[[triggers.webhook]]`.
+
+    Answers: 202 with `{"id": …, "status": "new" | "duplicate" | "revived"}` once the event is on
+    disk; 202 with `{"status": "ignored"}` if no trigger waits for such an event; 400 for what is no
+    event; 401 for a wrong signature; 413 if it is too large; 503 if the disk does not take it.
+
+    Args:
+        manifests: of the agents.
+        queue: where events go.
+        secrets: of the server.
+
+    Raises:
+        InvalidArgument: a secret is missing, or nothing can be signed with it.
+        InvalidManifest: two agents have a webhook at the same path.
+    """
+
+    def __init__(self, manifests: Iterable[Manifest], queue: Queue, secrets: Secrets) -> None:
+        self._queue = queue
+        self._secrets = secrets
+        self._routes: dict[str, tuple[Manifest, Webhook]] = {}
+        for manifest in manifests:
+            for webhook in manifest.triggers.webhook:
+                self._add(manifest, webhook)
+
+    def _add(self, manifest: Manifest, webhook: Webhook) -> None:
+        check_secret(webhook.signature, self._secrets.read(webhook.secret))
+        if webhook.path in self._routes:
+            other = self._routes[webhook.path][0].name
+            raise InvalidManifest(
+                f"{manifest.name} and {other} both have a webhook at {webhook.path}; give one of "
+                "them another path"
+            )
+        self._routes[webhook.path] = (manifest, webhook)
+
+    def application(self) -> web.Application:
+        """Return what serves them."""
+        largest = max((int(m.limits.event) for m, _ in self._routes.values()), default=0)
+        app = web.Application(client_max_size=largest)
+        app.router.add_get("/healthz", _healthy)
+        for path in self._routes:
+            app.router.add_post(path, self._receive)
+        return app
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        manifest, webhook = self._routes[request.path]
+        try:
+            return _answer(202, **await self._accept(manifest, webhook, request))
+        except ForgedEvent as error:
+            return _answer(401, error=str(error))
+        except InvalidEvent as error:
+            return _answer(400, error=str(error))
+        except QueueUnavailable as error:
+            _log.error("a delivery was turned away: %s", error)
+            response = _answer(503, error="events cannot be stored just now; deliver it again")
+            response.headers["Retry-After"] = _RETRY_SECONDS
+            return response
+
+    async def _accept(
+        self, manifest: Manifest, webhook: Webhook, request: web.Request
+    ) -> dict[str, str]:
+        body = await request.read()
+        if len(body) > manifest.limits.event:
+            raise web.HTTPRequestEntityTooLarge(manifest.limits.event, len(body))
+        secret = self._secrets.read(webhook.secret)
+        delivery = verify(webhook.signature, secret, list(request.headers.items()), body)
+        bound = manifest.bind_delivery(webhook, request.headers, _decoded(body))
+        if bound is None:
+            return {"status": "ignored"}
+        draft = queued(manifest, bound, webhook.path)
+        accepted = await self._queue.put(draft, delivery.id, delivery.body_hash)
+        return {"id": accepted.id, "status": accepted.status}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        payload = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(f"the body is no JSON: {error}") from None
+    if not isinstance(payload, dict):
+        raise InvalidEvent("the body is no JSON object")
+    return payload
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return _answer(200, status="ok")
+
+
+def _answer(status: int, /, **what: str) -> web.Response:
+    body = msgspec.json.encode(what)
+    return web.Response(status=status, body=body, content_type="application/json")

@@ -1,0 +1,26 @@
+"""Arguments that commands for agents share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Folder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="[DIR]", help="The folder with agent.toml.")
+]
+State: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where events, records and values are kept; by default the user's state folder.",
+    ),
+]
+StoreName: TypeAlias = Annotated[
+    str, typer.Option("--store", "-s", metavar="STORE", help="That agents may read entries of.")
+]
+AgentName: TypeAlias = Annotated[
+    str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent.")
+]

@@ -1,0 +1,63 @@
+"""`agent init code-review`: a manifest that holds, for any GitHub and any model."""
+
+from __future__ import annotations
+
+import pytest
+
+from onecopy.agents.code_review.setup import files
+from onecopy.agents.manifest import Manifest
+from onecopy.errors import InvalidArgument
+
+
+def written(folder, github="https://api.github.com", llm="https://llm.test/v1", model="m"):
+    made = files(github=github, llm=llm, model=model)
+    return Manifest.parse(made["agent.toml"], folder)
+
+
+def test_secrets_go_to_github_alone_and_nothing_is_private(tmp_path):
+    manifest = written(tmp_path)
+    for grant in manifest.grants.http:
+        assert grant.origin == "https://api.github.com"
+        assert list(grant.headers) == ["Authorization"]
+        assert not grant.private
+    assert not manifest.grants.llm.private
+    assert (manifest.grants.memory, manifest.grants.tools, manifest.grants.entries) == (
+        None,
+        (),
+        None,
+    )
+
+
+def test_all_that_is_written_is_bound_to_the_event(tmp_path):
+    for grant in written(tmp_path).grants.http:
+        assert str(grant.path) == "/user" or str(grant.path).startswith("/repos/{event.repo}/")
+        if grant.method in ("POST", "DELETE"):
+            assert "{event.number}" in grant.path
+
+
+def test_an_enterprise_has_its_own_origin_and_prefix(tmp_path):
+    manifest = written(tmp_path, github="https://github.example.com/api/v3/")
+    assert manifest.settings["github"] == "https://github.example.com/api/v3"
+    assert {str(each.origin) for each in manifest.grants.http} == {"https://github.example.com"}
+    assert all(str(each.path).startswith("/api/v3/") for each in manifest.grants.http)
+
+
+def test_servers_at_home_are_private_and_a_model_there_needs_no_key(tmp_path):
+    manifest = written(tmp_path, "http://127.0.0.1:8080", "http://127.0.0.1:8081/v1")
+    assert all(each.private for each in manifest.grants.http)
+    assert manifest.grants.llm.private
+    assert manifest.grants.llm.key is None
+
+
+def test_a_model_of_the_store_needs_no_address(tmp_path):
+    manifest = written(tmp_path, llm="store:tiny")
+    assert manifest.grants.llm.model == "store:tiny"
+    assert manifest.settings["model"] == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["api.github.com", "ftp://x", 'https://x/"', "https://u:p@x", "https://x?y"]
+)
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(InvalidArgument, match="no address"):
+        files(github=url, llm="https://llm.test/v1", model="m")

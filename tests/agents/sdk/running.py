@@ -1,0 +1,135 @@
+"""Components of the world `agent`, run by wasmtime with answers that a test gives."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onecopy.agents.code_review.setup import files
+from onecopy.agents.sdk.build import build
+
+FUNCTIONS = {
+    "http": ["send"],
+    "llm": ["chat"],
+    "kv": ["get", "set", "delete", "keys"],
+    "memory": ["add", "search", "forget"],
+    "tools": ["describe", "call"],
+    "entries": ["names", "describe", "read"],
+    "log": ["write", "step"],
+}
+
+
+_BOTH = """
+import everything
+from review_bot import bot
+
+def handle(event):
+    return (bot if event.kind.startswith("pull_request") else everything).handle(event)
+"""
+
+
+def python_agents(folder: Path, shared: Path) -> Component:
+    """Build the code-review bot and everything.py as one component: there is Python in it once."""
+    for name, text in files(github="https://api.github.com", llm="store:x", model="").items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    shutil.copy(Path(__file__).with_name("everything.py"), folder)
+    (folder / "agent.py").write_text(_BOTH)
+    return built(folder / "agent.py", shared)
+
+
+def built(source: Path, folder: Path) -> Component:
+    """Build a source and compile it, once for all that share `folder`."""
+    with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        component = build(source)
+        _remove_orphans(component.parent)
+        native = component.with_suffix(f".native-{version('wasmtime').replace('.', '-')}")
+        if not native.exists():
+            native.write_bytes(Component.compiled(component))
+        return Component(native)
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Native code goes with its component, which the cache has let go of."""
+    for native in folder.glob("*.native-*"):
+        if not native.with_suffix(".wasm").exists():
+            native.unlink()
+
+
+class Component:
+    """A component whose host is a `onecopy_agent.testing.Host`."""
+
+    @staticmethod
+    def compiled(path: Path) -> bytes:
+        """Return its native code."""
+        import wasmtime
+        from wasmtime import component
+
+        return bytes(component.Component.from_file(wasmtime.Engine(), str(path)).serialize())
+
+    def __init__(self, native: Path) -> None:
+        import wasmtime
+        from wasmtime import component
+
+        self._wasmtime, self._types = wasmtime, component
+        self._engine = wasmtime.Engine()
+        self._component = component.Component.deserialize_file(self._engine, str(native))
+        self._linker = component.Linker(self._engine)
+        self._linker.add_wasip2()
+        self._host: Any = None
+        with self._linker.root() as root:
+            for interface, functions in FUNCTIONS.items():
+                with root.add_instance(f"onecopy:agent/{interface}@0.1.0") as instance:
+                    for each in functions:
+                        instance.add_func(each, self._function(f"{interface}.{each}"))
+
+    def run(self, host: Any, event: dict[str, Any]) -> tuple[str, Any]:
+        """Handle an event in a fresh instance; return `ok` or `err`, and the JSON value."""
+        self._host = host
+        store = self._wasmtime.Store(self._engine)
+        store.set_wasi(self._wasmtime.WasiConfig())
+        instance = self._linker.instantiate(store, self._component)
+        result = instance.get_func(store, "handle")(store, json.dumps(event))
+        return result.tag, json.loads(result.payload)
+
+    def _function(self, name: str) -> Any:
+        def answer(_store: Any, *arguments: Any) -> Any:
+            tag, value = self._answer(name, list(map(self._plain, arguments)))
+            # wasmtime wants a tag only where both sides of a result may be records.
+            return self._types.Variant(tag, value) if name == "http.send" else value
+
+        return answer
+
+    def _answer(self, name: str, arguments: list[Any]) -> tuple[str, Any]:
+        from onecopy_agent.errors import AgentError
+
+        try:
+            return "ok", self._lifted(self._host.call(name, arguments))
+        except AgentError as error:
+            return "err", self._record(code=error.code, message=str(error))
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, self._types.Record):
+            return {key: self._plain(each) for key, each in vars(value).items()}
+        return list(map(self._plain, value)) if isinstance(value, (list, tuple)) else value
+
+    def _lifted(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self._record(**{key: self._lifted(each) for key, each in value.items()})
+        if isinstance(value, list):
+            return [self._lifted(each) for each in value]
+        return value
+
+    def _record(self, **fields: Any) -> Any:
+        record = self._types.Record()
+        vars(record).update(fields)
+        return record
