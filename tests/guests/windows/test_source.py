@@ -42,3 +42,22 @@ def test_one_that_is_too_short_is_not_sound(store):
         assert not source.checked()
         source.nbytes, source.offset = 1, 64
         assert not source.checked()
+
+
+def test_only_what_nobody_can_change_any_more_is_immutable(store, tmp_path):
+    store.save("x", torch.ones(10))
+    store.save("m", torch.ones(1024), mutable=True, align=4096)
+    with store.storage():
+        tensor = torch.ones(1024)
+    store.save("of storage", tensor)
+    for name, immutable in (("x", True), ("m", False)):
+        with source_of(store.ref(name)) as source:
+            assert source.is_immutable() == immutable
+    with source_of(store.load("of storage")) as source:
+        assert not source.is_immutable()
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8192))
+    with Source(os.open(path, os.O_RDONLY), 0, 0, 8192, "U8", (8192,), (1,)) as source:
+        assert not source.is_immutable()
+        path.chmod(0o400)
+        assert source.is_immutable()

@@ -12,6 +12,7 @@ from onecopy.guests.workers import sandbox, syscalls
 from onecopy.guests.workers.pool import Pool
 from onecopy.guests.workers.remote import WorkerProcess
 from tests.guests.probing import WITH_PROBE, probe
+from tests.processes import output_of
 
 REFUSED = "PermissionError 1"
 IMPORTS = "import fcntl, mmap, os, resource, signal, socket"
@@ -130,6 +131,25 @@ def test_every_filter_names_each_call_once_and_fits_the_kernel(machine: sandbox.
     assert set(sandbox.RULES) == set(syscalls.CHECKED)
     for at, (_, if_true, if_false, _) in enumerate(operations[:-1]):
         assert at + 1 + max(if_true, if_false) < len(operations)
+
+
+def test_what_is_forbidden_later_is_refused_and_the_rest_stays_as_it_was() -> None:
+    code = """
+import os
+from onecopy.guests.workers import sandbox, syscalls
+seccomp = {"seccomp": (317, 277)}
+print([sandbox.enter(seccomp)], os.getpid() > 0)
+print([sandbox.forbid({"getpid": syscalls.ALLOWED["getpid"], **seccomp})])
+for attempt in (os.getpid, os.fork, lambda: os.close(os.dup(0))):
+    try:
+        print(attempt() in (-1, None))
+    except OSError as error:
+        print(error.errno)
+print(sandbox.forbid({}))
+"""
+    assert output_of(code).splitlines() == [
+        *("[''] True", "['']", "True", "1", "True", "seccomp: Operation not permitted")
+    ]
 
 
 def test_a_worker_keeps_the_priority_of_its_engine(worker: WorkerProcess) -> None:
