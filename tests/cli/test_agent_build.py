@@ -44,9 +44,9 @@ def test_a_folder_without_a_manifest_is_refused_by_its_name():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[agent]\nname = "a"\n', "names no source"),
-        ("[agent\n", "agent.toml"),
-        ("agent = 1", "no source"),
+        ('[agent]\nname = "a"\ncomponent = "a.wasm"', "has a component already"),
+        ('[agent]\nname = "a"', "agent.toml"),
+        ("[agent", "agent.toml"),
     ],
 )
 def test_a_manifest_that_names_no_source_says_so(folder, text, said):

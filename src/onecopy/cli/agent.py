@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from onecopy.cli import agent_build, agent_new, agent_replay, agent_run, agent_runs, agent_serve
+from onecopy.cli import (
+    agent_build,
+    agent_new,
+    agent_replay,
+    agent_run,
+    agent_runs,
+    agent_serve,
+    agent_try,
+)
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -17,6 +25,7 @@ def _agent() -> None:
 app.command()(agent_new.new)
 app.command()(agent_new.init)
 app.command()(agent_build.build)
+app.command("test", context_settings={"ignore_unknown_options": True})(agent_try.try_out)
 app.command()(agent_run.run)
 app.command()(agent_serve.serve)
 app.command()(agent_runs.runs)

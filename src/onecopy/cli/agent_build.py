@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,19 +34,14 @@ def build(
 
 def _source(folder: Path) -> Path:
     """Return the source that a manifest names; a file is one itself."""
+    from onecopy.agents.manifest import Manifest
+
     if folder.is_file():
         return folder
-    manifest = folder / "agent.toml"
-    source = _parsed(manifest.read_text(), manifest).get("source")
-    if not isinstance(source, str):
-        raise InvalidArgument(f'{manifest} names no source; add source = "agent.py" to [agent]')
-    return folder / source
-
-
-def _parsed(text: str, path: Path) -> dict[str, object]:
-    parse = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        agent = parse.loads(text).get("agent")
-    except ValueError as error:
-        raise InvalidArgument(f"{path}: {error}") from None
-    return agent if isinstance(agent, dict) else {}
+    manifest = Manifest.load(folder)
+    if manifest.agent.component:
+        raise InvalidArgument(
+            f"{folder} has a component already; to build one, write source = "
+            '"agent.py" to [agent] in its place'
+        )
+    return manifest.code

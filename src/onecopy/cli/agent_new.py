@@ -51,7 +51,7 @@ def new(
         if path.is_file()
     }
     _make(name, files)
-    hint(f"next: onecopy agent build {name}")
+    hint(f"next: onecopy agent test {name}")
     hint(f"then: onecopy agent run {name} --event {name / 'event.json'}")
 
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, StoreName
@@ -66,6 +65,8 @@ def _only_kind(manifest: Manifest) -> str:
 
 
 def _payload(manifest: Manifest, file: Path | None) -> Any:
+    import msgspec
+
     default = manifest.folder / "event.json"
     path = file or default
     if file is None and not default.exists():

@@ -186,6 +186,20 @@ def test_an_agent_may_say_when_it_is_to_be_tried_again(
     assert said.retry_after == after
 
 
+def test_an_agent_that_gives_up_is_not_tried_again(serving: Any) -> None:
+    async def act() -> Entry | None:
+        async with serving() as service:
+            await put(service, "e")
+            event = await service.queue.take()
+            assert event is not None
+            await service._tell(event, Outcome(ERROR, '{"message": "no", "retry": false}'))
+            return await service.queue.get(event.id)
+
+    entry = asyncio.run(act())
+    assert entry is not None
+    assert (entry.state, entry.why, entry.attempt) == ("dead", "no", 1)
+
+
 def test_events_have_the_attempts_of_their_manifest(manifest: Manifest) -> None:
     draft = queued(manifest, manifest.bind_cli("asked", {"number": 7}), "cli")
     assert (draft.attempts, draft.subject, draft.source) == (2, "thing#7", "cli")

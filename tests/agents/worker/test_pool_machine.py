@@ -92,7 +92,7 @@ class Machine:
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(STEPS)
 def test_each_run_ends_once_and_nothing_is_left(workers, steps):

@@ -42,6 +42,41 @@ def test_a_worker_is_closed_off(workers):
     asyncio.run(main())
 
 
+ESCAPED = """
+import os, signal, socket, sys
+from onecopy.agents.worker.limits import Limits
+from onecopy.agents.worker.process import close_off
+
+tries = {
+    "file": lambda: os.open("/etc/passwd", os.O_RDONLY),
+    "made": lambda: os.open("/tmp/made", os.O_CREAT),
+    "memory": lambda: os.open("/proc/self/mem", os.O_RDWR),
+    "socket": lambda: socket.socket(),
+    "fork": lambda: os.fork(),
+    "signal": lambda: os.kill(os.getppid(), 0),
+    "program": lambda: os.execv("/bin/true", ["true"]),
+    "priority": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 5),
+    "much memory": lambda: bytearray(3 << 30),
+}
+lacks = close_off(Limits(concurrent=1))
+for name, act in tries.items():
+    try:
+        act()
+        print(name, "succeeds")
+    except (PermissionError, MemoryError):
+        pass
+print(*lacks)
+"""
+
+
+def test_what_has_escaped_can_reach_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", ESCAPED], capture_output=True, text=True, check=True, timeout=60
+    )
+    lacks = [] if landlock.version() else ["this", "kernel"]
+    assert done.stdout.split()[:2] == lacks
+
+
 def test_it_holds_nothing_open_but_its_ends(workers):
     async def main():
         async with workers() as pool:

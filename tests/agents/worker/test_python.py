@@ -10,6 +10,7 @@ import pytest
 
 from onecopy.agents.calls import Call, Refusal, Reply
 from onecopy.agents.outcome import FAILED, OK, Outcome
+from onecopy.agents.worker.pool import Workers
 from onecopy.agents.worker.start import Start
 from tests.agents.worker.hosts import Scripted
 
@@ -28,16 +29,22 @@ class Answers:
         return self.answers.get(call.name.replace(".", "_"), Reply())
 
 
+@pytest.fixture(scope="module")
+def pool(python_agent, shared_folder):
+    """Workers for all tests here; `run` is theirs, waited for."""
+    loop = asyncio.new_event_loop()
+    pool = Workers(python_agent, name="tested", cache=shared_folder / "compiled")
+    yield lambda *given: loop.run_until_complete(pool.run(*given))
+    loop.run_until_complete(pool.close())
+    loop.close()
+
+
 @pytest.fixture
-def run(workers, python_agent):
+def run(pool):
     """Has the agent do something, by a host."""
 
-    def run(do: str, host: Any, limits: dict[str, Any] | None = None, **given: Any) -> Outcome:
-        async def main() -> Outcome:
-            async with workers(python_agent, **(limits or {})) as pool:
-                return await pool.run(json.dumps({"do": do, "with": given}), host, START)
-
-        return asyncio.run(main())
+    def run(do: str, host: Any, **given: Any) -> Outcome:
+        return pool(json.dumps({"do": do, "with": given}), host, START)
 
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from onecopy.demo.plan.story import Story, shapes
@@ -11,16 +10,18 @@ from tests.demo.plan.models import small
 
 
 def test_every_claim_of_the_demo_holds() -> None:
-    pytest.importorskip("transformers")
-    from onecopy.demo.plan.subject import decoder
-
+    """Of its own models, `onecopy demo plan` itself says so: it fails where one does not hold."""
     said: list[str] = []
-    (outcome,) = Story((decoder(),), 3, said.append).play()
+    (outcome,) = Story((small(),), 3, said.append).play()
     assert [each.claim for each in outcome.checks if not each.held] == []
     assert len(outcome.checks) == len(said) == 4
     tokens = [each.tokens for each in outcome.contexts]
     assert tokens == sorted(tokens)
     assert all(planned.allocations == 1 for planned in outcome.planned)
+    assert [each.peak for each in outcome.contexts] == [None] * 3
+    assert outcome.certified is not None
+    assert (outcome.certified.budget, outcome.certified.peak is not None) == (32 << 10, True)
+    assert outcome.certified.tokens <= outcome.contexts[-1].tokens
 
 
 class Grown(torch.nn.Module):
@@ -40,14 +41,6 @@ def test_outputs_that_differ_are_a_check_that_fails() -> None:
     (outcome,) = Story((subject,), 3, lambda _: None).play()
     failed = [each for each in outcome.checks if not each.held]
     assert [each.trouble for each in failed] == ["3 are not"]
-
-
-def test_the_longest_text_is_measured_for_the_last_budget_only() -> None:
-    (outcome,) = Story((small(),), 2, lambda _: None).play()
-    assert [each.peak for each in outcome.contexts] == [None] * 3
-    assert outcome.certified is not None
-    assert (outcome.certified.budget, outcome.certified.peak is not None) == (32 << 10, True)
-    assert outcome.certified.tokens <= outcome.contexts[-1].tokens
 
 
 def test_the_shapes_are_within_bounds_and_the_same_each_time() -> None:

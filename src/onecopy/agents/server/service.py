@@ -115,7 +115,10 @@ class Service:
         else:
             said = _Said.read(outcome)
             _log.warning("event %s of %s: %s", event.id, event.agent, said.message)
-            await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
+            if said.retry:
+                await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
+            else:
+                await self.queue.dead(event.id, said.message[:_SHOWN])
 
     async def _tidy(self) -> None:
         while True:
@@ -128,10 +131,14 @@ class Service:
 
 
 class _Said(msgspec.Struct):
-    """What an agent's error says: a text, or JSON with `message` and `retry_after` in seconds."""
+    """What an agent's error says: a text, or JSON.
+
+    With `retry_after`, in seconds, or `retry` false: another attempt would fail as this one did.
+    """
 
     message: str
     retry_after: float | None = None
+    retry: bool = True
 
     @staticmethod
     def read(outcome: Outcome) -> _Said:

@@ -6,6 +6,7 @@ and interpreters recurse deeper.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import threading
 import time
@@ -37,6 +38,8 @@ def engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     for name, value in SETTINGS.items():
         setattr(config, name, value)
+    # At the interpreter's end, its library would be gone before it.
+    atexit.register(engine.cache_clear)
     return wasmtime.Engine(config)
 
 

@@ -1,0 +1,56 @@
+"""`agent test`: an agent's own tests, with the guest library at hand."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import command, refused, run
+
+needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no Node.js")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("lang", ["py", pytest.param("js", marks=needs_node)])
+def test_a_new_agents_own_tests_pass(lang):
+    run("agent", "new", "greeter", "--lang", lang)
+    done = command("agent", "test", "greeter")
+    assert "1 passed" in done.stdout or "# pass 1" in done.stdout
+    assert "next: onecopy agent build greeter" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lang", "name"), [("py", "agent.py"), pytest.param("js", "agent.js", marks=needs_node)]
+)
+def test_tests_that_fail_are_the_commands_status(lang, name):
+    run("agent", "new", "greeter", "--lang", lang)
+    path = Path("greeter") / name
+    path.write_text(path.read_text().replace('"count", 0', '"count", 7'))
+    assert command("agent", "test", "greeter", check=False).returncode == 1
+
+
+def test_arguments_are_for_the_runner():
+    run("agent", "new", "greeter")
+    done = command("agent", "test", "greeter", "--", "--collect-only", "-q")
+    assert "test_questions_are_counted" in done.stdout
+
+
+def test_without_node_it_says_what_to_install(monkeypatch):
+    run("agent", "new", "greeter", "--lang", "js")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "Node.js" in refused("agent", "test", "greeter")
+
+
+@needs_node
+def test_a_folder_without_tests_says_what_to_write(folder):
+    run("agent", "new", "greeter", "--lang", "js")
+    (folder / "greeter" / "agent.test.js").unlink()
+    assert "agent.test.js" in refused("agent", "test", "greeter")
