@@ -13,6 +13,7 @@ import pytest
 from onecopy.agents.queue import file
 from onecopy.agents.queue.queue import Queue
 from onecopy.agents.queue.reader import Reader
+from onecopy.agents.queue.writer import Writer
 from onecopy.errors import QueueUnavailable
 from tests.agents.queue.opening import draft, use
 from tests.processes import output_of, script
@@ -128,6 +129,55 @@ def test_a_file_that_another_program_holds_is_refused_until_it_is_free(path, mon
         assert (await queue.put(draft(), "d1")).status == "new"
 
     use(path, act)
+
+
+class TestCommitsThatFailedAndDidNot:
+    """The disk fails after the commit: what was refused may be there."""
+
+    @pytest.fixture
+    def fail(self, monkeypatch):
+        def once() -> None:
+            def transaction(self, jobs):
+                monkeypatch.undo()
+                self._transaction(jobs)
+                raise sqlite3.OperationalError("disk I/O error")
+
+            monkeypatch.setattr(Writer, "_transaction", transaction)
+
+        return once
+
+    def test_an_event_that_nobody_got_is_taken_again(self, path, fail):
+        async def act(queue: Queue) -> None:
+            put = await queue.put(draft(), "d1")
+            fail()
+            with pytest.raises(QueueUnavailable, match="tried again"):
+                await queue.take()
+            assert (await queue.get(put.id)).state == "running"
+            event = await queue.take()
+            assert (event.id, event.attempt) == (put.id, 1)
+
+        use(path, act)
+
+    def test_the_delivery_that_comes_again_is_a_duplicate(self, path, fail):
+        async def act(queue: Queue) -> None:
+            fail()
+            with pytest.raises(QueueUnavailable):
+                await queue.put(draft(), "d1")
+            assert (await queue.put(draft(), "d1")).status == "duplicate"
+
+        use(path, act)
+
+    def test_an_end_can_be_told_again(self, path, fail):
+        async def act(queue: Queue) -> None:
+            put = await queue.put(draft(), "d1")
+            await queue.take()
+            fail()
+            with pytest.raises(QueueUnavailable):
+                await queue.done(put.id)
+            assert not await queue.done(put.id)
+            assert (await queue.get(put.id)).state == "done"
+
+        use(path, act)
 
 
 def test_a_file_that_was_removed_is_noticed_and_no_event_accepted(path):

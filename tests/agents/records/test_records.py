@@ -15,12 +15,14 @@ import pytest
 from onecopy.agents.calls import Call, Refusal, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import FAILED, LOST, OK, Outcome
+from onecopy.agents.queue.file import File
 from onecopy.agents.records import recorder as limits
 from onecopy.agents.records import records as records_module
 from onecopy.agents.records.ledger import day_of
 from onecopy.agents.records.reader import Reader
 from onecopy.agents.records.recorder import Recorder
 from onecopy.agents.records.records import Records
+from onecopy.agents.records.schema import SCHEMA
 from onecopy.errors import QueueUnavailable
 from tests.agents.queue.opening import START, Clock
 from tests.processes import script
@@ -279,6 +281,69 @@ def test_runs_that_a_server_left_behind_are_lost_ones(path):
     use(path, look)
 
 
+WRITING = """
+import asyncio, sys
+from onecopy.agents.event import Event
+from onecopy.agents.outcome import Outcome
+from onecopy.agents.records.records import Records
+
+async def main(path):
+    records = Records.open(path)
+    for n in range(50):
+        recorder = records.begin(Event(f"e{n}", "bot", "cli", "k", "s", {}), seed=b"", time_ns=0)
+        recorder.usage("small", 1, 0, 0.25)
+        recorder.end(Outcome("ok", "null"))
+        await records.flush()
+    records.begin(Event("last", "bot", "cli", "k", "s", {}), seed=b"", time_ns=0)
+    await records.flush()
+    print("written", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+class TestSeveralProcesses:
+    def test_they_write_one_file_and_their_totals_add_up(self, path):
+        with script(WRITING, path) as one, script(WRITING, path) as other:
+            assert one.stdout.readline() == other.stdout.readline() == "written\n"
+        reader = Reader(path)
+        assert len(reader.runs(status="ok", limit=1000)) == 100
+        assert sum(total.usd for total in reader.totals()) == 25
+        reader.close()
+
+    def test_a_run_is_lost_once_its_process_has_ended_and_not_before(self, path):
+        async def act(records: Records) -> None:
+            def status() -> str:
+                return records.runs(event="last")[0].status
+
+            ours = begin(records)
+            with script(WRITING, path) as other:
+                assert await asyncio.to_thread(other.stdout.readline) == "written\n"
+                await records.purge(1e9)
+                assert status() == "running"
+                other.kill()
+                other.wait()
+                await records.purge(1e9)
+                assert status() == LOST
+            assert records.run(ours.id).outcome is None
+
+        use(path, act)
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(path):
+    first = File(path, SCHEMA._replace(steps=SCHEMA.steps[:1]), "FULL")
+    first.connect().close()
+    first.close()
+
+    async def act(records: Records) -> None:
+        recorder = begin(records)
+        await records.flush()
+        assert records.run(recorder.id) is not None
+
+    use(path, act)
+
+
 def test_a_backup_has_all_runs(path, tmp_path):
     async def act(records: Records) -> str:
         recorder = begin(records)
@@ -402,8 +467,7 @@ class TestTrouble:
             assert summary.calls >= said
             spent = len(run.items) // 2 * 0.25
             assert summary.usd == spent
-            # Sums are those of the moment of writing, when more may have been on its way.
-            assert sum(total.usd for total in records.totals()) >= spent
+            assert sum(total.usd for total in records.totals()) == spent
 
         use(path, look)
 

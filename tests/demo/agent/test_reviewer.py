@@ -50,7 +50,7 @@ def test_a_remark_is_made_where_its_example_stands() -> None:
 
 
 def test_removed_lines_have_remarks_of_their_own() -> None:
-    found = review(change("+abc", "-abc"), remark("t", "abc", side="LEFT"))
+    found = review(change("+cab", "-abc"), remark("t", "abc", side="LEFT"))
     assert [(each.line.number, each.to_json()["side"]) for each in found] == [(2, "LEFT")]
 
 
@@ -70,6 +70,17 @@ def test_paths_context_and_what_follows_count() -> None:
     follows = remark("t", "abc: pass", block=True, follows="^pass$")
     assert review(change("+abc:", "+return"), follows) == []
     assert len(review(change("+abc:", "-return", "+    pass"), follows)) == 1
+
+
+def test_most_remarks_are_for_source_code() -> None:
+    assert review(change("+abc", path="notes.md"), remark("t", "abc")) == []
+    anywhere = remark("t", "abc", anywhere=True)
+    assert len(review(change("+abc", path="notes.md"), anywhere)) == 1
+
+
+def test_a_line_that_was_moved_is_not_taken_away() -> None:
+    left = remark("t", "abc", side="LEFT")
+    assert review(change("-abc") + "\n" + change("+    abc", path="b.py"), left) == []
 
 
 def test_some_remarks_are_for_changes_without_tests() -> None:

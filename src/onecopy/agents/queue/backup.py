@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from onecopy.agents.queue.trouble import unavailable
+from onecopy.agents.queue.trouble import synced, unavailable
 from onecopy.errors import QueueUnavailable
 
 
@@ -30,17 +30,9 @@ def copied(reader: Copies, path: Path) -> None:
     try:
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         reader.backup(partial)
-        _synced(partial)
+        synced(partial)
         partial.rename(path)
-        _synced(path.parent)
+        synced(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise unavailable(path, error) from error
-
-
-def _synced(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

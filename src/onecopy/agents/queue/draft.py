@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from onecopy.errors import InvalidEvent
+
 NEW: Final = "new"
 DUPLICATE: Final = "duplicate"
 REVIVED: Final = "revived"
@@ -52,3 +54,19 @@ def key(sort: str, draft: Draft, value: str) -> bytes:
     # JSON, so that no value can be mistaken for two.
     whole = msgspec.json.encode((sort, draft.agent, draft.trigger, draft.source, value))
     return hashlib.blake2b(whole, digest_size=16).digest()
+
+
+def encoded(draft: Draft, delivery_id: str) -> bytes:
+    """What is kept of fields and payload.
+
+    Raises:
+        InvalidEvent: it cannot be written as JSON.
+    """
+    try:
+        # Lone surrogates, which JSON can spell, are no text.
+        f"{draft.agent}{draft.trigger}{draft.kind}{draft.subject}{delivery_id}".encode()
+        return msgspec.json.encode((draft.fields, draft.payload))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise InvalidEvent(
+            f"an event of {draft.agent!r} cannot be written as JSON ({error}); send another"
+        ) from error

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from onecopy.agents.queue.lock import Lock
+from onecopy.agents.queue.lock import Lock, Seat
 from onecopy.agents.queue.trouble import checked_folder, unavailable
 from onecopy.errors import QueueUnavailable
 
@@ -26,19 +26,21 @@ class Schema(NamedTuple):
 
 
 class File:
-    """A file that this process alone writes; anyone may read it meanwhile.
+    """A file that this process writes; anyone may read it meanwhile.
 
     Raises:
-        QueueUnavailable: another process has it open, or it cannot be made.
+        QueueUnavailable: another process has its only `Lock`, or it cannot be made.
     """
 
-    def __init__(self, path: Path, schema: Schema, synchronous: str) -> None:
+    def __init__(
+        self, path: Path, schema: Schema, synchronous: str, beside: type[Lock | Seat] = Lock
+    ) -> None:
         checked_folder(path)
         self.path = path
         self._schema = schema
         self._synchronous = synchronous
         self._is: tuple[int, int] | None = None
-        self._lock = Lock(path)
+        self.beside = beside(path)
 
     def connect(self) -> sqlite3.Connection:
         """A connection for the writer's thread; the file is made or brought up to date.
@@ -82,7 +84,7 @@ class File:
 
     def close(self) -> None:
         """Let another process open it."""
-        self._lock.close()
+        self.beside.close()
 
 
 def reading(path: Path, schema: Schema) -> sqlite3.Connection:
@@ -93,9 +95,12 @@ def reading(path: Path, schema: Schema) -> sqlite3.Connection:
     """
     try:
         db = _connection(_uri(path, "ro"))
-        if _check(db, path, schema) == 0:
+        try:
+            if _check(db, path, schema) == 0:
+                raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server")
+        except BaseException:
             db.close()
-            raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server first")
+            raise
     except sqlite3.Error as error:
         raise unavailable(path, error) from error
     return db
@@ -141,7 +146,13 @@ def _update(db: sqlite3.Connection, schema: Schema) -> None:
     for at, step in enumerate(schema.steps[version:], start=version + 1):
         # executescript would commit before it begins; the pragmas are part of the transaction.
         marks = f"PRAGMA application_id = {schema.mark}; PRAGMA user_version = {at};"
-        db.executescript(f"BEGIN IMMEDIATE; {step}; {marks} COMMIT;")
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {step}; {marks} COMMIT;")
+        except sqlite3.OperationalError:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if number(db, "PRAGMA user_version") < at:  # nobody else has done it meanwhile
+                raise
 
 
 def number(db: sqlite3.Connection, statement: str) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,14 +15,14 @@ import msgspec
 from onecopy.agents.event import Event
 from onecopy.agents.queue import transitions
 from onecopy.agents.queue.backup import copied
-from onecopy.agents.queue.draft import Accepted, Draft
+from onecopy.agents.queue.draft import Accepted, Draft, encoded
 from onecopy.agents.queue.file import File
 from onecopy.agents.queue.reader import Entry, Reader
 from onecopy.agents.queue.schema import DEAD, DONE, QUEUED, RUNNING, SCHEMA
 from onecopy.agents.queue.transitions import Recovered
 from onecopy.agents.queue.turns import Turns
 from onecopy.agents.queue.writer import Writer
-from onecopy.errors import InvalidEvent, QueueUnavailable
+from onecopy.errors import QueueUnavailable
 
 T = TypeVar("T")
 Entries = list[Entry]
@@ -94,7 +95,7 @@ class Queue:
         Raises:
             InvalidEvent: it cannot be written as JSON.
         """
-        body = _encoded(draft, delivery_id)
+        body = encoded(draft, delivery_id)
         if self._unwritten + len(body) > UNWRITTEN and self._unwritten:
             raise QueueUnavailable(
                 f"{self._writer.path}: {self._unwritten >> 20} MiB of events wait for its disk; "
@@ -118,14 +119,17 @@ class Queue:
         """
         while (row := await self._begun(agents)) is not None:
             try:
-                return _event(row)
+                return transitions.event_of(row)
             except msgspec.MsgspecError as error:
                 await self.dead(row[0], f"what the file has of it is damaged: {error}")
         return None
 
     async def _begun(self, agents: Collection[str] | None) -> Any:
         self._ready.clear()
-        future = self._writer.submit(lambda db: self._take(db, agents))
+        picked: list[str] = []
+        future = self._writer.submit(
+            partial(self._take, agents, picked), undo=partial(self._untake, picked)
+        )
         future.add_done_callback(self._taken)
         try:
             row, self._next_due = await asyncio.shield(future)
@@ -134,9 +138,18 @@ class Queue:
             raise
         return row
 
-    def _take(self, db: sqlite3.Connection, agents: Collection[str] | None) -> _Taken:
+    def _take(
+        self, agents: Collection[str] | None, picked: list[str], db: sqlite3.Connection
+    ) -> _Taken:
         row = transitions.take(db, self._turns, self._clock(), agents)
-        return row, None if row else self._turns.next_due(db, agents)
+        if row is None:
+            return None, self._turns.next_due(db, agents)
+        picked[:] = row[:1]
+        return row, None
+
+    def _untake(self, picked: list[str], db: sqlite3.Connection) -> None:
+        for event in picked:
+            transitions.release(db, self._turns, self._clock(), event)
 
     def _taken(self, future: asyncio.Future[_Taken]) -> None:
         # There may be another where there was one, also for another task that waits.
@@ -146,8 +159,7 @@ class Queue:
     def _give_back(self, future: asyncio.Future[_Taken]) -> None:
         """Nobody is there any more who would run it."""
         if not future.cancelled() and future.exception() is None and future.result()[0]:
-            event = future.result()[0][0]
-            self._submit(lambda db: transitions.release(db, self._turns, self._clock(), event))
+            self._submit(partial(self._untake, [future.result()[0][0]]))
 
     async def done(self, event: str, result: str = "") -> bool:
         """End a running event with success; False if it does not run (any more)."""
@@ -264,21 +276,3 @@ class Queue:
 
     def _written(self, size: int) -> None:
         self._unwritten -= size
-
-
-def _encoded(draft: Draft, delivery_id: str) -> bytes:
-    try:
-        # Lone surrogates, which JSON can spell, are no text.
-        f"{draft.agent}{draft.trigger}{draft.kind}{draft.subject}{delivery_id}".encode()
-        return msgspec.json.encode((draft.fields, draft.payload))
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise InvalidEvent(
-            f"an event of {draft.agent!r} cannot be written as JSON ({error}); send another"
-        ) from error
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    event, agent, trigger, kind, subject, attempt, received, body = row
-    fields, payload = msgspec.json.decode(body or b"", type=tuple[dict[str, str], Any])
-    return Event(id=event, agent=agent, trigger=trigger, kind=kind, subject=subject, fields=fields,
-                 payload=payload, attempt=attempt, received=received)  # fmt: skip

@@ -7,12 +7,16 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import msgspec
+
+from onecopy.agents.event import Event
 from onecopy.agents.queue import backoff
 from onecopy.agents.queue.coalescing import class_of
 from onecopy.agents.queue.draft import DUPLICATE, NEW, REVIVED, Accepted, Draft, key
 from onecopy.agents.queue.schema import DEAD, QUEUED, SUPERSEDED
 from onecopy.agents.queue.turns import Turns
 
+_body = msgspec.json.Decoder(tuple[dict[str, str], Any])
 WHY = 4000  # characters that are kept of a reason; the run's record has all
 CHUNK = 200  # rows that are deleted in one transaction
 
@@ -142,6 +146,14 @@ def take(
     turns.line_up(db, *subject)
     row[5] += 1
     return tuple(row)
+
+
+def event_of(row: tuple[Any, ...]) -> Event:
+    """The event of a row that `take` gave; `msgspec.MsgspecError` if its body is damaged."""
+    event, agent, trigger, kind, subject, attempt, received, body = row
+    fields, payload = _body.decode(body or b"")
+    return Event(id=event, agent=agent, trigger=trigger, kind=kind, subject=subject, fields=fields,
+                 payload=payload, attempt=attempt, received=received)  # fmt: skip
 
 
 def end(

@@ -54,13 +54,26 @@ def checked_folder(path: Path) -> None:
     Raises:
         QueueUnavailable: it cannot be made, or others may write there.
     """
-    folder = path.parent
+    folder = path.parent.absolute()
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = folder.stat().st_mode
         # The mode is that of the file, not of the umask; SQLite gives its other files the same.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # SQLite syncs its files, not that there are new folders.
+        for each in missing:
+            synced(each.parent)
     except OSError as error:
         raise unavailable(path, error) from error
     if mode & 0o022:
         raise QueueUnavailable(f"{folder}: others may write there; run `chmod go-w {folder}`")
+
+
+def synced(path: Path) -> None:
+    """Have a file or the names of a folder on disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

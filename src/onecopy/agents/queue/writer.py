@@ -16,31 +16,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from onecopy.agents.queue.checkpoints import Checkpoints
 from onecopy.agents.queue.file import File
-from onecopy.agents.queue.trouble import concerns_all, is_full, unavailable
+from onecopy.agents.queue.group import Act, Job, Result, Told, attempt, tell
+from onecopy.agents.queue.trouble import is_full, unavailable
 from onecopy.errors import QueueUnavailable
 
 T = TypeVar("T")
-Act = Callable[[sqlite3.Connection], Any]
 GROUP = 256  # jobs of one commit
 log = logging.getLogger(__name__)
-
-
-Told = Callable[[Any, BaseException | None], None]
-Answer = tuple[Told, Any, BaseException | None]
-
-
-class Job(NamedTuple):
-    """One piece of a transaction, and who is told once it is on disk."""
-
-    act: Act
-    told: Told
-    urgent: bool = True
-    loop: asyncio.AbstractEventLoop | None = None
-    """Where `told` is called; None for the writer's thread."""
 
 
 class Writer:
@@ -57,6 +43,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._doubtful = False
+        self._undo: list[Act] = []
         self._trouble = ""
         self._closed = False
         self._guard = threading.Lock()
@@ -71,18 +58,21 @@ class Writer:
         """The file."""
         return self._file.path
 
-    def submit(self, act: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def submit(
+        self, act: Callable[[sqlite3.Connection], T], undo: Act | None = None
+    ) -> asyncio.Future[T]:
         """Have `act` carried out: a future of what it returns, done once that is on disk.
 
         To cancel the future does not undo it. It ends with `QueueUnavailable` if `act` is not on
-        disk, as far as can be known, or with whatever `act` raises.
+        disk, as far as can be known, or with whatever `act` raises. If it may be there after all,
+        `undo` is carried out before any other job.
 
         Raises:
             QueueUnavailable: this is closed.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(Job(act, partial(_resolve, future), loop=loop))
+        self._put(Job(act, partial(_resolve, future), loop=loop, undo=undo))
         return future
 
     def do_now(self, act: Callable[[sqlite3.Connection], T]) -> T:
@@ -159,14 +149,17 @@ class Writer:
             return
         self._note("")
         self._checkpoints.written()
-        _tell(jobs, answers)
+        tell(jobs, answers)
 
-    def _transaction(self, jobs: list[Job]) -> list[tuple[Any, BaseException | None]]:
+    def _transaction(self, jobs: list[Job]) -> list[Result]:
         db = self._connected()
         self._file.check_place()
         db.execute("BEGIN IMMEDIATE")
-        answers = [_attempt(db, job.act) for job in jobs]
+        for undo in self._undo:
+            attempt(db, undo)
+        answers = [attempt(db, job.act) for job in jobs]
         db.execute("COMMIT")
+        self._undo.clear()
         return answers
 
     def _failed(self, jobs: list[Job], error: Exception) -> None:
@@ -179,9 +172,10 @@ class Writer:
         else:
             self._drop()
             self._doubtful = True
+            self._undo += [job.undo for job in jobs if job.undo]
         said = str(unavailable(self.path, error))
         self._note(said)
-        _tell(jobs, [(None, QueueUnavailable(said)) for _ in jobs])
+        tell(jobs, [(None, QueueUnavailable(said)) for _ in jobs])
 
     def _rolled_back(self) -> bool:
         try:
@@ -218,21 +212,6 @@ class Writer:
             self._db = None
 
 
-def _attempt(db: sqlite3.Connection, act: Act) -> tuple[Any, BaseException | None]:
-    """Carry out `act` within the group's transaction; its own failure undoes only itself."""
-    db.execute("SAVEPOINT job")
-    try:
-        value = act(db)
-    except Exception as error:
-        if isinstance(error, sqlite3.Error) and concerns_all(error):
-            raise
-        db.execute("ROLLBACK TO job")
-        db.execute("RELEASE job")
-        return None, error
-    db.execute("RELEASE job")
-    return value, None
-
-
 def _settle(db: sqlite3.Connection) -> None:
     """Have no commit depend on a log whose writing failed.
 
@@ -252,26 +231,6 @@ def _settle(db: sqlite3.Connection) -> None:
 
 def _left(until: float) -> float | None:
     return max(0.0, until - time.monotonic()) if until else None
-
-
-def _tell(jobs: list[Job], answers: list[tuple[Any, BaseException | None]]) -> None:
-    """Give the answers of a group; a loop is woken once for all that wait in it."""
-    waiting: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
-    for job, (value, error) in zip(jobs, answers, strict=True):
-        if job.loop is None:
-            job.told(value, error)
-        else:
-            waiting.setdefault(job.loop, []).append((job.told, value, error))
-    for loop, each in waiting.items():
-        try:
-            loop.call_soon_threadsafe(_tell_each, each)
-        except RuntimeError:  # the loop has ended, and nobody waits any more
-            log.debug("answers came after their loop had ended")
-
-
-def _tell_each(answers: list[Answer]) -> None:
-    for told, value, error in answers:
-        told(value, error)
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

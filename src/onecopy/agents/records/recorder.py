@@ -11,9 +11,9 @@ import msgspec
 from onecopy.agents.calls import Call, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import OK, Outcome
-from onecopy.agents.records.ledger import day_of
+from onecopy.agents.records.ledger import day_of, write
 from onecopy.agents.records.packing import packed, plain, redacted
-from onecopy.agents.records.run import CALL, LOG, STEP, USAGE
+from onecopy.agents.records.run import CALL, LOG, STEP, USAGE, Totals
 
 if TYPE_CHECKING:
     from onecopy.agents.records.records import Shared
@@ -24,7 +24,7 @@ TEXT: Final = 16 << 10  # characters of a line or a name
 
 _RUN = """
 INSERT INTO runs (id, event, agent, trigger, kind, subject, attempt, component, seed, time_ns,
-                  given, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  given, started, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SUMS = "UPDATE runs SET calls = ?, input_tokens = ?, output_tokens = ?, usd = ? WHERE n = ?"
@@ -166,15 +166,19 @@ class Recorder:
     def _post(
         self, act: Callable[[sqlite3.Connection, int], None], size: int = 0, urgent: bool = False
     ) -> None:
-        sums, day = self._sums, day_of(self._now())
+        sums, owed = self._sums, self._shared.ledger.take()
 
         def whole(db: sqlite3.Connection) -> None:
             n = self._row(db)
             act(db, n)
             db.execute(_SUMS, (*sums, n))
-            self._shared.ledger.write(db, day, self._agent)
+            write(db, owed)
 
-        self._shared.post(whole, size, urgent, self._failed)
+        def failed(error: BaseException) -> None:
+            self._shared.ledger.put_back(owed)
+            self._note(f"a part could not be written: {error}")
+
+        self._shared.post(whole, size, urgent, failed)
 
     def _row(self, db: sqlite3.Connection) -> int:
         """The number of the run's row, which is made if the disk was full when the run began."""
@@ -184,23 +188,25 @@ class Recorder:
             row = db.execute(
                 f"{_RUN} RETURNING n",
                 (run, event.id, event.agent, event.trigger, event.kind, event.subject,
-                 event.attempt, component, seed, time_ns, packed(self._given), started),
+                 event.attempt, component, seed, time_ns, packed(self._given), started,
+                 self._shared.seat.number),
             ).fetchone()  # fmt: skip
         return int(row[0])
-
-    def _failed(self, error: BaseException) -> None:
-        self._note(f"a part could not be written: {error}")
 
     def _note(self, why: str) -> None:
         self._inexact = self._inexact or why
 
-    def _count(self, **more: float) -> None:
-        self._shared.ledger.add(day_of(self._now()), self._agent, **more)
+    def _count(self, **more: Any) -> None:
+        self._shared.ledger.add(Totals(day_of(self._now()), self._agent, **more))
 
     def _now(self) -> float:
         return self._shared.clock()
 
     def _json(self, value: Any) -> bytes:
+        text = msgspec.json.encode(value)
+        whole = text.decode()
+        if self._shared.redact(whole) == whole:  # mostly: one look at all of it is far faster
+            return text
         safe = redacted(value, self._shared.redact)
         if safe != value:
             self._note("secrets were taken out")

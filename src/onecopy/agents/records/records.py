@@ -10,17 +10,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from onecopy.agents.event import Event
-from onecopy.agents.outcome import LOST, Outcome
 from onecopy.agents.queue.backup import copied
 from onecopy.agents.queue.file import File
+from onecopy.agents.queue.lock import Seat
 from onecopy.agents.queue.transitions import new_id
 from onecopy.agents.queue.writer import Writer
 from onecopy.agents.records import retention
 from onecopy.agents.records.ledger import Ledger, day_of
-from onecopy.agents.records.packing import packed
 from onecopy.agents.records.reader import Reader
 from onecopy.agents.records.recorder import Begun, Recorder
 from onecopy.agents.records.run import Run, Summary, Tail, Totals
@@ -35,8 +32,13 @@ class Shared:
     """What the recorders of a file have in common."""
 
     def __init__(
-        self, writer: Writer, redact: Callable[[str], str], clock: Callable[[], float]
+        self,
+        writer: Writer,
+        seat: Seat,
+        redact: Callable[[str], str],
+        clock: Callable[[], float],
     ) -> None:
+        self.seat = seat
         self.redact = redact
         self.clock = clock
         self.ledger = Ledger()
@@ -74,7 +76,7 @@ class Shared:
 
 
 class Records:
-    """Records on disk; one process opens the file at a time, any may read it (`Reader`).
+    """Records on disk; several processes may write them, any may read them (`Reader`).
 
     Functions that read may be called from any thread, and raise `QueueUnavailable` if the file
     cannot be read.
@@ -98,7 +100,7 @@ class Records:
         redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> Records:
-        """Open the file `path`, or make it; runs in it that have not ended are lost ones.
+        """Open the file `path`, or make it; what processes that have ended left running is lost.
 
         Args:
             path: Its folder is made if need be, mode 0700; the file's mode is 0600.
@@ -106,16 +108,20 @@ class Records:
             clock: Seconds since 1970.
 
         Raises:
-            QueueUnavailable: another process has it open, or it cannot be read and written.
+            QueueUnavailable: this process has it open, or it cannot be read and written.
         """
         # A run's record is no promise to anybody: it survives the end of the process, and after
         # that of the machine the last moments may be missing. NORMAL syncs only at checkpoints.
-        writer = Writer(File(Path(path), SCHEMA, synchronous="NORMAL"), LINGER)
-        shared = Shared(writer, redact, clock)
+        file = File(Path(path), SCHEMA, "NORMAL", Seat)
+        assert isinstance(file.beside, Seat)
+        writer = Writer(file, LINGER)
+        shared = Shared(writer, file.beside, redact, clock)
 
         def begin(db: sqlite3.Connection) -> None:
             shared.ledger.load(db, day_of(clock()))
-            lose(db, clock())
+            # Who had our number before us has ended.
+            retention.lose(db, clock(), lambda owner: shared.seat.number != owner
+                           and shared.seat.is_taken(owner))  # fmt: skip
 
         try:
             writer.do_now(begin)
@@ -154,7 +160,10 @@ class Records:
         return self.reader.tail(run, after)
 
     def today(self, agent: str) -> Totals:
-        """What an agent has used today (UTC), with what is not on disk yet: for budgets."""
+        """What an agent has used today (UTC), with what is not on disk yet: for budgets.
+
+        What other processes have used counts as it was when this one opened the file.
+        """
         return self._shared.ledger.of(day_of(self._shared.clock()), agent)
 
     def totals(self, agent: str | None = None, since: int = 0) -> list[Totals]:
@@ -162,9 +171,17 @@ class Records:
         return self.reader.totals(agent, since)
 
     async def purge(self, keep: float, agents: Collection[str] | None = None) -> None:
-        """Delete the records of runs of these agents that began more than `keep` seconds ago."""
-        before = self._shared.clock() - keep
-        await retention.purge(self._writer, before, agents)
+        """Delete the records of runs of these agents that began more than `keep` seconds ago.
+
+        Runs of processes that have ended meanwhile are lost ones from now on.
+        """
+        now = self._shared.clock()
+
+        def act(db: sqlite3.Connection) -> None:
+            retention.lose(db, now, self._shared.seat.is_taken)
+
+        await asyncio.shield(self._writer.submit(act))
+        await retention.purge(self._writer, now - keep, agents)
 
     async def flush(self) -> None:
         """Return once all that was recorded is in the file."""
@@ -179,12 +196,3 @@ class Records:
         # The last to close empties the log into the file, which one that only reads cannot.
         self.reader.close()
         await asyncio.to_thread(self._writer.close)
-
-
-def lose(db: sqlite3.Connection, now: float) -> None:
-    """Say of runs that a server left behind that they are lost."""
-    outcome = packed(msgspec.json.encode(Outcome(LOST, "its server ended")))
-    db.execute(
-        "UPDATE runs SET status = ?, ended = ?, outcome = ?, inexact = ? WHERE ended IS NULL",
-        (LOST, now, outcome, "its server ended before it"),
-    )

@@ -1,14 +1,21 @@
-"""Deleting old records, a few at a time, so that others can be written meanwhile."""
+"""Deleting old records, a few at a time, and what becomes of those that nobody ends."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+import msgspec
+
+from onecopy.agents.outcome import LOST, Outcome
 from onecopy.agents.queue.file import number
 from onecopy.agents.queue.writer import Writer
+from onecopy.agents.records.packing import packed
 
+_LOST = """
+UPDATE runs SET status = ?, ended = ?, outcome = ?, inexact = ? WHERE ended IS NULL AND owner = ?
+"""
 RUNS = 20  # of one transaction
 PAGES = 500  # that are given back to the disk in one
 
@@ -45,3 +52,11 @@ def _given_back(db: sqlite3.Connection) -> bool:
         # One at a time: sqlite3 takes a single step of this, and each step cuts off one.
         db.execute("PRAGMA incremental_vacuum(1)")
     return empty > PAGES
+
+
+def lose(db: sqlite3.Connection, now: float, lives: Callable[[int], bool]) -> None:
+    """Say of runs whose process has ended that they are lost."""
+    outcome = packed(msgspec.json.encode(Outcome(LOST, "its process ended")))
+    for (owner,) in db.execute("SELECT DISTINCT owner FROM runs WHERE ended IS NULL").fetchall():
+        if not lives(owner):
+            db.execute(_LOST, (LOST, now, outcome, "its process ended before it", owner))

@@ -62,4 +62,7 @@ CREATE TABLE totals (
 ) WITHOUT ROWID
 """
 
-SCHEMA = Schema("a file of run records", 0x6F63_7272, (_FIRST,))  # "ocrr"
+# Which of the processes that write the file: its number (queue/lock.py), while it lives.
+_SECOND = "ALTER TABLE runs ADD COLUMN owner INTEGER NOT NULL DEFAULT 0"
+
+SCHEMA = Schema("a file of run records", 0x6F63_7272, (_FIRST, _SECOND))  # "ocrr"

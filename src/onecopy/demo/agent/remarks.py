@@ -34,6 +34,8 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What has to stand in the hunk, up to the line."""
     paths: str = ""
     not_paths: str = ""
+    anywhere: bool = False
+    """Whether it is for files that are no source code, too."""
     untested: bool = False
     """Whether it is only for changes that touch no test."""
     block: bool = False

@@ -91,7 +91,7 @@ class Reviewer:
         await self._embed(texts)
 
     async def review(self, change: Change) -> list[Finding]:
-        """Return what is found, the gravest first; of a line only what fits best."""
+        """Return what is found, the gravest first; of a line only that, and what fits best."""
         found = sorted(
             candidates(change, self._remarks), key=lambda each: _LEVELS.index(each.remark.severity)
         )
@@ -128,10 +128,18 @@ class Reviewer:
 def candidates(change: Change, remarks: Sequence[Remark]) -> Iterator[Candidate]:
     """Yield the lines of a change that have the words of a remark."""
     tested = any(file.is_test for file in change.files)
+    added = {line.text.strip() for file in change.files for line in file.of_kind("+")}
     for file in change.files:
-        own = [each for each in remarks if not (each.untested and (tested or not file.is_code))]
+        own = [
+            each
+            for each in remarks
+            if (file.is_code or each.anywhere) and not (each.untested and tested)
+        ]
         for hunk in file.hunks:
-            yield from _in_hunk(file, hunk, own)
+            for each in _in_hunk(file, hunk, own):
+                # A removed line that stands elsewhere was moved.
+                if each.line.kind == "+" or each.line.text.strip() not in added:
+                    yield each
 
 
 def _in_hunk(file: File, hunk: Hunk, remarks: Sequence[Remark]) -> Iterator[Candidate]:
@@ -168,17 +176,17 @@ def _chosen(found: Sequence[Finding]) -> list[Finding]:
     best: dict[tuple[str, str, int], Finding] = {}
     for each in found:
         place = (each.path, each.remark.side, each.line.number)
-        if place not in best or each.score > best[place].score:
+        if place not in best or _rank(each) < _rank(best[place]):
             best[place] = each
-    ranked = sorted(
-        best.values(),
-        key=lambda each: (_LEVELS.index(each.remark.severity), -each.score, each.path),
-    )
     counts: dict[tuple[str, str], int] = {}
     kept = []
-    for each in ranked:
+    for each in sorted(best.values(), key=_rank):
         key = (each.path, each.remark.title)
         counts[key] = counts.get(key, 0) + 1
         if counts[key] <= EACH:
             kept.append(each)
     return kept[:FINDINGS]
+
+
+def _rank(finding: Finding) -> tuple[int, float, str]:
+    return _LEVELS.index(finding.remark.severity), -finding.score, finding.path

@@ -59,6 +59,15 @@ def test_the_days_money_is_shared_by_all_runs_with_what_they_may_yet_spend() -> 
     assert second.allow(200, None) == 100
 
 
+def test_calls_of_a_run_at_the_same_time_do_not_count_on_the_same_tokens() -> None:
+    own = budget(tokens=1000, usd=0.003)
+    with own.holding(300, 500):  # 0.0023
+        assert own.allow(100, None) == 100
+        assert own.allow(199, None) == 1
+        refusal(own, 200)
+    assert own.allow(200, None) == 700
+
+
 def test_the_next_day_has_its_own_money() -> None:
     now = [86400.0 * 100]
     spending = Spending(5.0, lambda: now[0])

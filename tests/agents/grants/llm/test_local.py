@@ -183,9 +183,13 @@ def test_what_does_not_fit_is_refused(model: LocalModel) -> None:
     assert Asked(model, tokens=5).refusal() == "budget"
 
 
-def test_an_answer_that_takes_too_long_is_ended(model: LocalModel) -> None:
-    asked = Asked(model, timeout=0.01)
-    assert asked.refusal(messages=[{"role": "user", "content": "the quick " * 60}]) == TIMEOUT
+def test_an_answer_that_takes_too_long_is_ended_and_counted(model: LocalModel) -> None:
+    asked = Asked(model, timeout=0.5)
+    long = {"type": "string", "minLength": 100_000}
+    named = {"type": "json_schema", "json_schema": {"name": "x", "schema": long}}
+    text = [{"role": "user", "content": "the quick " * 60}]
+    assert asked.refusal(messages=text, response_format=named) in (TIMEOUT, TOO_LARGE)
+    assert all(used.input_tokens > 60 for used in asked.usage)
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and "asyncio" in thread.name:
             thread.join(60)

@@ -85,6 +85,8 @@ class Budget:
         self._report = report
         self._tokens = 0
         self._usd = 0.0
+        self._held = (0, 0.0)
+        """What calls under way may use: a guest that has escaped may make several at once."""
 
     def allow(self, prompt: int, wanted: int | None) -> int:
         """Return the most tokens that an answer may have.
@@ -96,13 +98,14 @@ class Budget:
         Raises:
             Refused: `budget`: there is no room for the prompt, or for nothing beside.
         """
-        grant = self._grant
+        grant, (tokens, usd) = self._grant, self._held
         rooms = [
             wanted or ANSWER_TOKENS,
-            _room(grant.tokens - self._tokens - prompt, prompt, "tokens", grant.tokens),
+            _room(grant.tokens - self._tokens - tokens - prompt, prompt, "tokens", grant.tokens),
         ]
         if grant.usd is not None:
-            rooms.append(self._affordable(grant.usd - self._usd, prompt, "usd", grant.usd))
+            left = grant.usd - self._usd - usd
+            rooms.append(self._affordable(left, prompt, "usd", grant.usd))
         if grant.usd_per_day is not None:
             left = grant.usd_per_day - self._spending.today()
             rooms.append(self._affordable(left, prompt, "usd_per_day", grant.usd_per_day))
@@ -122,9 +125,17 @@ class Budget:
 
     @contextmanager
     def holding(self, prompt: int, most: int) -> Iterator[None]:
-        """Hold what a call may cost on the day's account."""
-        with self._spending.holding(self.cost(prompt, most)):
-            yield
+        """Hold what a call may use, also on the day's account."""
+        usd = self.cost(prompt, most)
+        self._hold(prompt + most, usd)
+        try:
+            with self._spending.holding(usd):
+                yield
+        finally:
+            self._hold(-prompt - most, -usd)
+
+    def _hold(self, tokens: int, usd: float) -> None:
+        self._held = (self._held[0] + tokens, max(0.0, self._held[1] + usd))
 
     def spend(self, model: str, asked: int, answered: int, *, estimated: bool) -> None:
         """Count what a call has used, and report it."""

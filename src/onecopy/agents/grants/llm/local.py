@@ -176,6 +176,7 @@ class Generation:
             except EndOfSequence:
                 return
             self._answer.accepted = True
+            self._count(context)  # Whoever ends this meanwhile counts what came.
             yield bytes(context.output_single(0))
 
     def _count(self, context: Context) -> None:
