@@ -79,8 +79,9 @@ class Twin:
         if "splice" in self.config and self.memory.calls % 3 == 0:
             spliced = tuple((state >> 8 * i) % self.size for i in range(3))
             self.pending, self.reach = list(spliced), 3
-            self.at -= 1
-            return 1, spliced
+            back = int(self.config.rpartition("back=")[2])
+            self.at -= back
+            return back, spliced
         return sorted({(state + i * i * 7919 & WORD) % self.size for i in range(20)})
 
     def rollback(self, count: int) -> None:

@@ -38,7 +38,7 @@ class Site:
             print(site.url)
 
     Raises:
-        OSError: the address is taken, or not ours.
+        InvalidArgument: the address is taken, or not ours.
     """
 
     def __init__(self, app: web.Application, address: Address) -> None:
@@ -52,6 +52,12 @@ class Site:
         site = web.TCPSite(self._runner, *self._address, backlog=1024)
         try:
             await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise InvalidArgument(
+                f"nothing can listen at {self._address.host}:{self._address.port} "
+                f"({error.strerror or error}); name another address with --listen or --status"
+            ) from None
         except BaseException:
             await self._runner.cleanup()
             raise
