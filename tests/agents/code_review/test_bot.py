@@ -55,7 +55,7 @@ def test_findings_follow_their_lines_and_end_with_them(bot, github, host):
     github.push({"app.py": moved.replace("new line", "another line")})
     bot("pull_request.synchronize")
     assert "It fails" not in github.body
-    assert "1 earlier findings no longer apply" in github.body
+    assert "Earlier findings that no longer apply: 1." in github.body
 
 
 def test_a_force_push_is_reviewed_as_a_whole(bot, github):
@@ -124,6 +124,21 @@ def test_nobody_else_can(bot, github, host, asking):
     assert bot("issue_comment.created", asking)["status"] == "skipped"
     assert not host.llm.requests
     assert not github.comments
+
+
+def test_the_bots_own_comment_asks_for_nothing(bot, github, host):
+    github.permissions["review-bot"] = "admin"
+    says(host, finding(11, title="Says `@review-bot` in code"))
+    bot()
+    own = comment_event(github.body, login="review-bot")
+    assert "@review-bot" in github.body
+    assert bot("issue_comment.created", own)["why"] == "the comment is the bot's own"
+
+
+def test_labels_without_a_grant_cost_no_review(bot, github, host):
+    github.labels = ["mine"]
+    assert bot(settings={"labels": {"low": "yours", "high": "mine"}})["status"] == "reviewed"
+    assert len(github.comments) == 1
 
 
 def test_a_marker_of_somebody_else_is_not_the_bots(bot, github):

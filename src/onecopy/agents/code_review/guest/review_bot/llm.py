@@ -13,6 +13,7 @@ from review_bot import prompt
 from review_bot.diff import FileDiff
 from review_bot.review import Review, accept, merged
 from review_bot.schemas import ANSWER, OVERVIEW
+from review_bot.skipping import importance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +51,8 @@ class Reviewer:
         told = Told(Review())
         about = prompt.about(pull, scope.since)
         budget = max(500, self._settings.tokens_per_call - prompt.tokens(prompt.SYSTEM + about))
-        groups = list(prompt.parts([each for each in scope.files if not each.skipped], budget))
+        wanted = sorted((each for each in scope.files if not each.skipped), key=importance)
+        groups = list(prompt.parts(wanted, budget))
         reviews: list[Review] = []
         for number, group in enumerate(groups, 1):
             if number > self._settings.calls:
