@@ -27,21 +27,6 @@ STEPS = [
 ]
 KNOWN = {"ARG", "FROM", "RUN", "COPY", "ENV", "USER", "VOLUME", "EXPOSE"}
 KNOWN |= {"STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
-    [
-        "ARG",
-        "FROM",
-        "RUN",
-        "COPY",
-        "ENV",
-        "USER",
-        "VOLUME",
-        "EXPOSE",
-        "STOPSIGNAL",
-        "HEALTHCHECK",
-        "ENTRYPOINT",
-        "CMD",
-    ]
-)
 OPTIONS = {each for param in get_command(app).commands["serve"].params for each in param.opts}
 
 
