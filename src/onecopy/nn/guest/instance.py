@@ -131,6 +131,10 @@ class Instance:
         except wasmtime.Trap as trap:
             raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
         except wasmtime.WasmtimeError as error:
+            if isinstance(self._failure, _Exited):
+                raise GuestTrapped("the guest ended itself at its start, before it ran") from None
+            if self._failure is not None:
+                raise self._error(error) from None
             if "memory" in str(error) and "limit" in str(error):
                 raise GuestMemoryExceeded(
                     f"the guest starts with more memory than its limit of {memory_limit} "
