@@ -47,11 +47,17 @@ def serve(sock: socket.socket, host: Host) -> None:
     desk = Desk(host)
     try:
         desk.connect_ahead()
-        if not select.select([sock], [], [], AHEAD_SECONDS)[0]:
+        if not _asks_within(sock, AHEAD_SECONDS):
             desk.forget_ahead()  # It would be a user of a model that it may never ask for.
         _serve(sock, desk)
     finally:
         desk.forget_ahead()
+
+
+def _asks_within(sock: socket.socket, seconds: float) -> bool:
+    poll = select.poll()  # `select` has no descriptors beyond 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _serve(sock: socket.socket, desk: Desk) -> None:

@@ -94,6 +94,17 @@ def test_a_budget_that_is_used_up_at_once_fails_the_run(bot, github, host):
     assert not github.comments
 
 
+def test_an_answer_that_cannot_be_kept_is_used_nevertheless(bot, github, host, monkeypatch):
+    from onecopy_agent import BudgetExceeded, kv
+
+    def full(*_):
+        raise BudgetExceeded("the quota is used up")
+
+    monkeypatch.setattr(kv.Scope, "set", full)
+    assert bot()["status"] == "reviewed"
+    assert "It adds a line." in github.body
+
+
 def test_nothing_to_review_asks_no_model(bot, github, host):
     github.commits = [{**github.base, "package-lock.json": "{}\n"}]
     bot()

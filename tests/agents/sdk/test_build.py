@@ -142,7 +142,6 @@ def test_a_mistake_in_python_is_shown_with_file_and_line(tmp_path):
     assert "Stack backtrace" not in str(caught.value)
 
 
-@pytest.mark.skipif(not qjs.available(), reason="no componentize-qjs, and no npm")
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -9,12 +9,10 @@ import sys
 
 import pytest
 
-from onecopy.agents.sdk.toolchains import qjs
 from tests.agents.sdk.running import fetched
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(not qjs.available(), reason="no componentize-qjs, and no npm")
 def test_new_then_build_then_run(tmp_path, shared_folder):
     fetched(shared_folder)
     environment = {**os.environ, "XDG_CACHE_HOME": str(shared_folder)}

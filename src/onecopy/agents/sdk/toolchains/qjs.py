@@ -18,11 +18,6 @@ _SECONDS: Final = 120
 _LOCK: Final = Path(__file__).with_name("npm")
 
 
-def available() -> bool:
-    """Whether the tool is on the PATH, or could be fetched."""
-    return bool(shutil.which(NAME) or (shutil.which("npm") and shutil.which("node")))
-
-
 def command(folder: Path) -> list[str]:
     """Return the command line that runs the tool, for an agent in `folder`.
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onecopy_agent import BudgetExceeded, Failed, Invalid, kv, llm, log, schema
+from onecopy_agent import AgentError, BudgetExceeded, Failed, Invalid, kv, llm, log, schema
 
 from review_bot import prompt
 from review_bot.diff import FileDiff
@@ -113,7 +113,10 @@ class Reviewer:
         if kept is not None:
             return kept["answer"]
         answer = self._ask(system, text, wanted)
-        kv.conversation.set(key, {"answer": answer})
+        try:
+            kv.conversation.set(key, {"answer": answer})
+        except AgentError as error:  # such as a full quota: another attempt would pay again
+            log.warning(f"the answer is not kept: {error}")
         return answer
 
     def _ask(self, system: str, text: str, wanted: dict[str, Any]) -> Any:
