@@ -53,6 +53,19 @@ def test_events_that_cannot_be_say_why(agent, tmp_path):
     assert '[[triggers.cli]] kinds = ["other"]' in refused("agent", "run", agent.folder, *options)
 
 
+def test_the_kind_is_the_only_one_or_has_to_be_said(agent):
+    manifest = agent.folder / "agent.toml"
+    whole = manifest.read_text()
+    cli = whole[whole.index("[[triggers.cli]]") :]
+    options = (agent.folder, "-e", agent.event("e"), *agent.state)
+    manifest.write_text(whole.replace('kinds = ["asked"]', 'kinds = ["asked", "told"]'))
+    assert "known are asked, told, asked.now" in refused("agent", "run", *options)
+    manifest.write_text(whole.replace(cli, ""))
+    assert '"kind":"asked.now"' in run("agent", "run", *options).stdout
+    manifest.write_text(whole[: whole.index("[[triggers.webhook]]")])
+    assert "add [[triggers.cli]] to" in refused("agent", "run", *options)
+
+
 def test_a_folder_without_an_agent_says_how_to_make_one(tmp_path):
     for place in (tmp_path, tmp_path / "absent"):
         assert "onecopy agent new NAME" in refused("agent", "run", place)

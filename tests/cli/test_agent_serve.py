@@ -92,7 +92,12 @@ def test_an_address_that_is_taken_is_no_traceback(agent, tmp_path, monkeypatch):
 
 def test_a_missing_secret_and_a_wrong_address_are_said_at_the_start(agent, monkeypatch):
     monkeypatch.delenv("HOOK_SECRET", raising=False)
-    assert "HOOK_SECRET" in refused("agent", "serve", agent.folder, *PORTS, *agent.state)
+    manifest = agent.folder / "agent.toml"
+    grant = '[grants.llm]\nurl = "https://a.example/v1"\nmodels = ["m"]\nkey = "env:NO_KEY"\n'
+    manifest.write_text(manifest.read_text() + grant)
+    said = refused("agent", "serve", agent.folder, *PORTS, *agent.state)
+    assert "HOOK_SECRET" in said
+    assert "NO_KEY" in said
     options = ("--listen", "here", *agent.state)
     assert "127.0.0.1:8080" in refused("agent", "serve", agent.folder, *options)
     both = (agent.folder, agent.folder)

@@ -70,3 +70,9 @@ def test_events_are_run_with_the_component_and_compared(tmp_path):
     done = run("agent", "test", agent.folder, code=1)
     assert "b.json: not as expected" in done.stdout
     assert 'expected {"kind":"other"}; it answered {"' in done.stderr
+
+
+def test_an_agent_in_python_without_tests_says_what_to_write(folder):
+    run("agent", "new", "greeter")
+    (folder / "greeter" / "test_agent.py").unlink()
+    assert "write test_agent.py, or events" in refused("agent", "test", "greeter")

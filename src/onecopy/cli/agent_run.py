@@ -59,10 +59,16 @@ def run(
 
 
 def only_kind(manifest: Manifest) -> str:
-    """Return the one kind of event that a manifest takes from the command line."""
-    kinds = [kind for on in manifest.triggers.cli for kind in on.kinds]
-    if len(kinds) != 1:
-        known = ", ".join(kinds) or "none; add [[triggers.cli]] to agent.toml"
+    """Return the one kind of event that a manifest takes from the command line, or at all."""
+    own = [kind for on in manifest.triggers.cli for kind in on.kinds]
+    delivered = [kind for each in manifest.triggers.webhook for on in each.on for kind in on.kinds]
+    kinds = list(dict.fromkeys(own or delivered))
+    if not kinds:
+        raise InvalidArgument(
+            f"{manifest.name} takes no events; add [[triggers.cli]] to {manifest.folder}/agent.toml"
+        )
+    if len(kinds) > 1:
+        known = ", ".join(dict.fromkeys(own + delivered))
         raise InvalidArgument(f"say with --kind what the event is; known are {known}")
     return kinds[0]
 

@@ -69,6 +69,11 @@ def _run_tests(manifest: Manifest, args: list[str]) -> None:
 def _pytest(folder: Path) -> list[str]:
     if importlib.util.find_spec("pytest") is None:
         raise InvalidArgument("tests of Python agents are run by pytest; run `pip install pytest`")
+    if not _has_tests(folder):
+        raise InvalidArgument(
+            f"{folder} has no tests: write test_agent.py, or events such as events/first.json "
+            "(docs/agents.md)"
+        )
     return [sys.executable, "-m", "pytest", str(folder)]
 
 

@@ -101,6 +101,7 @@ class Server:
             stack.push_async_callback(queue.close)
             resources = Resources(self._state, store=self._store, secrets=self._secrets)
             stack.push_async_callback(resources.close)
+            resources.secrets.load(each for m in self._manifests for each in m.secrets)
             hooks = Webhooks(self._manifests, queue, resources.secrets)
             agents = [
                 await stack.enter_async_context(
