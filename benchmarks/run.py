@@ -27,6 +27,7 @@ from benchmarks.peers.registry import OURS
 from benchmarks.questions import (
     agent_memory,
     agent_queue,
+    agent_server,
     agent_start,
     daemon,
     dataloader,
@@ -89,6 +90,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "agent_start": agent_start,
     "agent_memory": agent_memory,
     "agent_queue": agent_queue,
+    "agent_server": agent_server,
 }
 
 

@@ -9,11 +9,11 @@ from types import ModuleType
 import pytest
 
 import onecopy
-from onecopy import guests, models, nn, planner
+from onecopy import agents, guests, models, nn, planner
 from onecopy.lazy import exports
 
 
-@pytest.mark.parametrize("package", [onecopy, guests, models, nn, planner])
+@pytest.mark.parametrize("package", [onecopy, agents, guests, models, nn, planner])
 def test_every_public_name_is_found_and_listed(package: ModuleType) -> None:
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:

@@ -23,6 +23,7 @@ PAUSE = 1.0  # in which the host gets the process of the next guest ready
 STARTED = "from the start of its module to the answer"
 OURS = "from the call of host.run to the answer"
 EXIT = "from the answer to the end of the call"
+UNREADY = "the same right after another guest: no process is ready"
 FIRST = "the first guest, from the call: nothing is compiled or ready"
 RULER = "ruler: a message to a bare process, and back"
 now = time.perf_counter
@@ -42,9 +43,10 @@ def ask(stage: Stage) -> Answer:
         times = []
         for _ in range(count):
             time.sleep(PAUSE)
-            times.append((*_run(host, wasm), ruler.ask()))
+            times.append((*_run(host, wasm), _run(host, wasm)[1], ruler.ask()))
     ruler.close()
-    for title, each in zip((STARTED, OURS, EXIT, RULER), zip(*times, strict=True), strict=True):
+    titles = (STARTED, OURS, EXIT, UNREADY, RULER)
+    for title, each in zip(titles, zip(*times, strict=True), strict=True):
         table.put_row(title, "time", Summary.of(each, 1e3))
     targets = [_target(STARTED, table), _target(OURS, table)]
     return Answer("nn_guest", [table], targets)

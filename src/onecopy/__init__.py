@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from onecopy.lazy import exports
 
 if TYPE_CHECKING:
-    from onecopy import guests, models, planner
+    from onecopy import agents, guests, models, nn, planner
     from onecopy._version import __version__
     from onecopy.errors import (
         AccessDenied,
@@ -99,6 +99,8 @@ __all__ = [
     "models",
     "guests",
     "planner",
+    "nn",
+    "agents",
     "OnecopyError",
     "EntryNotFound",
     "EntryExists",
@@ -171,7 +173,7 @@ _HOMES: dict[str, str | None] = {
     "register_codec": "tensors.codec:register",
     "SlowStorageWarning": "tensors.arena",
     "__version__": "_version",
-    **dict.fromkeys(("guests", "models", "planner")),
+    **dict.fromkeys(("agents", "guests", "models", "nn", "planner")),
 }
 
 _ERRORS = dict.fromkeys(set(__all__) - set(_HOMES), "errors")

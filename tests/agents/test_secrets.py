@@ -210,8 +210,13 @@ class TestRedaction:
 
     def test_one_of_three_characters_is_told_and_not_hidden(self, caplog):
         with caplog.at_level(logging.WARNING):
-            assert Redactor(["abc"]).text("abc") == "abc"
-        assert "not hidden" in caplog.text
+            assert Secrets({"A": "abc"}).read(Secret("env:A")) == "abc"
+        assert "the secret env:A has less than 4 characters, and is not hidden" in caplog.text
+        assert Redactor(["abc"]).text("abc") == "abc"
+
+    def test_all_that_are_missing_are_named_at_once(self):
+        with pytest.raises(InvalidArgument, match=r"variable A,.*variable B,"):
+            Secrets({}).load([Secret("env:A"), Secret("env:B")])
 
 
 def strings(value: object) -> list[str]:

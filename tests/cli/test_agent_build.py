@@ -14,7 +14,9 @@ from tests.cli.commands import refused, run
 def folder(tmp_path, monkeypatch):
     """A toolchain that takes no time: what it is like is for tests/agents/sdk/test_build.py."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(python, "componentize", lambda sources, stage, out: out.write_bytes(b"x"))
+    monkeypatch.setattr(
+        python, "componentize", lambda sources, stage, out: out.write_bytes(b"\0asm")
+    )
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -29,7 +31,7 @@ def test_a_new_agent_is_built_and_the_next_step_is_said():
 def test_a_component_is_written_where_it_is_asked_for():
     run("agent", "new", "greeter")
     assert "built out.wasm" in run("agent", "build", "greeter", "--out", "out.wasm").stdout
-    assert Path("out.wasm").read_bytes() == b"x"
+    assert Path("out.wasm").read_bytes() == b"\0asm"
 
 
 def test_a_source_can_be_named_itself(folder):

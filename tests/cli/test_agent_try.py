@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.cli.agents import Agent
 from tests.cli.commands import command, refused, run
 
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no Node.js")
@@ -54,3 +56,23 @@ def test_a_folder_without_tests_says_what_to_write(folder):
     run("agent", "new", "greeter", "--lang", "js")
     (folder / "greeter" / "agent.test.js").unlink()
     assert "agent.test.js" in refused("agent", "test", "greeter")
+
+
+def test_events_are_run_with_the_component_and_compared(tmp_path):
+    agent = Agent(tmp_path)
+    trials = agent.folder / "events"
+    trials.mkdir()
+    asked = {"number": 7, "do": "!e"}
+    (trials / "a.json").write_text(json.dumps({"payload": asked, "expect": {"payload": asked}}))
+    assert "a.json: as expected" in run("agent", "test", agent.folder).stdout
+    wrong = {"payload": asked, "expect": {"kind": "other"}}
+    (trials / "b.json").write_text(json.dumps(wrong))
+    done = run("agent", "test", agent.folder, code=1)
+    assert "b.json: not as expected" in done.stdout
+    assert 'expected {"kind":"other"}; it answered {"' in done.stderr
+
+
+def test_an_agent_in_python_without_tests_says_what_to_write(folder):
+    run("agent", "new", "greeter")
+    (folder / "greeter" / "test_agent.py").unlink()
+    assert "write test_agent.py, or events" in refused("agent", "test", "greeter")

@@ -52,6 +52,26 @@ def test_the_streams_and_the_status_are_the_guests(built):
     assert (done.returncode, done.stdout, done.stderr) == (9, b"a;-b;K=v;", b"in")
 
 
+WINDOW = """
+#include "tiny.h"
+#include "onecopy.h"
+MAIN { write_bytes(1, oc_data(oc_need_window("text")), 5); }
+"""
+
+
+def test_entries_of_stores_are_windows(built):
+    import onecopy
+
+    with onecopy.start("entries", capacity="16MiB") as store:
+        store.save("a/b", b"bytes")
+        store.save("m", bytearray(4096), mutable=True, align=4096)
+        guest = built(WINDOW)
+        assert command("nn", "run", guest, "--window", "text=entries/a/b").stdout == "bytes"
+        refused = command("nn", "run", guest, "--window", "text=entries/m:rw", check=False)
+        assert refused.returncode != 0
+        assert "immutable" in refused.stderr
+
+
 def test_a_model_is_known_by_its_name(built, tmp_path):
     model = f"twice={write(tmp_path / 'x', 'affine')},backend={BACKEND}"
     done = command("nn", "run", built(HOSTILE / "honest.c"), "--model", model)

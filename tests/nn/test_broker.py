@@ -18,19 +18,13 @@ from onecopy.errors import (
     InvalidArgument,
     ModelNotFound,
 )
-from onecopy.nn import broker
-from onecopy.nn.broker import Broker, serve
+from onecopy.nn import desk
+from onecopy.nn.broker import Broker
+from onecopy.nn.desk import serve
 from onecopy.nn.service.messages import Hello, encode
 from onecopy.store import wire
-from tests.guests.waiting import eventually
 from tests.nn.arithmetic import BACKEND, write
 from tests.nn.service.ending import wait_until_ended
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch) -> None:
-    """However slow this machine is, a guest of these tests asks in time."""
-    monkeypatch.setattr(broker, "_AHEAD_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -56,79 +50,6 @@ def guest(host):
 def test_a_guest_loads_and_computes(guest) -> None:
     with Broker(guest).load("double") as graph:
         assert graph.run([np.ones(3, np.float32)])[0].tolist() == [2, 2, 2]
-
-
-def _again(host: nn.Host) -> socket.socket:
-    """Return the end of a further guest, which will be expected to ask for the same."""
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-    def run() -> None:
-        with theirs:
-            serve(theirs, host)
-
-    threading.Thread(target=run, name="models of a guest").start()
-    return mine
-
-
-def _double(graph: nn.Graph) -> list[float]:
-    return [float(each) for each in graph.run([np.ones(2, np.float32)])[0]]
-
-
-def test_the_next_guest_is_connected_before_it_asks(guest, host) -> None:
-    with Broker(guest).load("double"), _again(host) as other:
-        eventually(lambda: host.models()[0].users == 2)
-        with Broker(other).load("double") as graph:
-            assert host.models()[0].users == 2
-            assert _double(graph) == [2, 2]
-
-
-def test_a_guest_that_does_not_ask_soon_is_no_user(guest, host, monkeypatch) -> None:
-    monkeypatch.setattr(broker, "_AHEAD_SECONDS", 0.0)
-    forgotten, forget = threading.Event(), broker._Desk.forget_ahead
-
-    def forget_ahead(desk: broker._Desk) -> None:
-        forget(desk)
-        forgotten.set()
-
-    with Broker(guest).load("double"):
-        monkeypatch.setattr(broker._Desk, "forget_ahead", forget_ahead)
-        with _again(host):
-            assert forgotten.wait(60)
-            eventually(lambda: host.models()[0].users == 1)
-
-
-def test_a_guest_that_asks_for_something_else_gets_that(guest, host) -> None:
-    with Broker(guest).load("double"), _again(host) as other:
-        eventually(lambda: host.models()[0].users == 2)
-        with pytest.raises(ModelNotFound):
-            Broker(other).load("none")
-        eventually(lambda: host.models()[0].users == 1)
-        with Broker(other).load("double") as graph:
-            assert _double(graph) == [2, 2]
-
-
-def test_a_model_that_was_replaced_after_the_guest_was_connected_is_the_new_one(tmp_path) -> None:
-    file = write(tmp_path / "m", "affine")
-    model = nn.Model(what=str(file), backend=BACKEND)
-    host = nn.Host({"m": model}, idle_seconds=0)
-    with host, _again(host) as first, Broker(first).load("m") as graph:
-        assert _double(graph) == [2, 2]
-        with _again(host) as other:
-            eventually(lambda: host.models()[0].users == 2)
-            write(file, "affine", scale=5)
-            with Broker(other).load("m") as replaced:
-                assert _double(replaced) == [5, 5]
-    wait_until_ended()
-
-
-def test_what_does_not_run_any_more_is_not_started_for_a_guest_that_may_not_ask(host) -> None:
-    with _again(host) as first:
-        Broker(first).load("double").close()
-    wait_until_ended()
-    with _again(host) as other:
-        with pytest.raises(ModelNotFound):
-            Broker(other).load("none")
-        assert host.models() == []
 
 
 def test_each_context_has_a_connection(guest, host) -> None:
@@ -157,7 +78,7 @@ def test_models_that_were_not_loaded_have_no_connections(guest) -> None:
 
 
 def test_too_many_models_are_refused(guest, monkeypatch) -> None:
-    monkeypatch.setattr(broker, "GRAPHS", 2)
+    monkeypatch.setattr(desk, "GRAPHS", 2)
     asking = Broker(guest)
     graphs = [asking.load("double") for _ in range(2)]
     with pytest.raises(AccessDenied, match="unload some"):
@@ -168,7 +89,7 @@ def test_too_many_models_are_refused(guest, monkeypatch) -> None:
 
 
 def test_too_many_connections_are_refused(guest, monkeypatch) -> None:
-    monkeypatch.setattr(broker, "CONNECTIONS", 2)
+    monkeypatch.setattr(desk, "CONNECTIONS", 2)
     with Broker(guest).load("double") as graph:
         contexts = [graph.context() for _ in range(3)]
         for context in contexts:

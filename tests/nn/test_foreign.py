@@ -19,7 +19,8 @@ from onecopy.errors import (
     OnecopyError,
 )
 from onecopy.nn import foreign
-from onecopy.nn.broker import Broker, LoadBytes, serve
+from onecopy.nn.broker import Broker, LoadBytes
+from onecopy.nn.desk import serve
 from onecopy.nn.foreign import Brought
 from onecopy.nn.service.messages import encode
 from onecopy.nn.service.running import running

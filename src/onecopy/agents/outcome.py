@@ -28,3 +28,23 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the guest computed, without its waits."""
     memory: int = 0
     """Bytes that it touched, in its linear memories and in its worker, in whole pages."""
+
+    @property
+    def said(self) -> Said:
+        """Why it failed, as the agent says it: a text, or JSON that has `message`."""
+        if self.status == ERROR:
+            try:
+                return msgspec.json.decode(self.text, type=Said)
+            except msgspec.MsgspecError:
+                pass
+        return Said(self.text)
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What an agent's error says."""
+
+    message: str
+    retry_after: float | None = None
+    """Seconds until it wants to be tried again."""
+    retry: bool = True
+    """False if trying again would not help."""

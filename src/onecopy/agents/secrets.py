@@ -89,9 +89,19 @@ class Secrets:
         self.redactor = Redactor()
 
     def load(self, secrets: Iterable[Secret]) -> None:
-        """Read all of these now, so that one that is not there is noticed at the start."""
+        """Read all of these now, so that those that are not there are noticed at the start.
+
+        Raises:
+            InvalidArgument: some cannot be read; the text names each.
+        """
+        wrong = []
         for secret in secrets:
-            self.read(secret)
+            try:
+                self.read(secret)
+            except InvalidArgument as error:
+                wrong.append(str(error))
+        if wrong:
+            raise InvalidArgument("; ".join(wrong))
 
     def read(self, secret: Secret) -> str:
         """Return the value of a secret, without the line break at its end.
@@ -104,6 +114,12 @@ class Secrets:
             kind, _, where = secret.partition(":")
             value = self._variable(where) if kind == "env" else _file(where)
             self._values[secret] = value
+            if len(value) < SHORTEST:
+                logger.warning(
+                    "the secret %s has less than %d characters, and is not hidden in logs",
+                    secret,
+                    SHORTEST,
+                )
             self.redactor.add(value)
         return value
 
@@ -185,7 +201,6 @@ class Redactor:
     def add(self, value: str) -> None:
         """Hide one more value from now on; one of less than `SHORTEST` characters is not hidden."""
         if len(value) < SHORTEST:
-            logger.warning("a secret of less than %d characters is not hidden in logs", SHORTEST)
             return
         self._forms.update(form for form in _forms(value) if len(form) >= SHORTEST)
         # Longer ones first: one secret may begin with another.

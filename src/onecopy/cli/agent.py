@@ -8,6 +8,7 @@ from onecopy.cli import (
     agent_build,
     agent_new,
     agent_replay,
+    agent_revive,
     agent_run,
     agent_runs,
     agent_serve,
@@ -30,4 +31,5 @@ app.command()(agent_run.run)
 app.command()(agent_serve.serve)
 app.command()(agent_runs.runs)
 app.command()(agent_runs.events)
+app.command()(agent_revive.revive)
 app.command()(agent_replay.replay)

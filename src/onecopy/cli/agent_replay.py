@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onecopy.cli.agent_arguments import Folder, State
+from onecopy.cli.agent_arguments import Folder, State, kept
 from onecopy.cli.output import hint
 from onecopy.errors import InvalidArgument, ReplayDiverged
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from onecopy.agents.outcome import Outcome
     from onecopy.agents.records.run import Run
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="As `agent runs` lists them.")]
 
 
-def replay(run: Name, folder: Folder, state: State = None) -> None:
+def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """Run an agent again with what a run was answered; nothing is reached, nothing is changed.
 
     Exits with 1 if it asks for something else, or ends otherwise: the agent has changed.
     """
     from onecopy.agents.records.reader import Reader
-    from onecopy.agents.server.resources import default_folder
 
-    reader = Reader((state or default_folder()) / "records.sqlite")
+    reader = Reader(kept(state, "records.sqlite"))
     try:
         record = reader.run(run)
     finally:

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, StoreName
+from onecopy.cli.agent_builds import announce_builds
 from onecopy.cli.output import complain, hint, printable
 from onecopy.errors import InvalidArgument, InvalidEvent
 
@@ -46,26 +46,36 @@ def run(
     """
     from onecopy.agents.manifest import Manifest
 
+    announce_builds()
     manifest = Manifest.load(folder)
-    bound = manifest.bind_cli(kind or _only_kind(manifest), _payload(manifest, event))
+    bound = manifest.bind_cli(kind or only_kind(manifest), _payload(manifest, event))
     made = bound.event(f"cli-{time.time_ns():x}", received=time.time())
     outcome, run_id = asyncio.run(_run(manifest, made, state, store))
     hint(f"{outcome.seconds:.2f} s, of which {outcome.cpu_seconds:.2f} s computing; run {run_id}")
     if outcome.status != "ok":
-        complain(f"{manifest.name}: {outcome.text}")
+        complain(f"{manifest.name}: {outcome.said.message}")
         raise typer.Exit(1)
     typer.echo(outcome.text)
 
 
-def _only_kind(manifest: Manifest) -> str:
-    kinds = [kind for on in manifest.triggers.cli for kind in on.kinds]
-    if len(kinds) != 1:
-        known = ", ".join(kinds) or "none; add [[triggers.cli]] to agent.toml"
+def only_kind(manifest: Manifest) -> str:
+    """Return the one kind of event that a manifest takes from the command line, or at all."""
+    own = [kind for on in manifest.triggers.cli for kind in on.kinds]
+    delivered = [kind for each in manifest.triggers.webhook for on in each.on for kind in on.kinds]
+    kinds = list(dict.fromkeys(own or delivered))
+    if not kinds:
+        raise InvalidArgument(
+            f"{manifest.name} takes no events; add [[triggers.cli]] to {manifest.folder}/agent.toml"
+        )
+    if len(kinds) > 1:
+        known = ", ".join(dict.fromkeys(own + delivered))
         raise InvalidArgument(f"say with --kind what the event is; known are {known}")
     return kinds[0]
 
 
 def _payload(manifest: Manifest, file: Path | None) -> Any:
+    import msgspec
+
     default = manifest.folder / "event.json"
     path = file or default
     if file is None and not default.exists():
@@ -112,4 +122,10 @@ def _show(call: Call, reply: Reply, seconds: float) -> None:
         case _:
             refused = f" {reply.error.code}: {reply.error.message}" if reply.error else ""
             line = f"  {call.name} {seconds * 1e3:.0f} ms{refused}"
-    hint(printable(line))
+    show_text(line)
+
+
+def show_text(text: str) -> None:
+    """Show a remark that may have several lines, such as a traceback."""
+    for line in text.rstrip().split("\n"):
+        hint(printable(line))

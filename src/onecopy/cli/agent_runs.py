@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from onecopy.cli.agent_arguments import AgentName, State
+from onecopy.cli.agent_arguments import AgentName, State, kept
 from onecopy.cli.arguments import Json
 from onecopy.cli.output import printable, show_json, stdout
 from onecopy.errors import InvalidArgument
@@ -19,23 +20,40 @@ if TYPE_CHECKING:
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")]
 
 
+class Ending(str, enum.Enum):
+    """How a run has ended, if it has."""
+
+    RUNNING = "running"
+    OK = "ok"
+    ERROR = "error"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+class Waiting(str, enum.Enum):
+    """What has become of an event."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+    SUPERSEDED = "superseded"
+
+
 def runs(
     run: Annotated[
         str, typer.Argument(metavar="[RUN]", help="One run, with its log and calls.")
     ] = "",
     agent: AgentName = None,
-    status: Annotated[
-        str | None, typer.Option(help="Only running, ok, error, failed or lost ones.")
-    ] = None,
+    status: Annotated[Ending | None, typer.Option(help="Only such ones.")] = None,
     limit: Limit = 20,
     state: State = None,
     as_json: Json = False,
 ) -> None:
     """List the runs of agents, or show one."""
     from onecopy.agents.records.reader import Reader
-    from onecopy.agents.server.resources import default_folder
 
-    reader = Reader((state or default_folder()) / "records.sqlite")
+    reader = Reader(kept(state, "records.sqlite"))
     try:
         if run:
             found = reader.run(run)
@@ -43,7 +61,7 @@ def runs(
                 raise InvalidArgument(f"there is no run {run!r}; onecopy agent runs lists them")
             show_json(found) if as_json else _show_run(found)
             return
-        summaries = reader.runs(agent=agent, status=status, limit=limit)
+        summaries = reader.runs(agent=agent, status=status and status.value, limit=limit)
         show_json(summaries) if as_json else _show_runs(summaries)
     finally:
         reader.close()
@@ -51,21 +69,17 @@ def runs(
 
 def events(
     agent: AgentName = None,
-    in_state: Annotated[
-        str | None,
-        typer.Option("--in", help="Only queued, running, done, dead or superseded ones."),
-    ] = None,
+    in_state: Annotated[Waiting | None, typer.Option("--in", help="Only such ones.")] = None,
     limit: Limit = 20,
     state: State = None,
     as_json: Json = False,
 ) -> None:
     """List the events of agents: those that wait, and how the others ended."""
     from onecopy.agents.queue.reader import Reader
-    from onecopy.agents.server.resources import default_folder
 
-    reader = Reader((state or default_folder()) / "events.sqlite")
+    reader = Reader(kept(state, "events.sqlite"))
     try:
-        found = reader.list(state=in_state, agent=agent, limit=limit)
+        found = reader.list(state=in_state and in_state.value, agent=agent, limit=limit)
     finally:
         reader.close()
     if as_json:
@@ -108,7 +122,8 @@ def _show_run(run: Run) -> None:
     if run.inexact:
         console.print(f"replay   may differ: {printable(run.inexact)}")
     for item in run.items:
-        console.print(printable(_line(item, summary.started)))
+        for line in _line(item, summary.started).rstrip().split("\n"):
+            console.print(printable(line))
     if run.outcome:
         console.print(f"answer   {printable(run.outcome.text)}")
 

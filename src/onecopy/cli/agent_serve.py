@@ -32,6 +32,14 @@ Status = Annotated[
         metavar="HOST:PORT", help="The status page and metrics; keep it on a private address."
     ),
 ]
+StatusNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status-name",
+        metavar="NAME",
+        help="A host name under which the status page is reached, besides localhost and addresses.",
+    ),
+]
 Processes = Annotated[
     int, typer.Option("--workers", min=1, max=64, help="Worker processes of each agent.")
 ]
@@ -41,11 +49,15 @@ def serve(
     folders: Folders = None,
     listen: Listen = "127.0.0.1:8080",
     status: Status = "127.0.0.1:8081",
+    status_name: StatusNames = None,
     workers: Processes = 1,
     state: State = None,
     store: StoreName = "",
 ) -> None:
-    """Serve agents until ^C or SIGTERM; what runs then is run again by the next server."""
+    """Serve agents until ^C or SIGTERM; what runs then is run again by the next server.
+
+    Port 0 is any that is free; the addresses are shown once events are taken.
+    """
     from onecopy.agents.server.server import Server
     from onecopy.agents.server.site import Address
 
@@ -57,6 +69,7 @@ def serve(
         processes=workers,
         state=state,
         store=connected(store),
+        status_names=status_name or (),
     )
     asyncio.run(_until_told(server))
 
@@ -73,5 +86,7 @@ async def _until_told(server: Server) -> None:
 def _show(server: Server) -> None:
     for path in server.paths:
         hint(f"webhook   {server.public_url}{path}")
+    for name in server.idle:
+        hint(f"{name} has neither webhooks nor a schedule: only onecopy agent run calls it")
     hint(f"status    {server.status_url}")
     service_manager.notify("READY=1")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from onecopy.cli.agent_arguments import StoreName
+from onecopy.cli.agent_builds import announce_builds
+from onecopy.cli.agent_run import connected
+from onecopy.cli.agent_trials import tried
 from onecopy.cli.output import hint
 from onecopy.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from onecopy.agents.manifest import Manifest
+
+_TESTS: Final = ("**/test_*.py", "**/*_test.py", "*.test.*js")
 
 
 def try_out(
@@ -24,24 +34,46 @@ def try_out(
         list[str] | None,
         typer.Argument(metavar="[-- ARG...]", help="For pytest, or for node --test."),
     ] = None,
+    store: StoreName = "",
 ) -> None:
-    """Check an agent's manifest, and run its tests: by pytest, or by Node's own runner.
+    """Run an agent's own tests, by pytest or Node, and its component with each events/*.json.
 
-    `onecopy_agent` and its `testing` are importable there. Exits with the status of the tests.
+    `onecopy_agent` and its `testing` are importable in the tests. Nothing is reached for events:
+    their files have what the agent is answered, and what is expected (docs/agents.md). Exits with
+    the status of the tests, or 1.
     """
     from onecopy.agents.manifest import Manifest
 
+    announce_builds()
     manifest = Manifest.load(folder)
+    events = sorted(manifest.folder.glob("events/*.json"))
+    if not events or _has_tests(manifest.folder):
+        _run_tests(manifest, args or [])
+    if events and not asyncio.run(tried(manifest, events, connected(store))):
+        raise typer.Exit(1)
+    hint(f"next: onecopy agent build {folder}")
+
+
+def _has_tests(folder: Path) -> bool:
+    return any(True for pattern in _TESTS for _ in folder.glob(pattern))
+
+
+def _run_tests(manifest: Manifest, args: list[str]) -> None:
+    folder = manifest.folder
     line = _node(folder) if manifest.code.suffix == ".js" else _pytest(folder)
-    done = subprocess.run([*line, *(args or [])], env=_environment(folder), check=False)
-    if done.returncode == 0:
-        hint(f"next: onecopy agent build {folder}")
-    raise typer.Exit(done.returncode)
+    done = subprocess.run([*line, *args], env=_environment(folder), check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
 
 
 def _pytest(folder: Path) -> list[str]:
     if importlib.util.find_spec("pytest") is None:
         raise InvalidArgument("tests of Python agents are run by pytest; run `pip install pytest`")
+    if not _has_tests(folder):
+        raise InvalidArgument(
+            f"{folder} has no tests: write test_agent.py, or events such as events/first.json "
+            "(docs/agents.md)"
+        )
     return [sys.executable, "-m", "pytest", str(folder)]
 
 

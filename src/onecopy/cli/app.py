@@ -25,7 +25,7 @@ from onecopy.cli import (
     top,
 )
 from onecopy.cli.output import complain
-from onecopy.errors import OnecopyError
+from onecopy.errors import BuildFailed, OnecopyError
 
 
 class Commands(TyperGroup):
@@ -35,6 +35,8 @@ class Commands(TyperGroup):
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
+        except BuildFailed as error:
+            complain(*str(error).splitlines())
         except OnecopyError as error:
             complain(str(error))
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from onecopy.cli import nn_arguments, nn_models
+from onecopy.cli.guests_arguments import refs_of
 from onecopy.cli.nn_arguments import parse_folder, parse_variable
 from onecopy.cli.output import complain, hint, printable
 from onecopy.errors import GuestError, GuestTimeout, GuestTrapped, WorkerLost
@@ -44,6 +45,7 @@ def run(
     timeout: nn_arguments.Timeout = None,
     memory: nn_arguments.Memory = 1 << 30,
     load: nn_arguments.MayLoad = True,
+    windows: nn_arguments.Windows = None,
 ) -> None:
     """Run a guest, and exit with its status; or 124 if it took too long, 134 if it trapped.
 
@@ -58,6 +60,7 @@ def run(
         "memory_limit": memory,
     }
     with ExitStack() as stack:
+        options["windows"] = refs_of(windows or [], stack)
         host = _host(models or [], store, load, stack)
         raise typer.Exit(_status(host, guest, options))
 

@@ -47,6 +47,15 @@ Models: TypeAlias = Annotated[
 StoreName: TypeAlias = Annotated[
     str, typer.Option("--store", "-s", metavar="STORE", help="Where entries are looked for.")
 ]
+Windows: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--window",
+        "-w",
+        metavar="NAME=STORE/ENTRY",
+        help="Show an immutable entry to it, in its memory.",
+    ),
+]
 Timeout: TypeAlias = Annotated[
     float | None,
     typer.Option(parser=duration, metavar="DURATION", help="End it after so long."),

@@ -35,9 +35,10 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def complain(text: str) -> None:
-    """Print an error, in red where there is colour."""
-    stderr().print(f"onecopy: {printable(text)}", style="red")
+def complain(text: str, *more: str) -> None:
+    """Print an error, in red where there is colour; `more` are lines, of a compiler for example."""
+    lines = [f"onecopy: {printable(text)}", *map(printable, more)]
+    stderr().print("\n".join(lines), style="red")
 
 
 def hint(text: str) -> None:

@@ -13,9 +13,10 @@ from onecopy.errors import AccessDenied, InvalidArgument, ModelNotFound
 from onecopy.nn.foreign import Brought
 from onecopy.nn.graph import Graph
 from onecopy.nn.model import Model, as_model
+from onecopy.nn.service.connector import Connector
 from onecopy.nn.service.generation import options_of
 from onecopy.nn.service.identity import identity
-from onecopy.nn.service.launch import Connector, Wanted
+from onecopy.nn.service.launch import Wanted
 from onecopy.nn.service.running import running
 from onecopy.nn.standard import Target
 
@@ -212,12 +213,12 @@ class Host:
         )
 
     def _runner(self) -> Guests:
-        from onecopy.nn import broker
+        from onecopy.nn import desk
         from onecopy.nn.guest.running import Guests
 
         with self._making_guests:
             if self._guests is None:
-                self._guests = Guests(lambda models: broker.serve(models, self))
+                self._guests = Guests(lambda models: desk.serve(models, self))
             return self._guests
 
     def close(self) -> None:

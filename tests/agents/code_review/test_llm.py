@@ -65,6 +65,15 @@ def test_a_large_change_is_reviewed_in_parts_and_merged(bot, github, host):
     assert all(f"src/{n}.py" in github.body for n in range(3))
 
 
+def test_code_is_reviewed_before_its_tests_and_all_else(bot, github, host):
+    names = ["README.md", "a/test_x.py", "tests/y.py", "z.py"]
+    github.commits = [{**github.base, **{name: f"{name}\n" * 200 for name in names}}]
+    bot(settings={"tokens_per_call": 2500, "calls": 9})
+    asked = "".join(each["messages"][-1]["content"] for each in host.llm.requests)
+    places = [asked.index(f"--- file: {name}") for name in ("z.py", "a/test_x.py", "README.md")]
+    assert places == sorted(places)
+
+
 def test_a_budget_that_ends_half_way_leaves_what_was_reviewed(bot, github, host):
     from onecopy_agent import BudgetExceeded
 
@@ -83,6 +92,17 @@ def test_a_budget_that_is_used_up_at_once_fails_the_run(bot, github, host):
     with pytest.raises(Ended, match="of today"):
         bot()
     assert not github.comments
+
+
+def test_an_answer_that_cannot_be_kept_is_used_nevertheless(bot, github, host, monkeypatch):
+    from onecopy_agent import BudgetExceeded, kv
+
+    def full(*_):
+        raise BudgetExceeded("the quota is used up")
+
+    monkeypatch.setattr(kv.Scope, "set", full)
+    assert bot()["status"] == "reviewed"
+    assert "It adds a line." in github.body
 
 
 def test_nothing_to_review_asks_no_model(bot, github, host):

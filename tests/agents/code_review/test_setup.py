@@ -61,3 +61,26 @@ def test_a_model_of_the_store_needs_no_address(tmp_path):
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(InvalidArgument, match="no address"):
         files(github=url, llm="https://llm.test/v1", model="m")
+
+
+REPOSITORY = {"full_name": "octo-org/hello"}
+COMMENT = {"body": "@review-bot please", "user": {"login": "ada", "type": "User"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "bound"),
+    [
+        ("pull_request.opened", {"number": 7}, True),
+        ("pull_request.synchronize", {"number": 7}, True),
+        ("pull_request.closed", {"number": 7}, False),
+        ("issue_comment.created", {"issue": {"number": 7, "pull_request": {}}}, True),
+        ("issue_comment.created", {"issue": {"number": 7}}, False),
+        ("issue_comment.edited", {"issue": {"number": 7, "pull_request": {}}}, False),
+    ],
+)
+def test_events_of_one_pull_request_have_one_subject(tmp_path, kind, payload, bound):
+    [webhook] = written(tmp_path).triggers.webhook
+    whole = {"repository": REPOSITORY, "comment": COMMENT, **payload}
+    found = [each for on in webhook.on if (each := on.bind(kind, whole))]
+    told = ("octo-org/hello#7", {"repo": "octo-org/hello", "number": "7"})
+    assert found == ([told] if bound else [])

@@ -123,7 +123,7 @@ def test_a_folder_stands_for_the_agent_toml_in_it(tmp_path: Path):
 
 
 def test_what_is_no_file_or_no_text_is_refused_by_its_name(tmp_path: Path):
-    with pytest.raises(InvalidManifest, match=r"absent\.toml cannot be read"):
+    with pytest.raises(InvalidManifest, match=r"there is no .*absent\.toml"):
         Manifest.load(tmp_path / "absent.toml")
     (tmp_path / "agent.toml").write_bytes(b"\xff")
     with pytest.raises(InvalidManifest, match="no UTF-8"):

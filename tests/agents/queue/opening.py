@@ -45,6 +45,7 @@ def unsynced() -> Iterator[None]:
     """Queues that are opened within are quick: for tests of many, in which no power fails."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("onecopy.agents.queue.queue.File", Unsynced)
+        patch.setattr("onecopy.agents.queue.file.RESERVE", 0)
         yield
 
 

@@ -77,7 +77,7 @@ class TestFullDisk:
                 limit(os.path.getsize(path + "-wal") + 5000)
                 for n in range(3):
                     try:
-                        await queue.put(draft("s", payload="x" * 100_000), f"d{n + 1}")
+                        await queue.put(draft("s", payload="x" * 8_000_000), f"d{n + 1}")
                     except QueueUnavailable as error:
                         print("refused", str(error).count("tried again"))
                 limit(resource.RLIM_INFINITY)
@@ -95,6 +95,35 @@ class TestFullDisk:
             "new",
             "{'queued': 1, 'running': 1, 'done': 0, 'dead': 0, 'superseded': 0}",
         ]
+
+    def test_ends_of_runs_fit_on_a_disk_without_any_room(self, path):
+        said = output_of(
+            """
+            import asyncio, os, resource, sys
+            from onecopy.agents.queue.queue import Queue
+            from onecopy.errors import QueueUnavailable
+            from tests.agents.queue.opening import draft
+
+            async def main(path):
+                queue = Queue.open(path)
+                for n in range(20):
+                    await queue.put(draft(f"s{n}"), f"d{n}")
+                running = [await queue.take() for _ in range(20)]
+                size = os.path.getsize(path + "-wal")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                for event in running:
+                    assert await queue.done(event.id, "x" * 4000)
+                try:
+                    await queue.put(draft("s", payload="x" * 8_000_000), "large")
+                except QueueUnavailable:
+                    print(await queue.counts())
+                await queue.close()
+
+            asyncio.run(main(sys.argv[1]))
+            """,
+            path,
+        )
+        assert said == "{'queued': 0, 'running': 0, 'done': 20, 'dead': 0, 'superseded': 0}"
 
     def test_bodies_that_wait_for_a_slow_disk_have_a_limit(self, path, monkeypatch):
         monkeypatch.setattr("onecopy.agents.queue.queue.UNWRITTEN", 300_000)
@@ -195,8 +224,8 @@ def test_a_file_that_was_removed_is_noticed_and_no_event_accepted(path):
 class TestOtherFiles:
     def test_a_damaged_one_says_what_to_do(self, path):
         async def fill(queue: Queue) -> None:
-            for n in range(200):
-                await queue.put(draft(f"s{n}", payload="x" * 500), f"d{n}")
+            puts = (queue.put(draft(f"s{n}", payload="x" * 500), f"d{n}") for n in range(200))
+            await asyncio.gather(*puts)
 
         use(path, fill)
         with path.open("r+b") as whole:

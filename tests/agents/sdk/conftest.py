@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 
 import pytest
@@ -32,9 +31,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shared_qjs(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetch componentize-qjs once, though the caches are new for each test."""
     from onecopy.agents.sdk.toolchains import qjs
+    from tests.agents.sdk.running import fetched
 
-    with (shared_folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        patch.setenv("XDG_CACHE_HOME", str(shared_folder))
-        [tool] = qjs.command(shared_folder)
+    tool = fetched(shared_folder)
     monkeypatch.setattr(qjs, "command", lambda _folder: [tool])

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { NotGranted, Unavailable } from "onecopy_agent";
+import { NotGranted, plan, tool, Unavailable } from "onecopy_agent";
 import { completion, Host, toolCall } from "onecopy_agent/testing";
 
 import * as agent from "./everything.js";
@@ -52,6 +52,28 @@ test("what was not given is not granted", () => {
   assert.equal(told.kind, "NotGranted");
   const later = ended(() => new Host().run(agent, { kind: "later" }));
   assert.deepEqual(later, { message: "not now", kind: "Retry", retry_after: 7 });
+});
+
+test("mistakes of a model are told to it", () => {
+  const parameters = {
+    type: "object",
+    properties: { number: { type: "integer" }, unit: { enum: ["m", "km"] } },
+    required: ["number"],
+    additionalProperties: false,
+  };
+  const double = tool("double", "", parameters, ({ number }) => 2 * number);
+  for (const [given, said] of [
+    ["{cut", "the arguments are no JSON object"],
+    [{}, "the value lacks 'number'"],
+    [{ number: 1.5 }, "number is no integer"],
+    [{ number: 1, unit: "mile" }, "unit is none of m,km"],
+    [{ number: 1, size: 1 }, "the value has an unknown 'size'"],
+  ]) {
+    const host = new Host();
+    host.llm.reply(completion("", [toolCall("double", given)]), "sorry");
+    const { steps } = host.run(() => plan.act("…", [double]), {});
+    assert.deepEqual([steps[0].result, steps[0].failed], [`error: double: ${said}`, true]);
+  }
 });
 
 test("answers come in their order and the last one stays", () => {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 
 from onecopy.agents.code_review.setup import files
 from onecopy.agents.sdk.build import build
+from onecopy.agents.sdk.toolchains import qjs
+from onecopy.errors import BuildFailed
 
 FUNCTIONS = {
     "http": ["send"],
@@ -45,17 +49,36 @@ def python_agents(folder: Path, shared: Path) -> Component:
     return built(folder / "agent.py", shared)
 
 
-def built(source: Path, folder: Path) -> Component:
-    """Build a source and compile it, once for all that share `folder`."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else builds, and the caches lie in `folder`."""
     with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield
+
+
+def built(source: Path, folder: Path) -> Component:
+    """Build a source and compile it, once for all that share `folder`."""
+    with _alone(folder):
         component = build(source)
         _remove_orphans(component.parent)
         native = component.with_suffix(f".native-{version('wasmtime').replace('.', '-')}")
         if not native.exists():
             native.write_bytes(Component.compiled(component))
         return Component(native)
+
+
+def fetched(folder: Path) -> str:
+    """Return the path of componentize-qjs, which npm fetches once for all that share `folder`.
+
+    Without npm, or without a network, the test is skipped.
+    """
+    with _alone(folder):
+        try:
+            return qjs.command(folder)[0]
+        except BuildFailed as error:
+            pytest.skip(str(error).splitlines()[0])
 
 
 def _remove_orphans(folder: Path) -> None:

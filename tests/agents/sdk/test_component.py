@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onecopy.agents.sdk.toolchains import qjs
-from tests.agents.sdk.running import built, python_agents
+from tests.agents.sdk.running import built, fetched, python_agents
 
 # The first one builds and compiles a component with all of Python in it.
 pytestmark = pytest.mark.timeout(400)
@@ -19,8 +18,7 @@ def component(request, shared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything")
     if request.param == "py":
         return python_agents(folder, shared_folder)
-    if not qjs.available():
-        pytest.skip("no componentize-qjs, and no npm")
+    fetched(shared_folder)
     shutil.copy(Path(__file__).with_name("everything.js"), folder)
     return built(folder / "everything.js", shared_folder)
 

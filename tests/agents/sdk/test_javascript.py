@@ -22,4 +22,4 @@ def test_agents_are_tested_under_node(tmp_path):
     line = ["node", "--import", register, "--test", str(tmp_path / "everything.test.js")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 3" in done.stdout
+    assert "# pass 4" in done.stdout

@@ -46,22 +46,32 @@ _BEHIND_MARK = """
     (br_if $next (i32.lt_u (local.get $seek) (i32.add (local.get $at) (local.get $size))))
     (local.set $do (i32.const 0)))))
 """
+_ANSWER = "      (call $answer (i32.const 0) (local.get $at) (local.get $size))))"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The folder of an agent that does what is behind the ! in its event; see actions.wat."""
+def make_agent(place: Path, *, answer: str = _ANSWER) -> Path:
+    """Make the folder of an agent that does what is behind the ! in its event; see actions.wat.
+
+    `answer` is how its function ends; by default it returns the event.
+    """
     import wasmtime
 
     text = (Path(__file__).parents[1] / "worker/actions.wat").read_text()
     assert _SECOND_BYTE in text
     text = text.replace(_SECOND_BYTE, "(local.set $seek (local.get $at))" + _BEHIND_MARK)
     text = text.replace("(local $do i32)", "(local $do i32) (local $seek i32)", 1)
-    place = tmp_path / "agent"
+    assert text.count(_ANSWER) == 1
+    text = text.replace(_ANSWER, answer)
     place.mkdir()
     (place / "agent.wasm").write_bytes(wasmtime.wat2wasm(text))
     (place / "agent.toml").write_text(MANIFEST)
     return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of an agent that does what its event says."""
+    return make_agent(tmp_path / "agent")
 
 
 @pytest.fixture

@@ -131,16 +131,25 @@ def test_what_needs_a_store_says_so_at_the_start(
         used(granted(manifest, grants), tmp_path, act)
 
 
-def test_a_missing_secret_is_noticed_at_the_start(manifest: Manifest, tmp_path: Path) -> None:
-    async def start() -> None:
+def test_a_missing_secret_of_a_grant_is_noticed_at_the_start(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    key = Manifest.parse(
+        '[agent]\nname = "x"\ncomponent = "agent.wasm"\n[grants.llm]\nkey = "env:LLM_KEY"\n'
+        'url = "https://llm.example.com/v1"\nmodels = ["m"]\n',
+        manifest.folder,
+    )
+
+    async def start(manifest: Manifest) -> None:
         resources = Resources(tmp_path / "state", secrets=Secrets({}))
         try:
             ServedAgent(manifest, resources)
         finally:
             await resources.close()
 
-    with pytest.raises(InvalidArgument, match="HOOK_SECRET"):
-        asyncio.run(start())
+    with pytest.raises(InvalidArgument, match="LLM_KEY"):
+        asyncio.run(start(key))
+    asyncio.run(start(manifest))  # Its webhook's secret is for who takes webhooks.
 
 
 def test_an_agent_that_was_not_entered_does_not_run(manifest: Manifest, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.outcome import ERROR, FAILED, Outcome
 from onecopy.agents.queue.reader import Entry
-from onecopy.agents.server.service import Service, _Said, queued
+from onecopy.agents.server.service import Service, queued
 
 ENDED = ("done", "dead", "superseded")
 
@@ -181,7 +181,7 @@ def test_events_of_one_subject_are_never_run_at_once(serving: Any) -> None:
 def test_an_agent_may_say_when_it_is_to_be_tried_again(
     outcome: Outcome, message: str, after: float | None
 ) -> None:
-    said = _Said.read(outcome)
+    said = outcome.said
     assert said.message.startswith(message)
     assert said.retry_after == after
 

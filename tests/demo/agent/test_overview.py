@@ -35,6 +35,15 @@ def test_it_is_told_what_is_new_and_what_is_gone() -> None:
     assert told["risk"] == "low"
 
 
+def test_where_nothing_is_defined_the_files_own_words_are_told() -> None:
+    lines = ["     1 +# Notes", "     2 +- Ducks can swim, and so can we, " + "so " * 50]
+    told = overview(parse("--- file: a.md, modified\n@@\n" + "\n".join(lines)), [])
+    (change,) = told["changes"]
+    assert change.startswith("a.md (modified, +2 -0): “Ducks can swim, and so can we, so ")
+    assert change.endswith("so …”")
+    assert len(change) < 150
+
+
 def test_a_large_change_without_tests_is_a_risk() -> None:
     lines = "\n".join(f"{number:>6} +x{number} = {number}" for number in range(1, 500))
     told = overview(parse(f"--- file: a.py, added\n@@\n{lines}"), [])

@@ -84,6 +84,22 @@ def test_a_rollback_does_not_reach_beyond_a_splice() -> None:
     assert history.tokens == [0, 1]
 
 
+def test_how_far_a_rollback_takes_the_guest_counts_from_the_furthest_that_it_was_told() -> None:
+    history = History([0])
+    history.append([1, 2, 3])
+    assert history.told_of(3) == 0
+    history.told()
+    history.append([4])
+    assert [history.told_of(count) for count in (0, 1, 2, 4)] == [0, 0, 1, 3]
+    history.rollback(3)
+    history.append([5])
+    history.told()
+    (branch,) = history.fork(2)
+    assert history.told_of(1) == branch.told_of(1) == 2
+    history.splice(1, [6, 7])
+    assert [history.told_of(count) for count in (2, 3)] == [0, 3]
+
+
 def test_branches_share_the_past_and_go_on_alone() -> None:
     history = History([1])
     history.append([2])

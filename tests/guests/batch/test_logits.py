@@ -62,6 +62,19 @@ OC_EXPORT int mid_process(void) {
     return oc_choose(worst);
 }
 """
+# Writes to its row before anybody asks it to.
+HASTY = """
+#include "onecopy.h"
+static float *row(void) { return oc_data(oc_window("logits")); }
+OC_EXPORT int init_prompt(void) {
+    row()[3] = 7;
+    return OC_OK;
+}
+OC_EXPORT int mid_process(void) {
+    row()[3] += 8;
+    return oc_choose(3);
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +110,19 @@ def test_a_guest_reads_its_row_and_chooses(
         logits[branch.row, 11] = 1
         assert controllers.step({branch: [1]}).outcomes[branch] == Chosen(11)
         assert logits[branch.row, vocabulary.size - 1] == 1001
+
+
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
+def test_what_a_guest_writes_while_it_is_opened_is_not_seen(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
+) -> None:
+    """The row may be another sequence's by then, if this one is closed."""
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        logits[:] = 0
+        hasty = controllers.open(build(HASTY))
+        assert logits[hasty.row, 3] == 0
+        assert controllers.step({hasty: []}).outcomes[hasty] == Chosen(3)
+        assert logits[hasty.row, 3] == 8
 
 
 @pytest.mark.parametrize("direct", ["direct"], indirect=True)

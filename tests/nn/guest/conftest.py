@@ -10,7 +10,7 @@ import pytest
 
 from onecopy import nn
 from onecopy.guests import toolchain
-from onecopy.nn.broker import serve
+from onecopy.nn.desk import serve
 from onecopy.nn.guest.running import Guests
 
 HOSTILE = Path(__file__).with_name("hostile")

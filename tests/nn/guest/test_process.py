@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 from collections.abc import Iterator
@@ -33,6 +34,26 @@ def test_it_gets_ready_and_ends_when_it_is_closed(server):
     process.close()
     process.close()
     assert open_files() == before
+
+
+def test_a_host_may_have_more_files_than_select_takes(server):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 4096:
+        pytest.skip("this machine allows no more files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, limits[1]))
+    many = [os.dup(0) for _ in range(1024)]
+    try:
+        process = GuestProcess(server)
+        process.await_ready()
+        assert process.pidfd > 1023
+        assert process.is_alive
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.close()
+    finally:
+        for fd in many:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_one_that_dies_is_lost(server):

@@ -84,9 +84,13 @@ class Manifest(Document, frozen=True, kw_only=True):
             InvalidManifest: it cannot be read, or cannot be; the text has file, line and key.
         """
         file = Path(path)
-        file = file / "agent.toml" if file.is_dir() else file
+        file = file / "agent.toml" if file.is_dir() or not file.suffix else file
         try:
             text = file.read_bytes().decode()
+        except FileNotFoundError:
+            raise InvalidManifest(
+                f"there is no {file}; onecopy agent new NAME makes a folder with one"
+            ) from None
         except OSError as error:
             raise InvalidManifest(f"{file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,18 @@ from onecopy.agents.queue.trouble import checked_folder, unavailable
 from onecopy.errors import QueueUnavailable
 
 PATIENCE = 5.0  # seconds that another program, such as a backup, may hold the file locked
-WAL_KEPT = 16 << 20  # bytes of the log that stay reserved: small changes pass on a full disk
-WAL_PAGES = 16_000  # after which a commit waits for a checkpoint (checkpoints.py)
+WAL_KEPT = 32 << 20  # bytes of the log that stay: to write over them is quicker than to grow
+WAL_PAGES = 8_000  # after which a commit waits for a checkpoint (checkpoints.py)
+CACHE = 2 << 20  # bytes of pages in memory; SQLite's default
+RESERVE = 4 << 20  # bytes that the log has from the beginning: ends of runs fit on a full disk
+log = logging.getLogger(__name__)
+_SETTINGS = (
+    f"cache_size = -{CACHE >> 10}",
+    "auto_vacuum = INCREMENTAL",  # of a new file: deleting gives back
+    "journal_mode = WAL",
+    f"journal_size_limit = {WAL_KEPT}",
+    f"wal_autocheckpoint = {WAL_PAGES}",
+)
 
 
 class Schema(NamedTuple):
@@ -53,17 +64,29 @@ class File:
         db = _connection(_uri(self.path, "rw"))
         try:
             self._is = _identity(self.path)
-            _check(db, self.path, self._schema)
-            db.execute(f"PRAGMA synchronous = {self._synchronous}")
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; deleting gives back
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
-            db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-            _update(db, self._schema)
+            with self.beside.alone():
+                _check(db, self.path, self._schema)
+                for setting in (f"synchronous = {self._synchronous}", *_SETTINGS):
+                    db.execute(f"PRAGMA {setting}")
+                _update(db, self._schema)
         except BaseException:
             db.close()
             raise
         return db
+
+    def reserve(self, db: sqlite3.Connection) -> None:
+        """Have the log be of some size before it is needed; on a full disk it stays as it is."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        if wal.exists() and wal.stat().st_size >= RESERVE:
+            return
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            # What is too large for the cache goes to the log before it is committed, or not.
+            db.execute(f"CREATE TABLE reserve AS SELECT zeroblob({RESERVE + CACHE})")
+        except sqlite3.OperationalError as error:
+            log.debug("%s: its log has no reserve: %s", self.path, error)
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
     def connect_beside(self) -> sqlite3.Connection:
         """Another connection, for checkpoints."""
@@ -95,9 +118,12 @@ def reading(path: Path, schema: Schema) -> sqlite3.Connection:
     """
     try:
         db = _connection(_uri(path, "ro"))
-        if _check(db, path, schema) == 0:
+        try:
+            if _check(db, path, schema) == 0:
+                raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server")
+        except BaseException:
             db.close()
-            raise QueueUnavailable(f"{path}: there is nothing in it yet; start the server first")
+            raise
     except sqlite3.Error as error:
         raise unavailable(path, error) from error
     return db
@@ -125,8 +151,11 @@ def _connection(uri: str) -> sqlite3.Connection:
 
 def _check(db: sqlite3.Connection, path: Path, schema: Schema) -> int:
     """The version of the file; 0 of one that is empty."""
+    db.execute("BEGIN")  # all at one moment: another process may be making it
     mark, version = number(db, "PRAGMA application_id"), number(db, "PRAGMA user_version")
-    if mark == 0 and version == 0 and number(db, "SELECT count(*) FROM sqlite_master") == 0:
+    tables = number(db, "SELECT count(*) FROM sqlite_master")
+    db.execute("COMMIT")
+    if mark == version == tables == 0:
         return 0
     if mark != schema.mark:
         raise QueueUnavailable(f"{path}: it is not {schema.what}; give another path")
@@ -143,13 +172,7 @@ def _update(db: sqlite3.Connection, schema: Schema) -> None:
     for at, step in enumerate(schema.steps[version:], start=version + 1):
         # executescript would commit before it begins; the pragmas are part of the transaction.
         marks = f"PRAGMA application_id = {schema.mark}; PRAGMA user_version = {at};"
-        try:
-            db.executescript(f"BEGIN IMMEDIATE; {step}; {marks} COMMIT;")
-        except sqlite3.OperationalError:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            if number(db, "PRAGMA user_version") < at:  # nobody else has done it meanwhile
-                raise
+        db.executescript(f"BEGIN IMMEDIATE; {step}; {marks} COMMIT;")
 
 
 def number(db: sqlite3.Connection, statement: str) -> int:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from onecopy.errors import QueueUnavailable
@@ -46,6 +48,11 @@ class _Beside:
         except (BlockingIOError, PermissionError):
             return False
         return True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process prepares the file meanwhile; for a holder of it all, none can."""
+        yield
 
     def close(self) -> None:
         """Let others have it."""
@@ -95,3 +102,12 @@ class Seat(_Beside):
             return True
         fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, number)
         return False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process prepares the file meanwhile: the first byte is no process's number."""
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, 0)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, 0)

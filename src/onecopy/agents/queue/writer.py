@@ -198,8 +198,13 @@ class Writer:
     def _connected(self) -> sqlite3.Connection:
         if self._db is None:
             db = self._file.connect()
-            if self._doubtful:
-                _settle(db)
+            try:
+                if self._doubtful:
+                    _settle(db)
+                self._file.reserve(db)
+            except BaseException:
+                db.close()  # or it would keep the file locked
+                raise
             self._db, self._doubtful = db, False
         return self._db
 
@@ -219,13 +224,8 @@ def _settle(db: sqlite3.Connection) -> None:
     them would be lost with the power. A checkpoint writes them anew, elsewhere, and empties the
     log. (Rebello et al., Can Applications Recover from fsync Failures?, USENIX ATC 2020.)
     """
-    try:
-        busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    except BaseException:
-        db.close()
-        raise
+    busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     if busy:
-        db.close()
         raise sqlite3.OperationalError("database is locked")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from onecopy.errors import BuildFailed, InvalidArgument
 if TYPE_CHECKING:
     from types import ModuleType
 
+_log = logging.getLogger(__name__)
 _TOOLCHAINS: Final[dict[str, ModuleType]] = {".py": python, ".js": javascript, ".mjs": javascript}
 
 
@@ -38,7 +40,8 @@ def build(source: os.PathLike[str] | str, out: os.PathLike[str] | str | None = N
     path.stat()  # a missing file is an OSError of its own
     sources = Sources.beside(path)
     kept = cache.path_of(sources, toolchain.sdk(), toolchain.version())
-    if not kept.exists():
+    if not cache.has(kept):
+        _log.info("building %s; as it is now, it is built once", path)
         cache.keep(kept, _built(toolchain, sources))
     return kept if out is None else cache.publish(kept.read_bytes(), Path(out))
 

@@ -65,7 +65,7 @@ class ServedAgent:
         self._processes = processes
         self.workers: Workers | None = None
         self._digest = ""
-        resources.secrets.load(manifest.secrets)
+        resources.secrets.load(manifest.grants.secrets)
         if manifest.grants.memory or manifest.grants.entries:
             resources.require_store()
         self._spending = Spending(resources.records.today(manifest.name).usd)

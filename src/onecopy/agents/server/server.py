@@ -37,6 +37,7 @@ class Server:
         state: the folder of events and records.
         store: whose entries and models agents may use.
         secrets: where secrets are had; the environment if not given.
+        status_names: host names, besides localhost, under which the status page may be reached.
 
     Raises:
         InvalidManifest: of a folder, or two agents have one name.
@@ -52,6 +53,7 @@ class Server:
         state: Path | None = None,
         store: Any = None,
         secrets: Secrets | None = None,
+        status_names: Iterable[str] = (),
     ) -> None:
         self._secrets = secrets
         self._manifests = [Manifest.load(folder) for folder in folders]
@@ -61,6 +63,7 @@ class Server:
                 raise InvalidManifest(f"two agents have the name {name}; give one another name")
         self._listen, self._status = listen, status
         self._processes = processes
+        self._status_names = tuple(status_names)
         self._state = state or default_folder()
         self._store = store
         self.public_url = ""
@@ -70,6 +73,12 @@ class Server:
 
         self.service: Service
         """What takes and runs events, once it runs."""
+
+    @property
+    def idle(self) -> list[str]:
+        """Agents that nothing calls here: they have neither webhooks nor a schedule."""
+        each = self._manifests
+        return [m.name for m in each if not m.triggers.webhook and not m.triggers.schedule]
 
     @property
     def paths(self) -> list[str]:
@@ -83,13 +92,16 @@ class Server:
             QueueUnavailable: another server has the folder, or it cannot be written.
             InvalidArgument: a secret is missing.
             BuildFailed, InvalidModule: an agent's code.
-            OSError: an address cannot be listened on.
+            InvalidArgument: an address cannot be listened on.
+            OSError: the folder cannot be made.
         """
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with contextlib.AsyncExitStack() as stack:
             queue = Queue.open(self._state / "events.sqlite")
             stack.push_async_callback(queue.close)
             resources = Resources(self._state, store=self._store, secrets=self._secrets)
             stack.push_async_callback(resources.close)
+            resources.secrets.load(each for m in self._manifests for each in m.secrets)
             hooks = Webhooks(self._manifests, queue, resources.secrets)
             agents = [
                 await stack.enter_async_context(
@@ -98,7 +110,7 @@ class Server:
                 for each in self._manifests
             ]
             self.service = Service(agents, queue, resources)
-            pages = Status(self.service).application()
+            pages = Status(self.service, self._status_names).application()
             public = await stack.enter_async_context(Site(hooks.application(), self._listen))
             private = await stack.enter_async_context(Site(pages, self._status))
             self.public_url, self.status_url = public.url, private.url

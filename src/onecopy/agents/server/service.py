@@ -8,8 +8,6 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from onecopy.agents import outcome as outcomes
 from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.schedule import Schedule, Timetable
@@ -131,7 +129,7 @@ class Service:
         if outcome.status == outcomes.OK:
             await self.queue.done(event.id, outcome.text[:_SHOWN])
         else:
-            said = _Said.read(outcome)
+            said = outcome.said
             _log.warning("event %s of %s: %s", event.id, event.agent, said.message)
             if said.retry:
                 await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
@@ -146,26 +144,6 @@ class Service:
                     keep = float(agent.manifest.records.keep)
                     await self.resources.records.purge(keep, [agent.name])
             await asyncio.sleep(_TIDY)
-
-
-class _Said(msgspec.Struct):
-    """What an agent's error says: a text, or JSON.
-
-    With `retry_after`, in seconds, or `retry` false: another attempt would fail as this one did.
-    """
-
-    message: str
-    retry_after: float | None = None
-    retry: bool = True
-
-    @staticmethod
-    def read(outcome: Outcome) -> _Said:
-        if outcome.status == outcomes.ERROR:
-            try:
-                return msgspec.json.decode(outcome.text, type=_Said)
-            except msgspec.MsgspecError:
-                pass
-        return _Said(outcome.text)
 
 
 def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:

@@ -54,7 +54,7 @@ class Site:
         patience: seconds for the head of a request, and between two.
 
     Raises:
-        OSError: the address is taken, or not ours.
+        InvalidArgument: the address is taken, or not ours.
     """
 
     def __init__(
@@ -87,6 +87,12 @@ class Site:
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(self._accepted, *self._address, backlog=1024)
+        except OSError as error:
+            await self._runner.cleanup()
+            raise InvalidArgument(
+                f"nothing can listen at {self._address.host}:{self._address.port} "
+                f"({error.strerror or error}); name another address with --listen or --status"
+            ) from None
         except BaseException:
             await self._runner.cleanup()
             raise

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LISTED: Final = 5
 LARGE: Final = 400
 """Lines beyond which a change is no small risk, whatever is in it."""
+QUOTED: Final = 100
+"""Characters of a file's own that are shown where nothing is defined in it."""
 _NAMES: Final = 6
 _CARED: Final = {
     r"(^|/)(pyproject\.toml|setup\.(py|cfg)|requirements[^/]*\.txt|package\.json|Cargo\.toml|"
@@ -103,9 +105,18 @@ def _told(file: File) -> str:
         _with("removes", [name for name in old if name not in new]),
         _with("changes within", list(dict.fromkeys(_sections(file)))),
     ]
-    told = "; ".join(filter(None, did))
+    told = "; ".join(filter(None, did)) or _quoted(file)
     size = f"+{len(file.of_kind('+'))} -{len(file.of_kind('-'))}"
     return f"{file.path} ({file.status}, {size})" + (f": {told}" if told else "")
+
+
+def _quoted(file: File) -> str:
+    """Return the longest sentence that is new in a file, or was there; a part of it."""
+    lines = [line.text for line in file.of_kind("+") or file.of_kind("-")]
+    texts = [text for line in lines if (text := line.strip(" \t#*->|/`")).count(" ") > 3]
+    longest = max(texts, key=len, default="")
+    cut = longest if len(longest) <= QUOTED else longest[:QUOTED].rpartition(" ")[0] + " …"
+    return f"“{cut}”" if cut else ""
 
 
 def _with(verb: str, names: list[str]) -> str:

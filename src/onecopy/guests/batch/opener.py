@@ -162,6 +162,10 @@ class Opener:
         bench.board.words[line + OPENED] = told.number
 
     def _make(self, told: Told) -> tuple[Controller, Outcome | None]:
+        row = self._bench.windows(told.row)
+        # If it is closed before it is open, its row is another's: what it writes there is not to be
+        # seen. What it writes to windows of its own is, and there is but one rehearsal for both.
+        alone = bool(row) and not any(each.fields.writable for each in told.windows)
         controller = Controller(
             self._modules[told.digest],
             self._vocabulary,
@@ -169,8 +173,8 @@ class Opener:
             grammars=self._grammars,
             variables=self._variables(told.request),
             memory_limit=told.memory_limit,
-            windows={**self._windows(told), **self._bench.windows(told.row)},
-            rehearse=told.again,
+            windows={**self._windows(told), **row},
+            rehearse=told.again or alone,
         )
         try:
             if self._keep:

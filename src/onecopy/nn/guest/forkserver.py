@@ -77,12 +77,19 @@ def _start(sock: socket.socket) -> subprocess.Popen[bytes]:
             started.set_exception(error)
             return
         started.set_result(process)
-        select.select([pidfd], [], [])
+        ends_within(pidfd)
         os.close(pidfd)
         process.wait()
 
     threading.Thread(target=start, name="fork server of guests", daemon=True).start()
     return started.result()
+
+
+def ends_within(pidfd: int, seconds: float | None = None) -> bool:
+    """Return whether a process has ended, after waiting for that for some time or for ever."""
+    poll = select.poll()  # `select` takes no descriptors beyond 1023
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def _popen(fd: int) -> subprocess.Popen[bytes]:

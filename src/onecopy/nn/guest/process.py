@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import WorkerLost
 from onecopy.nn.guest import messages
+from onecopy.nn.guest.forkserver import ends_within
 from onecopy.nn.guest.messages import Exited, Forked, NotForked, Ready
 from onecopy.store import wire
 
@@ -54,7 +54,7 @@ class GuestProcess:
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""
-        return not select.select([self.pidfd], [], [], 0)[0]
+        return not ends_within(self.pidfd, 0)
 
     def await_ready(self) -> None:
         """Return once it waits for a guest.
@@ -117,7 +117,7 @@ class GuestProcess:
 
     def wait(self) -> int:
         """Return how it ended, as `subprocess` says that, if need be after killing it."""
-        select.select([self.pidfd], [], [], _END_SECONDS)
+        ends_within(self.pidfd, _END_SECONDS)
         self.kill()
         if self._ended is None:
             self._ended = _exited(self._status)
@@ -129,7 +129,7 @@ class GuestProcess:
             return
         self._closed = True
         self.kill()
-        select.select([self.pidfd], [], [])
+        ends_within(self.pidfd)
         for each in (self.control, self._models, self._status):
             each.close()
         for fd in (self.pidfd, self._statm):

@@ -319,8 +319,8 @@ class TestAnswers:
             ("br", b"x"),
             ("gzip, gzip", b"x"),
             ("gzip", b"no gzip"),
-            ("gzip", gzip.compress(b"x" * 1000)[:-9]),
-            ("gzip", gzip.compress(b"x") + b"more"),
+            ("gzip", gzip.compress(b"x" * 1000, mtime=0)[:-9]),
+            ("gzip", gzip.compress(b"x", mtime=0) + b"more"),
         ],
     )
     def test_what_is_not_encoded_as_asked_has_failed(self, encoding: str, body: bytes):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +189,6 @@ def test_an_answer_that_takes_too_long_is_ended_and_counted(model: LocalModel) -
     text = [{"role": "user", "content": "the quick " * 60}]
     assert asked.refusal(messages=text, response_format=named) in (TIMEOUT, TOO_LARGE)
     assert all(used.input_tokens > 60 for used in asked.usage)
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and "asyncio" in thread.name:
-            thread.join(60)
 
 
 def test_a_model_that_is_not_there_is_a_refusal() -> None:

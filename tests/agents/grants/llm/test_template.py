@@ -49,6 +49,18 @@ def test_templates_are_found_where_tokenizers_have_them() -> None:
     assert ChatTemplate.of(apart).render(TURNS) == "apart"
 
 
+def test_what_the_tokenizer_adds_by_itself_is_not_there_twice() -> None:
+    source = "{{ bos_token }}{{ messages[0].content }}"
+    config = {"bos_token": "<s>", "chat_template": source}
+    for kind, expected in (("TemplateProcessing", "Hi"), ("ByteLevel", "<s>Hi")):
+        single = [{"SpecialToken": {"id": "<s>"}}] if kind == "TemplateProcessing" else []
+        tokenizer = {"post_processor": {"type": kind, "single": single}}
+        files = {"tokenizer.json": tokenizer, "tokenizer_config.json": config}
+        encoded = {name: json.dumps(value).encode() for name, value in files.items()}
+        found = ChatTemplate.of(encoded).render([{"role": "user", "content": "Hi"}])
+        assert found == expected
+
+
 def test_one_that_takes_no_turn_of_the_system_gets_it_as_the_users() -> None:
     source = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"

@@ -74,7 +74,8 @@ def test_the_vectors_are_tensors_of_the_store_and_loaded_without_copies(database
     found = store.load(name)["vectors"]
     assert isinstance(found, np.ndarray)
     assert (found.dtype, found.shape) == (np.float32, (1, 26))
-    segment = Segments(store).find(b"one\0notes", 0, 1)
+    version = store.load(name)["version"]
+    segment = Segments(store).find(b"one\0notes", 0, version)
     assert segment is not None
     assert not segment.vectors.flags.owndata
 
@@ -86,6 +87,16 @@ def test_memory_survives_the_store_and_the_server(tmp_path: Path) -> None:
             memory = memory_of(database, store)
             assert len(texts(memory, "a")) == number
             call(memory, "add", "notes", "a" * (number + 1), "")
+        database.close()
+
+
+def test_vectors_of_another_file_are_not_taken_for_those_of_this(tmp_path: Path, store) -> None:
+    for text, query in (("abba", "a"), ("xyzx", "x")):
+        database = MemoryDatabase(tmp_path / f"{text}.sqlite")
+        memory = memory_of(database, store)
+        call(memory, "add", "notes", text, "")
+        (hit,) = call(memory, "search", "notes", query, 1)
+        assert (hit["text"], hit["score"] > 0.5) == (text, True)
         database.close()
 
 
@@ -201,7 +212,7 @@ def test_it_finds_what_comparing_all_texts_finds(
     store, tmp_path_factory: pytest.TempPathFactory, actions: Any
 ) -> None:
     database = MemoryDatabase(tmp_path_factory.mktemp("memory") / "memory.sqlite")
-    memory = memory_of(database, store, agent=str(database))
+    memory = memory_of(database, store)
     known: dict[str, str] = {}
     patch = pytest.MonkeyPatch()
     patch.setattr(texts_of, "ROWS", 3)

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.agents.calls import FAILED, INVALID, NOT_FOUND, TOO_LARGE, UNAVAILABLE, Refused
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+AT_ONCE: Final = 8
+"""How many answers are generated at a time; others wait."""
 _MODEL: Final = "model"
 _OPTIONS: Final = {
     "temperature": "temp",
@@ -67,6 +70,8 @@ class LocalModel:
         self._graph: Graph | None = None
         self._template: ChatTemplate | None = None
         self._lock = threading.Lock()
+        # Threads of its own: who waits for a model keeps nobody else waiting.
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="onecopy-llm")
 
     async def complete(self, request: Request, most: int, answer: Answer) -> None:
         """Have a request answered, as `ChatModel.complete` says.
@@ -75,9 +80,11 @@ class LocalModel:
         do is refused.
         """
         stop = threading.Event()
-        work = asyncio.to_thread(self._complete, request, most, answer, stop)
+        task = asyncio.get_running_loop().run_in_executor(
+            self._threads, self._complete, request, most, answer, stop
+        )
         try:
-            await asyncio.shield(task := asyncio.ensure_future(work))
+            await asyncio.shield(task)
         except asyncio.CancelledError:
             stop.set()  # It ends with its next token; nobody waits for it.
             task.add_done_callback(_forget)
@@ -109,6 +116,7 @@ class LocalModel:
 
     def close(self) -> None:
         """Let the model go; twice is fine."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._host.close()
 
 

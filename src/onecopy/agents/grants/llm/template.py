@@ -35,10 +35,15 @@ class ChatTemplate:
         source: in Jinja's language; a plain one if empty.
         special: tokens that mean something to the model, by their texts.
         names: what the template may name beside, such as `bos_token`.
+        begins: what the tokenizer puts in front of each prompt by itself.
     """
 
     def __init__(
-        self, source: str, special: Sequence[str] = (), names: Mapping[str, str] | None = None
+        self,
+        source: str,
+        special: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
+        begins: str = "",
     ) -> None:
         from jinja2 import TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -50,6 +55,7 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _give_up
         self._special = [each for each in special if len(each) > 1]
         self._names = dict(names or {})
+        self._begins = begins
         self._fails = (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError)
         try:
             self._template = environment.from_string(source or _PLAIN)
@@ -64,10 +70,13 @@ class ChatTemplate:
         if isinstance(source, list):  # several by name
             named = {each.get("name"): each.get("template") for each in source}
             source = named.get("default")
-        added = _json(files, _TOKENS).get("added_tokens") or []
+        tokenizer = _json(files, _TOKENS)
+        added = tokenizer.get("added_tokens") or []
         special = [each["content"] for each in added if each.get("special")]
         names = {f"{kind}_token": _text(config.get(f"{kind}_token")) for kind in ("bos", "eos")}
-        return cls(source or "", special, names)
+        # It is there if the tokenizer adds it when it has encoded a text.
+        adds = names["bos_token"] in _strings(tokenizer.get("post_processor"))
+        return cls(source or "", special, names, names["bos_token"] if adds else "")
 
     def render(self, turns: Turns) -> str:
         """Return the prompt of a conversation, up to where the answer begins.
@@ -87,7 +96,8 @@ class ChatTemplate:
             raise Refused(UNAVAILABLE, text) from first
 
     def _rendered(self, turns: Turns) -> str:
-        return self._template.render(messages=turns, add_generation_prompt=True, **self._names)
+        text = self._template.render(messages=turns, add_generation_prompt=True, **self._names)
+        return text.removeprefix(self._begins)
 
     def _defused(self, text: str) -> str:
         """Return a text in which no special token is one: a diff may not end a turn."""
@@ -106,6 +116,15 @@ def _without_system(turns: Turns) -> Turns:
 
 def _json(files: Mapping[str, Any], name: str) -> dict[str, Any]:
     return dict(json.loads(bytes(files[name]))) if name in files else {}
+
+
+def _strings(value: Any) -> set[str]:
+    """Return all strings and keys within a JSON value."""
+    if isinstance(value, dict):
+        return set(value).union(*map(_strings, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(_strings, value))
+    return {value} if isinstance(value, str) else set()
 
 
 def _text(token: Any) -> str:

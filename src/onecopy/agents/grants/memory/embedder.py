@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -77,14 +77,15 @@ class StoreEmbedder:
         self._host = Host({_MODEL: model}, store=store, idle_seconds=idle_seconds)
         self._store = store
         self._loaded: tuple[Graph, Any] | None = None
-        self._lock = threading.Lock()
+        # One of its own: a model computes one batch after another.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="onecopy-embedder")
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one vector a text, as `Embedder.embed` says.
 
         That of a long text is the mean of its parts'.
         """
-        return await asyncio.to_thread(self._embed, texts)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, texts)
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
@@ -120,17 +121,17 @@ class StoreEmbedder:
 
         from onecopy.nn.backends.text.tokenizer import SUFFIX
 
-        with self._lock:
-            if self._loaded is None:
-                files = self._store.load(self.name + SUFFIX)
-                tokenizer = Tokenizer.from_str(bytes(files["tokenizer.json"]).decode())
-                tokenizer.enable_truncation(TOKENS)
-                tokenizer.enable_padding()
-                self._loaded = self._host.load(_MODEL), tokenizer
-            return self._loaded
+        if self._loaded is None:
+            files = self._store.load(self.name + SUFFIX)
+            tokenizer = Tokenizer.from_str(bytes(files["tokenizer.json"]).decode())
+            tokenizer.enable_truncation(TOKENS)
+            tokenizer.enable_padding()
+            self._loaded = self._host.load(_MODEL), tokenizer
+        return self._loaded
 
     def close(self) -> None:
         """Let the model go; twice is fine."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._host.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 ROW_BYTES: Final = 128
 """What each text costs beside its bytes and its vector's."""
 
-# Numbers are never used again; a segment's version changes with each of its texts.
+# Numbers are never used again; a segment's version is another one after each change of its texts.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS texts (
     owner BLOB NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL,
@@ -117,9 +118,11 @@ class Collection:
         return found
 
     def _changed(self, sql: sqlite3.Connection, index: int) -> None:
+        # A counter would find entries of another file, such as one that was deleted since.
         sql.execute(
-            "INSERT INTO segments VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET version = version + 1",
-            (self._owner, index),
+            "INSERT INTO segments VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET version = excluded.version",
+            (self._owner, index, secrets.randbits(62)),
         )
 
     def forget(self, sql: sqlite3.Connection, number: int) -> bool:

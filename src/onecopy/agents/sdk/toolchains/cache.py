@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onecopy.agents.sdk import WIT
+from onecopy.errors import BuildFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 32
 """A Python component has 18 MB, and every edit makes another one."""
+_MAGIC: Final = b"\0asm"
 
 
 def folder(name: str) -> Path:
@@ -51,9 +53,28 @@ def _files(*folders: Path) -> Iterable[Path]:
                 yield path
 
 
+def has(path: Path) -> bool:
+    """Whether the cache has a component; a machine that died may have left a file without bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except FileNotFoundError:
+        return False
+
+
 def keep(path: Path, component: bytes) -> None:
-    """Put a component into the cache, and let go of those that were used least lately."""
-    publish(component, path)
+    """Put a component into the cache, and let go of those that were made longest ago.
+
+    Raises:
+        BuildFailed: there is no room.
+    """
+    try:
+        publish(component, path)
+    except OSError as error:
+        raise BuildFailed(
+            f"the component cannot be kept in {path.parent} ({error.strerror}); make room, or set "
+            "XDG_CACHE_HOME to another folder"
+        ) from None
     kept = sorted(path.parent.glob("*.wasm"), key=_changed, reverse=True)
     for each in kept[_KEPT:]:
         each.unlink(missing_ok=True)
@@ -72,6 +93,8 @@ def publish(component: bytes, out: Path) -> Path:
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(component)
+            file.flush()
+            os.fsync(fd)
             os.fchmod(fd, 0o644)
         Path(name).replace(out)
     except BaseException:

@@ -15,11 +15,7 @@ from onecopy.errors import BuildFailed
 VERSION: Final = "0.4.5"
 NAME: Final = "componentize-qjs"
 _SECONDS: Final = 120
-
-
-def available() -> bool:
-    """Whether the tool is on the PATH, or could be fetched."""
-    return bool(shutil.which(NAME) or (shutil.which("npm") and shutil.which("node")))
+_LOCK: Final = Path(__file__).with_name("npm")
 
 
 def command(folder: Path) -> list[str]:
@@ -49,14 +45,13 @@ def _fetched() -> Path:
 
 
 def _fetch(home: Path) -> None:
-    line = [_npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"]
+    """Install what the lock file names; npm compares its hashes."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(_LOCK / name, home)
+    line = [_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home)]
     try:
         done = subprocess.run(
-            [*line, "--prefix", str(home), f"{NAME}@{VERSION}"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
+            line, capture_output=True, text=True, errors="replace", timeout=_SECONDS
         )
     except subprocess.TimeoutExpired:
         raise BuildFailed(f"npm did not fetch {NAME} in {_SECONDS} s; {_HINT}") from None

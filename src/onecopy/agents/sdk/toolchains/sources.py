@@ -67,7 +67,7 @@ def _modules(folder: Path, suffixes: set[str]) -> Iterator[Path]:
                 yield from (each for each in sorted(path.rglob("*")) if each.is_file())
             elif _is_the_agents(path):
                 yield from _modules(path, suffixes)
-        elif path.suffix in suffixes and not _is_a_test(path.name):
+        elif path.suffix in suffixes and path.is_file() and not _is_a_test(path.name):
             yield path
 
 

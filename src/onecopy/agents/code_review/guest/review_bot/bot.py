@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from onecopy_agent import GiveUp, Retry, Timeout, Unavailable, log
+from onecopy_agent import GiveUp, NotGranted, Retry, Timeout, Unavailable, log
 
 from review_bot import comment, rendering
 from review_bot.github import GitHub
@@ -57,8 +57,8 @@ def _unasked(event: Event, settings: Settings, github: GitHub) -> str:
     author = said.get("user") or {}
     if settings.trigger not in (said.get("body") or ""):
         return "the comment does not ask for a review"
-    if comment.is_marked(said.get("body") or ""):
-        return "the comment is the bot's own"  # a model may have been told to write the trigger
+    if comment.is_marked(said["body"]):
+        return "the comment is the bot's own"
     if author.get("type") == "Bot" or not author.get("login"):
         return "the comment is of no person"
     if not github.may_write(author["login"]):
@@ -85,6 +85,7 @@ class _Run:
         found = self._own_comment()
         before = State.of(comment.state_of(found.body)) if found else None
         if before and before.head == self._pull.head and self._asked in (0, before.asked):
+            self._reviewer.forget()
             return _skipped("this head is reviewed already")
         log.step("files")
         listed, complete = self._github.files(self._settings.files)
@@ -183,14 +184,16 @@ class _Run:
         if not labels:
             return
         log.step("labels")
-        wanted = labels.get(risk)
-        for name in set(labels.values()) & self._pull.labels - {wanted}:
+        try:
+            self._relabel(labels.get(risk), set(labels.values()))
+        except (GiveUp, NotGranted) as error:  # a review is worth more than its label
+            log.warning(str(error))
+
+    def _relabel(self, wanted: str | None, ours: set[str]) -> None:
+        for name in sorted(ours & self._pull.labels - {wanted}):
             self._github.remove_label(name)
         if wanted and wanted not in self._pull.labels:
-            try:
-                self._github.add_label(wanted)
-            except GiveUp as error:  # a token without that permission: the review is worth more
-                log.warning(str(error))
+            self._github.add_label(wanted)
 
 
 def _state(

@@ -17,7 +17,7 @@ LEFT = "LEFT"
 _HEADER = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of a hunk: `+`, `-` or a blank; its number in the old and in the new file."""
 

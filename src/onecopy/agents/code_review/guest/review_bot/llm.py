@@ -23,6 +23,7 @@ from review_bot import prompt
 from review_bot.diff import FileDiff
 from review_bot.review import Review, accept, merged
 from review_bot.schemas import ANSWER, OVERVIEW
+from review_bot.skipping import importance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,8 @@ class Reviewer:
         told = Told(Review())
         about = prompt.about(pull, scope.since)
         budget = max(500, self._settings.tokens_per_call - prompt.tokens(prompt.SYSTEM + about))
-        groups = list(prompt.parts([each for each in scope.files if not each.skipped], budget))
+        wanted = sorted((each for each in scope.files if not each.skipped), key=importance)
+        groups = list(prompt.parts(wanted, budget))
         reviews: list[Review] = []
         for number, group in enumerate(groups, 1):
             if number > self._settings.calls:
@@ -123,7 +125,7 @@ class Reviewer:
         answer = self._ask(system, text, wanted)
         try:
             kv.conversation.set(key, {"answer": answer})
-        except AgentError as error:  # only another attempt would miss it
+        except AgentError as error:  # such as a full quota: another attempt would pay again
             log.warning(f"the answer is not kept: {error}")
         return answer
 

@@ -7,6 +7,7 @@ issues, which would notify people or reach out of the comment when it is shown.
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 
 _APART = "\u200b"
@@ -15,6 +16,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _ACTIVE = re.compile(r"[\\`*_{}\[\]#!|~$>^=+-]")
 _ADDRESS = re.compile(r"(?<=[A-Za-z0-9]):(?=//)|(?i:(?<=www)\.)|(?i:(?<=mailto):)|(?i:(?<=xmpp):)")
 _REFERENCE = re.compile(r"[@#]|(?i:\bGH)(?=-)")
+_BEGINNING = re.compile(r"^(\d{1,9}(?=[.)])|(?=/))")
+"""Of a line: a list's number, or a command to some other bot."""
 _LINES = re.compile(r"[^\S ]+|\s{2,}")
 
 
@@ -22,7 +25,8 @@ def plain(text: str, limit: int = 2000) -> str:
     """Return text as one line of Markdown that shows exactly this text; `code` stays code."""
     line = _cut(_LINES.sub(" ", _visible(text)).strip(), limit)
     parts = _CODE.split(line)
-    return "".join(code(each) if odd % 2 else _prose(each) for odd, each in enumerate(parts))
+    shown = "".join(code(each) if odd % 2 else _prose(each) for odd, each in enumerate(parts))
+    return _BEGINNING.sub(lambda match: match[0] + "\\", shown)
 
 
 def code(text: str, limit: int = 300) -> str:
@@ -36,7 +40,8 @@ def block(text: str, language: str = "", limit: int = 4000) -> str:
     kept = _no_comment(_cut(_visible(text), limit))
     longest = max((len(each) for each in re.findall(r"`+", kept)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{kept}\n{fence}"
+    # Markdown takes the indentation off again; to other bots no line begins with a command.
+    return textwrap.indent(f"{fence}{language}\n{kept}\n{fence}", "  ", lambda _: True)
 
 
 def _prose(text: str) -> str:

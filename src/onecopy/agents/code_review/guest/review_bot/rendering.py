@@ -112,7 +112,7 @@ def _not_reviewed(shown: Shown) -> Iterator[str]:
 def _foot(state: State, shown: Shown) -> str:
     what = f"{shown.reviewed} {'file' if shown.reviewed == 1 else 'files'}"
     since = f", what is new since {code(shown.since[:7])}" if shown.since else ""
-    gone = f" {shown.outdated} earlier findings no longer apply." if shown.outdated else ""
+    gone = f" Earlier findings that no longer apply: {shown.outdated}." if shown.outdated else ""
     return f"<sub>Reviewed {what} at {code(state.head[:7])}{since}.{gone}</sub>"
 
 

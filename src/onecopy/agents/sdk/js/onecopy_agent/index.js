@@ -8,6 +8,7 @@ import hostLog from "onecopy:agent/log@0.1.0";
 import hostMemory from "onecopy:agent/memory@0.1.0";
 import hostTools from "onecopy:agent/tools@0.1.0";
 import { BudgetExceeded, Failed, Invalid, NotFound, Retry, translated } from "./errors.js";
+import { mismatch } from "./schema.js";
 
 export * from "./errors.js";
 
@@ -164,6 +165,8 @@ function carryOut(call, offered) {
   const found = offered.find((each) => each.name === call.name);
   if (!found) throw new NotFound(`there is no tool ${call.name}`);
   if (!call.arguments) throw new Invalid(`${call.name}: the arguments are no JSON object`);
+  const wrong = mismatch(call.arguments, found.parameters ?? {});
+  if (wrong) throw new Invalid(`${call.name}: ${wrong}`);
   const result = found.run(call.arguments);
   return typeof result === "string" ? result : JSON.stringify(result ?? null);
 }

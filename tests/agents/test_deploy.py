@@ -1,0 +1,119 @@
+"""deploy/agents: what the container file and the unit say can be, and what they start serves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from onecopy.agents.manifest import Manifest
+from onecopy.cli.agent import app
+from tests.agents.server.conftest import SECRET, make_agent
+from tests.cli.serving import serving_folder
+from tests.pages import ROOT
+
+DEPLOY = ROOT / "deploy/agents"
+UNIT = DEPLOY / "onecopy-agents.service"
+TEXT = re.sub(r"^#.*\n", "", (DEPLOY / "Containerfile").read_text(), flags=re.MULTILINE)
+STEPS = [
+    tuple(line.split(maxsplit=1)) for line in TEXT.replace("\\\n", " ").splitlines() if line.strip()
+]
+KNOWN = {"ARG", "FROM", "RUN", "COPY", "ENV", "USER", "VOLUME", "EXPOSE"}
+KNOWN |= {"STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+OPTIONS = {each for param in get_command(app).commands["serve"].params for each in param.opts}
+
+
+def steps(keyword: str) -> list[str]:
+    return [rest for each, rest in STEPS if each == keyword]
+
+
+def words(keyword: str) -> list[str]:
+    """The words of an instruction in JSON."""
+    (text,) = steps(keyword)
+    return json.loads(text)
+
+
+def test_it_has_known_instructions_and_stages_that_are_named_before_they_are_used() -> None:
+    assert {keyword for keyword, _ in STEPS} == KNOWN
+    named: list[str] = []
+    for keyword, rest in STEPS:
+        if keyword == "FROM":
+            assert re.fullmatch(r"\$\{PYTHON\} AS \w+", rest)
+            named.append(rest.split()[-1])
+        elif source := re.match(r"--from=(\w+)", rest):
+            assert source[1] in named[:-1]
+    assert named == ["build", "agent"]
+
+
+def test_what_it_copies_from_the_repository_is_there() -> None:
+    for rest in steps("COPY"):
+        *sources, _ = [each for each in rest.split() if not each.startswith("--")]
+        if not rest.startswith("--from") and "${" not in rest:
+            assert all((ROOT / each).exists() for each in sources), rest
+
+
+def test_the_shell_understands_its_commands() -> None:
+    for rest in steps("RUN"):
+        subprocess.run(["sh", "-n", "-c", rest], check=True)
+
+
+def test_the_image_has_no_toolchain_no_secret_and_no_root() -> None:
+    final = TEXT.partition(" AS agent")[2]
+    assert "/opt/build" not in final
+    assert "pip" not in final
+    assert steps("USER") == ["10001"]
+    assert not re.search(r"(?i)secret|token|password", TEXT)
+    kept = steps("VOLUME")[0]
+    assert all(value.startswith(kept) for value in re.findall(r"(?:HOME)=(\S+)", final))
+
+
+def test_what_it_starts_serves_the_agent_that_it_has_put_together(tmp_path: Path) -> None:
+    """The last step of the build, as it is but for the toolchain; then the command of the image."""
+    source, made = make_agent(tmp_path / "source"), tmp_path / "agent"
+    manifest = source / "agent.toml"
+    manifest.write_text(manifest.read_text().replace("component =", "source  =").replace(
+        '"agent.wasm"', '"agent.py"'
+    ))  # fmt: skip
+    build = "/opt/build/bin/onecopy agent build /source --out"
+    line = steps("RUN")[-2]
+    assert build in line
+    line = line.replace("/source/", f"{source}/").replace(build, f"cp {source}/agent.wasm")
+    subprocess.run(["sh", "-euc", line.replace(" /agent", f" {made}")], check=True)
+    assert Manifest.load(made).agent.component == "agent.wasm"
+
+    program, *rest = words("ENTRYPOINT") + words("CMD")
+    assert program == "onecopy"
+    assert rest[:4] == ["agent", "serve", "/agent", "--state"]
+    assert set(rest[3::2]) <= OPTIONS
+    with serving_folder(made, tmp_path / "state", {"HOOK_SECRET": SECRET}) as server:
+        assert server.send("e", "1")["status"] == "new"
+        assert server.end() == 0
+
+
+def test_the_unit_starts_a_command_that_is_one() -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(UNIT)
+    program, *rest = shlex.split(unit["Service"]["ExecStart"])
+    assert program.endswith("/onecopy")
+    assert rest[:2] == ["agent", "serve"]
+    assert {each for each in rest if each.startswith("--")} <= OPTIONS
+    assert unit["Service"]["Type"] == "notify"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/onecopy/bin/onecopy", "/bin/true"))
+    line = ["systemd-analyze", "verify", str(copy)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if "Failed to" in done.stderr and "connect" in done.stderr:
+        pytest.skip("systemd-analyze needs a running systemd here")
+    assert (done.returncode, UNIT.name in done.stderr) == (0, False), done.stderr
