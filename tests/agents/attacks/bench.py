@@ -26,7 +26,8 @@ from onecopy.demo.agent.github.state import GitHubState, PullRequest
 
 TOKEN = "token-of-the-bot-7f3a"
 HOOK_SECRET = "secret-of-the-webhook-91c2"
-SECRETS = {"GITHUB_TOKEN": TOKEN, "GITHUB_WEBHOOK_SECRET": HOOK_SECRET}
+KEY = "key-of-the-model-55d0c1"
+SECRETS = {"GITHUB_TOKEN": TOKEN, "GITHUB_WEBHOOK_SECRET": HOOK_SECRET, "MODEL_KEY": KEY}
 ANY = Address("127.0.0.1", 0)
 _PART = 1 << 16
 ENDED = ("done", "dead", "superseded")
@@ -80,11 +81,13 @@ def review(**more: Any) -> str:
     return json.dumps({**said, "findings": findings, **more})
 
 
-async def say(request: web.Request, text: str, **delta: Any) -> web.StreamResponse:
-    """Stream a whole answer."""
+async def say(
+    request: web.Request, text: str, part: int = _PART, **delta: Any
+) -> web.StreamResponse:
+    """Stream a whole answer, so many characters at a time."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    parts = [{"content": text[at : at + _PART]} for at in range(0, len(text), _PART)] or [{}]
+    parts = [{"content": text[at : at + part]} for at in range(0, len(text), part)] or [{}]
     events: list[dict[str, Any]] = [{"delta": {"role": "assistant", **each}} for each in parts]
     events[0]["delta"].update(delta)
     for each in (*events, {"delta": {}, "finish_reason": "stop"}):
@@ -165,7 +168,8 @@ def bot(folder: Path, github: str, llm: str) -> Path:
     place = folder / "code-review"
     for name, text in setup.files(github=github, llm=llm, model="m").items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_text(text)
+        keyed = text.replace("[grants.llm]", '[grants.llm]\nkey = "env:MODEL_KEY"')
+        (place / name).write_text(keyed)
     return place
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
 
-from tests.agents.attacks.bench import SECRETS, bench, review, say
+from tests.agents.attacks.bench import KEY, SECRETS, bench, review, say
 
 # The first one builds and compiles the bot, which has all of Python in it.
 pytestmark = pytest.mark.timeout(400)
@@ -95,11 +97,24 @@ async def lone_surrogates(request: web.Request, _: Any) -> web.StreamResponse:
     return await say(request, review(summary="\ud800", changes=["\udfff"], risks=["\x00\x7f"]))
 
 
+async def telling_the_key(request: web.Request, _: Any) -> web.StreamResponse:
+    key = request.headers["Authorization"]
+    assert key.endswith(KEY)
+    forms = [base64.b64encode(KEY.encode()).decode(), quote(KEY)]
+    return await say(request, review(summary=key, risks=forms), part=3)
+
+
+async def refusing_with_the_key(request: web.Request, _: Any) -> web.StreamResponse:
+    said = f"Incorrect API key provided: {request.headers['Authorization']}"
+    return web.json_response({"error": {"message": said}}, status=401)
+
+
 ANSWERED = [
+    telling_the_key,
     hijacked, calling_tools, no_json, another_schema, deep, long, many, lone_surrogates,
     longer_than_it_may_be, long_and_random,
 ]  # fmt: skip
-NOT_ANSWERED = [redirect, refusing, empty]
+NOT_ANSWERED = [refusing_with_the_key, redirect, refusing, empty]
 
 
 def test_whatever_a_model_says_only_what_is_granted_is_asked_for(tmp_path: Path) -> None:
@@ -124,7 +139,9 @@ async def _attacked(folder: Path) -> None:
             for body in (*bodies, *lines):
                 _check_text(body)
         everything = await there.everything()
-        assert not any(secret in everything for secret in SECRETS.values())
+        for secret in SECRETS.values():
+            assert secret not in everything
+            assert base64.b64encode(secret.encode()).decode() not in everything
 
 
 def _check_requests(requests: list[str], number: int) -> None:
