@@ -35,7 +35,7 @@ def ask(stage: Stage) -> Answer:
     small = stage.scale is SMALLEST
     searches, targets = _searched(layers=1 if small else 16)
     models = itertools.islice(_small(layers=1), 1) if small else _small(layers=4)
-    measured, more = _certified(models, BUDGETS[:1] if small else BUDGETS)
+    measured, more = _certified(models, (MIB,) if small else BUDGETS)
     return Answer("plan_fit", [searches, *measured], [*targets, *more])
 
 

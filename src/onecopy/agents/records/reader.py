@@ -86,15 +86,15 @@ class Reader:
     def tail(self, run: str, after: int = 0, limit: int = 1000) -> Tail | None:
         """What came after item `after` of a run; None if there is no such run."""
         # The status first: a run that has ended by then has no items after those that follow.
-        rows = self._rows("SELECT n, status FROM runs WHERE id = ?", run)
+        rows = self._rows("SELECT n, status, started FROM runs WHERE id = ?", run)
         if not rows:
             return None
-        n, status = rows[0]
+        n, status, started = rows[0]
         items = self._rows(
             f"SELECT {_ITEM}, CASE sort WHEN 'call' THEN NULL ELSE body END FROM items "
             "WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?", n, after, limit,
         )  # fmt: skip
-        return Tail([_item(row) for row in items], status)
+        return Tail([_item(row) for row in items], status, started)
 
     def totals(self, agent: str | None = None, since: int = 0) -> list[Totals]:
         """What agents have used on each day from `since` on, newest first."""

@@ -155,9 +155,9 @@ class Records:
         """All of a run, or None."""
         return self.reader.run(run)
 
-    def tail(self, run: str, after: int = 0) -> Tail | None:
+    def tail(self, run: str, after: int = 0, limit: int = 1000) -> Tail | None:
         """What came after item `after` of a run, for a live view; None if there is no such run."""
-        return self.reader.tail(run, after)
+        return self.reader.tail(run, after, limit)
 
     def today(self, agent: str) -> Totals:
         """What an agent has used today (UTC), with what is not on disk yet: for budgets.

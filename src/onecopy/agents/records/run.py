@@ -62,6 +62,8 @@ class Tail(msgspec.Struct, frozen=True):
 
     items: list[Item]
     status: str
+    started: float = 0.0
+    """When the run began, in seconds since 1970."""
 
 
 class Called(msgspec.Struct, frozen=True):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from onecopy.agents.records.run import Item, Summary
 
 PAGES: Final = Path(__file__).parent / "pages"
+_LONGEST: Final = 20_000
+"""Characters of one text that a page has: a guest says how long they are, and a page is made while
+webhooks wait. `onecopy agent runs` has all."""
 
 
 class Pages:
@@ -32,7 +35,12 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            clock=_clock, seconds=_seconds, json=_json, query=_query, size=format_size
+            clock=_clock,
+            seconds=_seconds,
+            json=_json,
+            query=_query,
+            size=format_size,
+            cut=_cut,
         )
 
     def render(self, page: str, **values: Any) -> str:
@@ -55,7 +63,12 @@ def _seconds(run: Summary) -> str:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return _cut(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _cut(text: str) -> str:
+    left_out = len(text) - _LONGEST
+    return f"{text[:_LONGEST]} … and {left_out:,} characters more" if left_out > 0 else text
 
 
 def _query(values: dict[str, str | None]) -> str:

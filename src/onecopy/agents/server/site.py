@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+_log = logging.getLogger(__name__)
+CONNECTIONS: Final = 400
+PATIENCE: Final = 30.0
 
 
 class Address(NamedTuple):
@@ -37,21 +44,49 @@ class Site:
         async with Site(app, Address("127.0.0.1", 0)) as site:
             print(site.url)
 
+    Whoever connects may hold one of a limited number of connections, and has to ask for something
+    soon: files of this process are few, and what it does needs some.
+
+    Args:
+        app: answers.
+        address: where it listens.
+        connections: at once; others are closed.
+        patience: seconds for the head of a request, and between two.
+
     Raises:
         InvalidArgument: the address is taken, or not ours.
     """
 
-    def __init__(self, app: web.Application, address: Address) -> None:
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5)
+    def __init__(
+        self,
+        app: web.Application,
+        address: Address,
+        *,
+        connections: int = CONNECTIONS,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=5,
+            logger=_log,
+            keepalive_timeout=patience,
+            lingering_time=patience / 10,
+            # Who signs a body signs what is sent; and what unpacks to much costs its sender little.
+            auto_decompress=False,
+        )
         self._address = address
+        self._connections = connections
+        self._listening: asyncio.Server | None = None
         self.url = ""
 
     async def __aenter__(self) -> Site:
         """Listen."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, *self._address, backlog=1024)
+        loop = asyncio.get_running_loop()
         try:
-            await site.start()
+            self._listening = await loop.create_server(self._accepted, *self._address, backlog=1024)
         except OSError as error:
             await self._runner.cleanup()
             raise InvalidArgument(
@@ -61,9 +96,15 @@ class Site:
         except BaseException:
             await self._runner.cleanup()
             raise
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._listening.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         return self
+
+    def _accepted(self) -> asyncio.Protocol:
+        server = self._runner.server
+        if server is None or len(server.connections) >= self._connections:
+            return _Closed()
+        return server()
 
     async def __aexit__(
         self,
@@ -72,4 +113,25 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         """Answer what was asked for, and listen no more."""
+        if self._listening is not None:
+            self._listening.close()
         await self._runner.cleanup()
+
+
+class _Ours(logging.Filter):
+    """Leaves out what is wrong with strangers' requests: they could fill the disk with it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_log.addFilter(_Ours())
+
+
+class _Closed(asyncio.Protocol):
+    """A connection for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

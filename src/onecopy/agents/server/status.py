@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SHOWN: Final = 50
+_LINES: Final = 300
+"""Of each list of a run's page, the newest."""
 _LOOK: Final = 0.25
 """Seconds between looks at a run that somebody watches."""
 _HEADERS: Final = {
@@ -124,14 +126,16 @@ class Status:
             raise web.HTTPNotFound(text=f"there is no run {name}")
         longest = max((step.seconds for step in run.steps), default=0.0) or 1.0
         last = run.items[-1].seq if run.items else 0
-        return self._page("run.html", run=run, longest=longest, last=last)
+        # Not in the loop: the largest takes a second, and webhooks wait for seconds only.
+        return await asyncio.to_thread(
+            self._page, "run.html", run=run, longest=longest, last=last, shown=_LINES
+        )
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """Send what happens in a run, as it happens (server-sent events)."""
         name, after = request.match_info["run"], _number(request.query.get("after"))
         records = self._service.resources.records
-        run = await asyncio.to_thread(records.run, name)
-        if run is None:
+        if await asyncio.to_thread(records.tail, name, after, 1) is None:
             raise web.HTTPNotFound(text=f"there is no run {name}")
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -141,7 +145,7 @@ class Status:
                 break
             for item in tail.items:
                 after = item.seq
-                html = self._pages.item(item, run.summary.started)
+                html = self._pages.item(item, tail.started)
                 await response.write(_sent("item", html))
             if tail.status != "running" and not tail.items:
                 break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiohttp import web
 
+from onecopy.agents.server.bodies import Bodies
 from onecopy.agents.server.service import queued
 from onecopy.agents.signature import check_secret, verify
 from onecopy.errors import ForgedEvent, InvalidEvent, InvalidManifest, QueueUnavailable
@@ -29,21 +30,30 @@ class Webhooks:
 
     Answers: 202 with `{"id": …, "status": "new" | "duplicate" | "revived"}` once the event is on
     disk; 202 with `{"status": "ignored"}` if no trigger waits for such an event; 400 for what is no
-    event; 401 for a wrong signature; 413 if it is too large; 503 if the disk does not take it.
+    event; 401 for a wrong signature; 408 for a body that does not come; 413 if it is too large; 503
+    if the disk does not take it, or there are too many at once.
 
     Args:
         manifests: of the agents.
         queue: where events go.
         secrets: of the server.
+        bodies: reads deliveries.
 
     Raises:
         InvalidArgument: a secret is missing, or nothing can be signed with it.
         InvalidManifest: two agents have a webhook at the same path.
     """
 
-    def __init__(self, manifests: Iterable[Manifest], queue: Queue, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        manifests: Iterable[Manifest],
+        queue: Queue,
+        secrets: Secrets,
+        bodies: Bodies | None = None,
+    ) -> None:
         self._queue = queue
         self._secrets = secrets
+        self._bodies = bodies or Bodies()
         self._routes: dict[str, tuple[Manifest, Webhook]] = {}
         for manifest in manifests:
             for webhook in manifest.triggers.webhook:
@@ -61,8 +71,7 @@ class Webhooks:
 
     def application(self) -> web.Application:
         """Return what serves them."""
-        largest = max((int(m.limits.event) for m, _ in self._routes.values()), default=0)
-        app = web.Application(client_max_size=largest)
+        app = web.Application()
         app.router.add_get("/healthz", _healthy)
         for path in self._routes:
             app.router.add_post(path, self._receive)
@@ -85,9 +94,7 @@ class Webhooks:
     async def _accept(
         self, manifest: Manifest, webhook: Webhook, request: web.Request
     ) -> dict[str, str]:
-        body = await request.read()
-        if len(body) > manifest.limits.event:
-            raise web.HTTPRequestEntityTooLarge(manifest.limits.event, len(body))
+        body = await self._bodies.read(request, manifest.limits.event)
         secret = self._secrets.read(webhook.secret)
         delivery = verify(webhook.signature, secret, list(request.headers.items()), body)
         bound = manifest.bind_delivery(webhook, request.headers, _decoded(body))

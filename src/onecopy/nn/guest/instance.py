@@ -31,6 +31,18 @@ _FAULT: Final = (
 )
 
 
+class _Exited(Exception):
+    """The guest has ended itself."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _exit(status: int) -> None:
+    raise _Exited(status)
+
+
 class Instance:
     """All that one guest imports: made before it is known which one, then `start` and `run`, once.
 
@@ -48,14 +60,25 @@ class Instance:
         deadline_setter(self._store)(FOREVER)
         self._linker = wasmtime.Linker(engine())
         self._linker.define_wasi()
-        self._imports = [self._define(name) for name in abi.SIGNATURES]
+        self._imports = [
+            self._define(abi.MODULE, name, each, functions.function(name))
+            for name, each in abi.SIGNATURES.items()
+        ]
+        # wasmtime's own takes a status from 126 on for a trap.
+        self._linker.allow_shadowing = True
+        self._imports.append(self._define(abi.WASI, "proc_exit", (("i32",), ()), _exit))
+        self._linker.allow_shadowing = False
 
-    def _define(self, name: str) -> HostFunction:
-        function = HostFunction(
-            self._store, abi.SIGNATURES[name], self._functions.function(name), self._failed
-        )
-        self._linker.define(self._store, abi.MODULE, name, function.function)
-        return function
+    def _define(
+        self,
+        module: str,
+        name: str,
+        signature: tuple[tuple[str, ...], tuple[str, ...]],
+        function: Callable[..., int | None],
+    ) -> HostFunction:
+        made = HostFunction(self._store, signature, function, self._failed)
+        self._linker.define(self._store, module, name, made.function)
+        return made
 
     def linked(self, module: wasmtime.Module) -> wasmtime.InstancePre:
         """Return a module with all that it imports.
@@ -108,6 +131,10 @@ class Instance:
         except wasmtime.Trap as trap:
             raise GuestTrapped(f"the guest trapped at its start: {trap}") from None
         except wasmtime.WasmtimeError as error:
+            if isinstance(self._failure, _Exited):
+                raise GuestTrapped("the guest ended itself at its start, before it ran") from None
+            if self._failure is not None:
+                raise self._error(error) from None
             if "memory" in str(error) and "limit" in str(error):
                 raise GuestMemoryExceeded(
                     f"the guest starts with more memory than its limit of {memory_limit} "
@@ -119,7 +146,7 @@ class Instance:
         return cast("Any", self._instance.exports(self._store)[name])
 
     def run(self) -> int:
-        """Run it to its end, and return its exit status.
+        """Run it to its end, and return its exit status, of which a byte counts.
 
         Raises:
             GuestTrapped: it did not come to one; the text has its backtrace.
@@ -128,9 +155,9 @@ class Instance:
 
         try:
             self._export(START)(self._store)
-        except wasmtime.ExitTrap as end:
-            return end.code & 0xFF
         except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
+            if isinstance(self._failure, _Exited):
+                return self._failure.status & 0xFF
             raise self._error(trap) from None
         return 0
 

@@ -14,6 +14,8 @@ import re
 import zlib
 from typing import Any
 
+from onecopy_agent import nesting
+
 MAX_LENGTH = 65_000
 """GitHub refuses comments beyond 65,536 characters."""
 _MAX_STATE = 1 << 20
@@ -39,8 +41,8 @@ def state_of(body: str) -> Any:
         packed = base64.b64decode(found[1], validate=True) if found else b""
         inflate = zlib.decompressobj()
         text = inflate.decompress(packed, _MAX_STATE)
-        return json.loads(text) if inflate.eof else None
-    except (ValueError, zlib.error, RecursionError):
+        return nesting.loads(text.decode()) if inflate.eof else None
+    except (ValueError, zlib.error):
         return None
 
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onecopy_agent import AgentError, BudgetExceeded, Failed, Invalid, kv, llm, log, schema
+from onecopy_agent import (
+    AgentError,
+    BudgetExceeded,
+    Failed,
+    Invalid,
+    TooLarge,
+    kv,
+    llm,
+    log,
+    nesting,
+    schema,
+)
 
 from review_bot import prompt
 from review_bot.diff import FileDiff
@@ -124,7 +134,11 @@ class Reviewer:
         word, data = prompt.enclosed(text)
         messages = [{"role": "user", "content": data}]
         for _ in range(2):
-            said = self._chat(messages, system.format(word=word), wanted)
+            try:
+                said = self._chat(messages, system.format(word=word), wanted)
+            except TooLarge as error:  # another attempt would pay for as much, and fail as this one
+                log.warning(f"the model: {error}")
+                return None
             answer, wrong = _parsed(said, wanted)
             if not wrong:
                 return answer
@@ -178,7 +192,7 @@ def _parsed(said: str, wanted: dict[str, Any]) -> tuple[Any, str]:
     if start < 0 or end < start:
         return None, "there is no JSON object in it"
     try:
-        answer = schema.only(json.loads(said[start : end + 1]), wanted)
-    except (ValueError, RecursionError) as error:
+        answer = schema.only(nesting.loads(said[start : end + 1]), wanted)
+    except ValueError as error:
         return None, f"it is no JSON ({error})"
     return answer, schema.mismatch(answer, wanted)

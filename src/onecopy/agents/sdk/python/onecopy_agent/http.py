@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from onecopy_agent import errors
+from onecopy_agent import errors, nesting
 from onecopy_agent.host import call
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Response:
             Failed: it is none.
         """
         try:
-            return _json.loads(self.text)
+            return nesting.loads(self.text)
         except ValueError:
             raise errors.Failed(f"{self.url} answered {self.status} with no JSON") from None
 

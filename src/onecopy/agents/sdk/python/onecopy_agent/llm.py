@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onecopy_agent import errors
+from onecopy_agent import errors, nesting
 from onecopy_agent.host import call
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _tool_call(given: dict[str, Any]) -> ToolCall:
     function = given["function"]
     raw = function.get("arguments") or "{}"
     try:
-        arguments = json.loads(raw)
+        arguments = nesting.loads(raw)
     except ValueError:
         arguments = None
     fits = arguments if isinstance(arguments, dict) else None
