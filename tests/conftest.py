@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import onecopy
@@ -14,6 +15,10 @@ import onecopy
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that:
 # programs that are interrupted by a test would never notice.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A first example that waits for a busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

@@ -71,6 +71,13 @@ def test_a_folder_without_an_agent_says_how_to_make_one(tmp_path):
         assert "onecopy agent new NAME" in refused("agent", "run", place)
 
 
+def test_what_is_no_agent_is_named(agent):
+    code = agent.folder / "agent.wasm"
+    code.write_bytes(b"no wasm")
+    options = ("-e", agent.event("e"), *agent.state)
+    assert f"{code}: this is no" in refused("agent", "run", agent.folder, *options)
+
+
 def test_a_store_that_does_not_run_is_named_as_the_trouble(agent):
     options = ("-e", agent.event("e"), "--store", "no-such-store")
     assert "onecopy serve" in command("agent", "run", agent.folder, *options, check=False).stderr

@@ -19,7 +19,7 @@ from onecopy.agents.grants.tools import Tools
 from onecopy.agents.outcome import LOST, Outcome
 from onecopy.agents.worker.pool import Workers
 from onecopy.agents.worker.start import Start
-from onecopy.errors import InvalidArgument
+from onecopy.errors import InvalidArgument, InvalidModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,9 @@ class ServedAgent:
         )
         try:
             await workers.start()
+        except InvalidModule as error:
+            await workers.close()
+            raise InvalidModule(f"{self.manifest.code}: {error}") from None
         except BaseException:
             await workers.close()
             raise
