@@ -175,3 +175,19 @@ def test_odd_requests_are_refused_and_the_next_is_served(
     assert next_answer.startswith(b"HTTP/1.1 202 ")
     assert sum(found.values()) == (status == b"202")
     assert not caplog.text  # strangers must not fill the log
+
+
+def test_a_sender_that_breaks_off_leaves_nothing_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act(site: Site, _: Queue) -> bytes:
+        reader, writer = await connected(site)
+        writer.write(whole(BODY, "Expect: 100-continue")[: -len(BODY)])
+        assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"  # it waits for the body
+        writer.write(BODY[:5])
+        await writer.drain()
+        writer.transport.abort()
+        return await said(site, whole(BODY))
+
+    assert run(tmp_path, act).startswith(b"HTTP/1.1 202 ")
+    assert not caplog.text

@@ -43,7 +43,7 @@ class Bodies:
         try:
             await asyncio.wait_for(self._collect(request, limit, parts), self._seconds)
             return b"".join(parts)
-        except web.RequestPayloadError:
+        except (web.RequestPayloadError, ConnectionError):
             raise web.HTTPBadRequest(headers={"Connection": "close"}) from None
         except asyncio.TimeoutError:
             raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from None
