@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 CONNECTIONS: Final = 400
-PATIENCE: Final = 30.0
+PATIENCE: Final = 75.0
+"""Longer than proxies keep connections that idle, 60 s as a rule: one that is closed just as a proxy
+sends a delivery on it has lost that delivery."""
 
 
 class Address(NamedTuple):
