@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 CONNECTIONS: Final = 400
 PATIENCE: Final = 75.0
-"""Longer than proxies keep connections that idle, 60 s as a rule: one that is closed just as a proxy
-sends a delivery on it has lost that delivery."""
+"""Longer than proxies keep idle connections, 60 s as a rule: a delivery that a proxy sends on one
+that is just being closed is lost."""
 
 
 class Address(NamedTuple):
