@@ -15,7 +15,7 @@ demo: $(VENV)/demo.ok
 	$(BIN)/onecopy demo agent
 
 test: $(VENV)/dev.ok
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/dev.ok
 	$(BIN)/ruff check .

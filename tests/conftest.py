@@ -16,9 +16,15 @@ import onecopy
 # programs that are interrupted by a test would never notice.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A first example that waits for a busy machine is no failure.
-hypothesis.settings.register_profile("patient", deadline=None)
+# A first example that waits for a busy machine is no failure; tests that need more say so.
+hypothesis.settings.register_profile("patient", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage: collections need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

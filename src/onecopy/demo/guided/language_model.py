@@ -67,8 +67,8 @@ class LanguageModel:
 
 
 def train(
-    steps: int = 300,
-    seconds: float = 50,
+    steps: int = 180,
+    seconds: float = 30,
     seed: int = 0,
     progress: Callable[[float], object] = bool,
 ) -> LanguageModel:

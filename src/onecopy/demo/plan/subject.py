@@ -91,7 +91,7 @@ def decoder() -> Subject:
     module = Decoder(LlamaForCausalLM(config).eval())
     tokens = torch.randint(0, _VOCABULARY, (2, 16))
     title = "Llama, 4 layers of width 256"
-    return Subject(title, module, (tokens,), 4, 192, 4096, ("24MiB", "32MiB", "48MiB"))
+    return Subject(title, module, (tokens,), 4, 128, 4096, ("24MiB", "32MiB", "48MiB"))
 
 
 def encoder(folder: Path | None) -> Subject:
