@@ -109,7 +109,7 @@ def connected(store: str) -> Any:
         return None
     import onecopy
 
-    return onecopy.connect(store)
+    return onecopy.connect(store, timeout=0)
 
 
 def _show(call: Call, reply: Reply, seconds: float) -> None:
