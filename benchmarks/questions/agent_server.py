@@ -23,7 +23,7 @@ from benchmarks.answer import Answer, Summary, Table, Target
 from benchmarks.stage import SMALLEST, Stage
 
 CLIENTS = 32  # connections, each with one delivery at a time
-DELIVERIES = 60  # of each connection, of one round
+DELIVERIES = 150  # of each connection, of one round
 LINES = [f"line {n} of a payload such as GitHub's" for n in range(100)]  # 4 KB
 ACCEPTED, RUN = "accepted while agents run", "run to their end"
 SOURCES = Path(agents.__file__).with_name("agent_sources")
@@ -55,7 +55,7 @@ def ask(stage: Stage) -> Answer:
 
 def _round(stage: Stage, language: str, turn: int) -> tuple[float, float, float]:
     """Return events accepted and run in a second, and the p99 of the answers' times, in ms."""
-    each = max(2, DELIVERIES * stage.scale.repeats // 1000)
+    each = max(2, DELIVERIES * stage.scale.repeats // 10_000)
     with _server(stage, language, turn) as (process, url):
         begin = now()
         times = asyncio.run(_deliver(f"{url}/hook", each, turn))
