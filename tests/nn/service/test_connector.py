@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from pathlib import Path
@@ -100,6 +101,8 @@ def test_nor_one_whose_process_has_ended(connector) -> None:
     holding, old = connector()()
     connect = connector()
     connect.connect_ahead()
+    assert connect._ahead is not None
+    select.select([connect._ahead[1]], [], [], 30)  # its process has said that it is there
     os.kill(old.pid, signal.SIGKILL)
     wait_for(old.pid)
     sock, new = connect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING
 
 from onecopy.errors import ModelNotFound, OnecopyError
@@ -88,7 +89,8 @@ class Connector:
             welcome = welcome_from(sock) if found == key else None
         except (OnecopyError, OSError):  # as it is with a new one, it will be told
             welcome = None
-        if welcome is None:
+        # What was said to it before its process ended can be read for ever.
+        if welcome is None or _is_hung_up(sock):
             sock.close()
             return None
         return sock, welcome
@@ -106,3 +108,9 @@ class Connector:
             return sock, welcome
         sock.close()
         return None
+
+
+def _is_hung_up(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, 0)  # that the other end is closed is told in any case
+    return bool(poll.poll(0))
