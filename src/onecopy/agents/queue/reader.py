@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from onecopy.agents.queue.file import reading
+from onecopy.agents.queue.newest import newest
 from onecopy.agents.queue.schema import SCHEMA, STATES
 from onecopy.agents.queue.trouble import unavailable
 
@@ -78,15 +79,7 @@ class Reader:
     ) -> Entries:
         """The newest events; `before` is the id of the last one of the page before."""
         wanted = {"state": state, "agent": agent, "subject": subject}
-        terms = [f"{name} = ?" for name, value in wanted.items() if value is not None]
-        values: Rows = [value for value in wanted.values() if value is not None]
-        if before is not None:
-            terms.append("seq < (SELECT seq FROM events WHERE id = ?)")
-            values.append(before)
-        where = f"WHERE {' AND '.join(terms)}" if terms else ""
-        rows = self._rows(
-            f"SELECT {_COLUMNS} FROM events {where} ORDER BY seq DESC LIMIT ?", (*values, limit)
-        )
+        rows = self._rows(*newest(_COLUMNS, "events", "seq", wanted, before, limit))
         return [Entry(*row) for row in rows]
 
     def get(self, event: str) -> Entry | None:

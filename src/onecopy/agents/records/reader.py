@@ -13,6 +13,7 @@ from onecopy.agents.calls import Call, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import Outcome
 from onecopy.agents.queue.file import reading
+from onecopy.agents.queue.newest import newest
 from onecopy.agents.queue.trouble import unavailable
 from onecopy.agents.records.packing import unpacked
 from onecopy.agents.records.run import CALL, Called, Item, Run, Summary, Tail, Totals
@@ -52,15 +53,8 @@ class Reader:
     ) -> list[Summary]:
         """The newest runs; `before` is the id of the last one of the page before."""
         wanted = {"agent": agent, "status": status, "event": event}
-        terms = [f"{name} = ?" for name, value in wanted.items() if value is not None]
-        values: Rows = [value for value in wanted.values() if value is not None]
-        if before is not None:
-            terms.append("n < (SELECT n FROM runs WHERE id = ?)")
-            values.append(before)
-        where = f"WHERE {' AND '.join(terms)}" if terms else ""
-        rows = self._rows(
-            f"SELECT {_SUMMARY} FROM runs {where} ORDER BY n DESC LIMIT ?", *values, limit
-        )
+        statement, values = newest(_SUMMARY, "runs", "n", wanted, before, limit)
+        rows = self._rows(statement, *values)
         return [Summary(*row) for row in rows]
 
     def run(self, run: str) -> Run | None:
