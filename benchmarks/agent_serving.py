@@ -6,6 +6,7 @@ python -m benchmarks.agent_serving FOLDER STATE
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -33,7 +34,7 @@ def main(folder: Path, state: Path) -> None:
 
 async def _serve(server: Server) -> None:
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(server.run(lambda: print(server.public_url, flush=True)))
+    task = asyncio.create_task(server.run(lambda: _ready(server)))
 
     def listen() -> None:
         for _ in sys.stdin:
@@ -43,6 +44,11 @@ async def _serve(server: Server) -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def _ready(server: Server) -> None:
+    gc.freeze()  # as `onecopy agent serve` does
+    print(server.public_url, flush=True)
 
 
 if __name__ == "__main__":
