@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument, LimitReached
 from onecopy.guests.batch.answers import ALLOWED, Fork
+from onecopy.guests.batch.eventfds import hear
 from onecopy.guests.batch.ledger import Forking, unsound
 from onecopy.guests.batch.sequence import CLOSED, FAILED, READY
-from onecopy.guests.batch.station import hear
 from onecopy.guests.batch.steps import ANSWERED, KIND, MAX_TOKENS, TOOK
 from onecopy.guests.wasm.control import MASK
 
