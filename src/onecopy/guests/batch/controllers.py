@@ -23,7 +23,7 @@ from onecopy.guests.batch.sequence import (
     kind_of,
 )
 from onecopy.guests.batch.tokens import checked_tokens
-from onecopy.guests.decoding.grammar import check_engine
+from onecopy.guests.decoding.grammar_engine import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
 
 if TYPE_CHECKING:
