@@ -18,13 +18,14 @@ from onecopy.segments.opening import Opening, mapper
 from onecopy.segments.region import as_limit, reopen
 from onecopy.store import messages, wire
 from onecopy.store.channel import Channel, Disconnected
-from onecopy.store.index import PULSE_AT, TOUCH_SIZE, IndexReader
+from onecopy.store.index.layout import PULSE_AT, TOUCH_SIZE
+from onecopy.store.index.reader import IndexReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onecopy.segments.mapping import Mapping, Mode
-    from onecopy.store.index import Found
+    from onecopy.store.index.slot import Found
 
 
 _T = TypeVar("_T")

@@ -22,7 +22,7 @@ from onecopy.guests.batch.seat import Seat
 from onecopy.guests.batch.steps import Board
 from onecopy.guests.decoding import controller_host
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticker

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.batch.bench import Bench
     from onecopy.guests.batch.sequences import Told
-    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.decoding.vocabulary import Vocabulary
 

@@ -15,7 +15,7 @@ from onecopy.guests.batch.lender import Shown
 from onecopy.guests.batch.opener import Opener
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.steps import Board
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.windows.source import Fields, Source
 from onecopy.guests.workers.messages import Done, Message

@@ -17,7 +17,7 @@ from onecopy.errors import (
     UnsupportedValue,
     WorkerLost,
 )
-from onecopy.guests.decoding.grammar import check_engine
+from onecopy.guests.decoding.grammar_engine import check_engine
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
 from onecopy.guests.workers.modules import Modules
