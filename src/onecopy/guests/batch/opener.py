@@ -154,7 +154,7 @@ class Opener:
             number = culprit(told.digest)
             bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
-            bench.answer(line, replay.outcome)
+            bench.caller.answer(line, replay.outcome)
         self._ordered.pop(told.number, None)
         if self._closing or told.number in self._unwanted:
             self._unwanted.discard(told.number)
