@@ -6,7 +6,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from onecopy.guests.batch.station import hear
+from onecopy.guests.batch.eventfds import hear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -102,7 +102,11 @@ class Crew:
             self.check_open()
             worker = self._pool.place(self._tenant)
             with self.lock:
-                station = self._station(worker)
+                try:
+                    station = self._station(worker)
+                except BaseException:
+                    self._pool.leave(worker)
+                    raise
                 group = [each for each in group if each.awaited]  # some were closed meanwhile
                 if station is None or not group:
                     self._pool.leave(worker)
@@ -208,7 +212,7 @@ class Crew:
             if each.awaited:
                 groups.setdefault(each.origin.request or each.history.root, []).append(each)
         for group in groups.values():
-            self.rebuild(group)
+            self.rebuild(group, station.refusal or station.worker.reason)
 
     def _let_go(self, sequence: Sequence, station: Station) -> None:
         ledger = self.batch.ledger
@@ -225,13 +229,16 @@ class Crew:
         elif sequence.state not in (STOPPED, FAILED):
             ledger.lost(sequence)
 
-    def rebuild(self, group: list[Sequence]) -> None:
+    def rebuild(self, group: list[Sequence], why: str = "") -> None:
         """Have sequences opened anew, and told all that they were told, in the same order."""
         for each in group:
             each.attempts += 1
         try:
             if max(each.attempts for each in group) > _ATTEMPTS:
-                raise WorkerLost(f"{_ATTEMPTS} workers ended before it was rebuilt")
+                raise WorkerLost(
+                    f"{1 + _ATTEMPTS} times its worker was lost, at last for this reason: {why}; "
+                    "when that is done away with, open it anew"
+                )
             self.place(group)
         except OnecopyError as error:
             for each in group:
