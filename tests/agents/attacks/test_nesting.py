@@ -51,8 +51,4 @@ async def _deep(server: Whole) -> None:
 
 async def _shown(server: Whole, event: str) -> list[int]:
     (run,) = server.runs(event)
-    found = []
-    for path in (f"/events/{event}", f"/runs/{run.summary.id}"):
-        async with server.session.get(server.status + path) as page:
-            found.append(page.status)
-    return found
+    return [await server.page(each) for each in (f"/events/{event}", f"/runs/{run.summary.id}")]

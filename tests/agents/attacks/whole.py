@@ -77,10 +77,10 @@ class Whole:
         return "".join(self.said)
 
     async def deliver(
-        self, agent: str, *do: Any, subject: str = "s", timeout: float = 60, **payload: Any
+        self, agent: str, *do: Any, subject: str = "s", number: int = 0, **payload: Any
     ) -> tuple[int, dict[str, str], dict[str, Any]]:
-        """Send an event; return status, headers and what was answered."""
-        number = next(self._numbers)
+        """Send an event, of a number of its own; return status, headers and what was answered."""
+        number = number or next(self._numbers)
         payload = {"subject": subject, "do": do, "number": number, **payload}
         # What is nested deeply cannot be written in the usual way.
         depth = payload.pop("deep", 0)
@@ -91,10 +91,15 @@ class Whole:
             "X-GitHub-Event": "asked",
             "X-GitHub-Delivery": f"d-{number}",
         }
-        wait = aiohttp.ClientTimeout(total=timeout)
         url = f"{self.public}/{agent}"
-        async with self.session.post(url, data=body, headers=headers, timeout=wait) as answer:
+        async with self.session.post(url, data=body, headers=headers) as answer:
             return answer.status, dict(answer.headers), await answer.json()
+
+    async def page(self, path: str) -> int:
+        """Return the status of a page."""
+        async with self.session.get(self.status + path) as answer:
+            await answer.read()
+            return answer.status
 
     async def put(self, agent: str, *do: Any, **payload: Any) -> str:
         """Send an event that is taken, and return its id."""
@@ -179,11 +184,20 @@ async def whole(
         module: what is run for it: it has the command line of onecopy.
         secrets: in its environment.
     """
-    line = ["-m", module, "agent", "serve", *map(str, folders), "--state", str(state)]
+    line = [
+        sys.executable,
+        "-m",
+        module,
+        "agent",
+        "serve",
+        *map(str, folders),
+        "--state",
+        str(state),
+    ]
     sides = ["--listen", "127.0.0.1:0", "--status", "127.0.0.1:0"]
     given = {"HOOK_SECRET": SECRET, "XDG_CACHE_HOME": str(cache), "COLUMNS": "300", **secrets}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *line, *sides, env={**os.environ, **given}, stderr=asyncio.subprocess.PIPE
+        *line, *sides, env={**os.environ, **given}, stderr=asyncio.subprocess.PIPE
     )
     try:
         async with aiohttp.ClientSession() as session:
