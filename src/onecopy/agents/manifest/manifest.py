@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from onecopy.agents.manifest import json_value
-from onecopy.agents.manifest.draft import Draft
+from onecopy.agents.manifest.bound_event import BoundEvent
 from onecopy.agents.manifest.grants import Grants
 from onecopy.agents.manifest.limits import Limits, Records
 from onecopy.agents.manifest.reader import read
@@ -134,7 +134,7 @@ class Manifest(Document, frozen=True, kw_only=True):
 
     def bind_delivery(
         self, webhook: Webhook, headers: Mapping[str, str], payload: Any
-    ) -> Draft | None:
+    ) -> BoundEvent | None:
         """Make an event of a delivery whose signature is right; `None` if it is not for this agent.
 
         Raises:
@@ -142,30 +142,30 @@ class Manifest(Document, frozen=True, kw_only=True):
         """
         return self._bind("webhook", webhook.on, webhook.kind(headers, payload), payload)
 
-    def bind_cli(self, kind: str, payload: Any) -> Draft:
+    def bind_cli(self, kind: str, payload: Any) -> BoundEvent:
         """Make an event of what a person sends; webhooks' kinds can be sent, too.
 
         Raises:
             InvalidEvent: no trigger is for it, or it is not as the manifest says.
         """
         webhooks = (on for each in self.triggers.webhook for on in each.on)
-        draft = self._bind("cli", (*self.triggers.cli, *webhooks), kind, payload)
-        if draft is None:
+        bound = self._bind("cli", (*self.triggers.cli, *webhooks), kind, payload)
+        if bound is None:
             raise InvalidEvent(
                 f"no trigger of {self.name} is for this event of kind {kind!r}; add to agent.toml: "
                 f'[[triggers.cli]] kinds = ["{kind}"], subject = "…"'
             )
-        return draft
+        return bound
 
-    def bind_schedule(self, schedule: Schedule) -> Draft:
+    def bind_schedule(self, schedule: Schedule) -> BoundEvent:
         """Make an event of a time that has come."""
         subject = schedule.subject or schedule.name
-        return Draft(self.name, "schedule", schedule.name, subject, settings=self.settings)
+        return BoundEvent(self.name, "schedule", schedule.name, subject, settings=self.settings)
 
-    def _bind(self, trigger: str, ons: Iterable[On], kind: str, payload: Any) -> Draft | None:
+    def _bind(self, trigger: str, ons: Iterable[On], kind: str, payload: Any) -> BoundEvent | None:
         for on in ons:
             bound = on.bind(kind, payload)
             if bound is not None:
                 subject, fields = bound
-                return Draft(self.name, trigger, kind, subject, fields, payload, self.settings)
+                return BoundEvent(self.name, trigger, kind, subject, fields, payload, self.settings)
         return None
