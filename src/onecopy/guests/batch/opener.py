@@ -161,7 +161,7 @@ class Opener:
             number = culprit(told.digest)
             bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
-            bench.answer(line, replay.outcome)
+            bench.caller.answer(line, replay.outcome)
         self._ordered.pop(told.number, None)
         if controller is None:
             self._forget(told.request, told.number)
