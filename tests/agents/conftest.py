@@ -63,9 +63,9 @@ def python_agent(shared_folder: Path) -> Path:
 
 
 def _build(tool: Path, made: Path) -> None:
-    for old in made.parent.glob("**/*"):
-        if old.is_file() and old.name != "lock":
-            old.unlink()
+    # Only what is ours: tools that npm has fetched lie beside it.
+    for old in (*made.parent.glob("*.wasm"), *made.parent.glob("compiled/*")):
+        old.unlink()
     begun = made.with_suffix(".begun")
     where = ["-p", str(PYTHON), "agent", "-o", str(begun)]
     command = [str(tool), "-d", str(WIT), "-w", "agent", "componentize", *where]

@@ -38,19 +38,19 @@ def handle(event):
 """
 
 
-def python_agents(folder: Path, shared: Path) -> Component:
-    """Build the code-review bot and everything.py as one component: there is Python in it once."""
+def python_agents(folder: Path) -> Path:
+    """Write the code-review bot and everything.py as one agent: there is Python in it once."""
     for name, text in files(github="https://api.github.com", llm="store:x", model="").items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     shutil.copy(Path(__file__).with_name("everything.py"), folder)
     (folder / "agent.py").write_text(_BOTH)
-    return built(folder / "agent.py", shared)
+    return folder / "agent.py"
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Nobody else builds, and the caches lie in `folder`."""
     with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -60,7 +60,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def built(source: Path, folder: Path) -> Component:
     """Build a source and compile it, once for all that share `folder`."""
-    with _alone(folder):
+    with alone(folder):
         component = build(source)
         _remove_orphans(component.parent)
         native = component.with_suffix(f".native-{version('wasmtime').replace('.', '-')}")
@@ -74,7 +74,7 @@ def fetched(folder: Path) -> str:
 
     Without npm, or without a network, the test is skipped.
     """
-    with _alone(folder):
+    with alone(folder):
         try:
             return qjs.command(folder)[0]
         except BuildFailed as error:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(400)
 def component(request, shared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything")
     if request.param == "py":
-        return python_agents(folder, shared_folder)
+        return built(python_agents(folder), shared_folder)
     fetched(shared_folder)
     shutil.copy(Path(__file__).with_name("everything.js"), folder)
     return built(folder / "everything.js", shared_folder)
