@@ -1,4 +1,4 @@
-"""Saying that an agent is built, which can take a minute; the library logs it."""
+"""Saying that an agent is built or compiled, which takes seconds; the library logs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from onecopy.cli.output import hint, printable
 
-_LOGGER: Final = "onecopy.agents.sdk.build"
+_LOGGERS: Final = ("onecopy.agents.sdk.build", "onecopy.guests.wasm.module")
 
 
 class _Hints(logging.Handler):
@@ -16,9 +16,9 @@ class _Hints(logging.Handler):
 
 
 def announce_builds() -> None:
-    """Show when an agent is built, from now on."""
-    logger = logging.getLogger(_LOGGER)
-    if not any(isinstance(each, _Hints) for each in logger.handlers):
-        logger.addHandler(_Hints())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+    """Show when an agent is built or compiled, from now on; neither is done twice."""
+    for logger in map(logging.getLogger, _LOGGERS):
+        if not any(isinstance(each, _Hints) for each in logger.handlers):
+            logger.addHandler(_Hints())
+            logger.setLevel(logging.INFO)
+            logger.propagate = False

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import onecopy
-from onecopy.agents.calls import Call, Reply
+from onecopy.agents.calls import Call, Refused, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.outcome import ERROR, OK, Outcome
@@ -115,6 +115,38 @@ def test_each_grant_is_a_capability(manifest: Manifest, tmp_path: Path) -> None:
             recorder.end(Outcome(OK, ""))
 
         used(granted(manifest, GRANTS), tmp_path, act, store=store)
+
+
+REQUEST = """
+[[grants.tools]]
+name = "thing"
+description = "Look at the thing of the event."
+[grants.tools.request]
+origin = "http://127.0.0.1:PORT"
+method = "GET"
+path = "/things/{event.number}"
+headers = { Authorization = "Bearer env:HOOK_SECRET" }
+private = true
+"""
+
+
+def test_a_tool_that_the_manifest_describes_is_bound_to_the_event(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    async def act(agent: ServedAgent, resources: Resources) -> str:
+        recorder = resources.records.begin(event("e"), seed=b"", time_ns=0)
+        found = agent.capabilities(event("e"), recorder)
+        assert set(found) == {"tools"}
+        (shown,) = json.loads(await found["tools"].call("describe", []))
+        assert shown["function"]["name"] == "thing"
+        with pytest.raises(Refused) as caught:
+            await found["tools"].call("call", ["thing", "{}"])
+        recorder.end(Outcome(OK, ""))
+        return caught.value.refusal.code
+
+    # Nobody listens at port 1, which is as far as it gets.
+    grants = REQUEST.replace("PORT", "1")
+    assert used(granted(manifest, grants), tmp_path, act) == "unavailable"
 
 
 @pytest.mark.parametrize(
