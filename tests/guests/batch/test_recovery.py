@@ -45,6 +45,22 @@ def test_what_is_lost_is_opened_elsewhere(controllers: Controllers, scripted: by
     decode(controllers, [sequence], 1)
 
 
+def test_those_that_others_cost_their_worker_are_not_held_to_have_done_it(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    """Neither those that are not to be rebuilt, nor others of their module."""
+    other = controllers.open(scripted)
+    for _ in range(4):
+        sequence = controllers.open(scripted, rebuild=False)
+        replace_worker(pool)
+        eventually(lambda each=sequence: each.state == "failed")
+        assert isinstance(sequence.error, WorkerLost)
+        sequence.close()
+        other.wait(60)
+    last = controllers.open(scripted)
+    decode(controllers, [other, last], 2)
+
+
 def test_a_worker_that_dies_between_steps_costs_nobody_anything(
     controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
 ) -> None:
@@ -79,6 +95,7 @@ def test_the_sequence_that_ran_when_its_worker_crashed_fails_and_the_others_are_
     answer = controllers.step({looping: []}).outcomes[looping]
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, WorkerLost)
+    assert dict(controllers.batch.ledger.offences) == {looping.origin.kind: 1}
 
 
 def test_what_runs_when_somebody_else_ends_its_worker_is_called_again(
