@@ -147,6 +147,7 @@ class Station:
             self._detach()
         elif not self._ending:
             self._crew.recovery.recover(self)
+        self.worker.off_lost(self._note_loss)
 
     def _detach(self) -> None:
         with contextlib.suppress(OnecopyError, OSError):
