@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from onecopy import agents
+from onecopy.agents.sdk.build import build
 from onecopy.agents.worker.component import compile_component
 from onecopy.agents.worker.limits import Limits
 from onecopy.agents.worker.pool import Workers
@@ -33,7 +34,7 @@ def shared_folder(pytestconfig: pytest.Config) -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test that needs an agent in Python waits for its build and its compiler."""
     for item in items:
-        if "python_agent" in getattr(item, "fixturenames", ()):
+        if {"python_agent", "python_probe"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.timeout(400))
 
 
@@ -90,3 +91,22 @@ def workers(actions: bytes, shared_folder: Path):
             yield pool
 
     return make
+
+
+@pytest.fixture(scope="session")
+def probe(shared_folder: Path) -> Path:
+    """The component of probe/agent.js, which does what its payload says."""
+    from tests.agents.sdk.running import alone, fetched
+
+    fetched(shared_folder)
+    with alone(shared_folder):
+        return build(HERE.parent / "attacks/probe/agent.js")
+
+
+@pytest.fixture(scope="session")
+def python_probe(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The component of sdk/everything.py, which is Python and does some of that, too."""
+    from tests.agents.sdk.running import alone, python_agents
+
+    with alone(shared_folder):
+        return build(python_agents(tmp_path_factory.mktemp("python")))
