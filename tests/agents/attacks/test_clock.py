@@ -42,8 +42,8 @@ class There:
         payload = {"subject": f"s{self._count}", "do": [], "whole": whole}
         bound = manifest.bind_delivery(webhook, {"X-GitHub-Event": "asked"}, payload)
         assert bound is not None
-        draft = queued(manifest, bound, webhook.path)
-        return (await self.service.queue.put(draft, f"d{self._count}")).id
+        submission = queued(manifest, bound, webhook.path)
+        return (await self.service.queue.put(submission, f"d{self._count}")).id
 
     async def until(self, event: str, holds: Callable[[Entry], bool]) -> Entry:
         """Return an event once something is so of it."""

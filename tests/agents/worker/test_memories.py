@@ -86,8 +86,8 @@ def test_what_is_cut_short_is_not_trusted(length):
     assert share(whole[:length], LIMIT).nbytes * share(whole[:length], LIMIT).memories <= LIMIT
 
 
-def test_guests_of_the_sdk_have_all_of_their_limit(probe: Path, python_probe: Path):
-    assert share(python_probe.read_bytes(), LIMIT) == (1, LIMIT)
+def test_guests_of_the_sdk_have_all_of_their_limit(probe: Path, python_agent: Path):
+    assert share(python_agent.read_bytes(), LIMIT) == (1, LIMIT)
     assert share(probe.read_bytes(), LIMIT) == (2, LIMIT)
 
 

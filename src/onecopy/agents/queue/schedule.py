@@ -15,8 +15,8 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from onecopy.agents.queue import transitions
-from onecopy.agents.queue.draft import Accepted, Draft
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Accepted, Submission
 from onecopy.agents.queue.turns import Turns
 from onecopy.errors import InvalidArgument, QueueUnavailable
 
@@ -45,9 +45,9 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     attempts: int = 5
 
-    def draft(self, due: float) -> Draft:
+    def submission(self, due: float) -> Submission:
         """The event of a due time."""
-        return Draft(
+        return Submission(
             agent=self.agent, trigger="schedule", source=self.name, kind=self.name,
             subject=self.subject, fields={}, payload={"due": _moment(due).isoformat()},
             attempts=self.attempts,
@@ -129,13 +129,13 @@ def _put_due(
         db.execute(_SET, (each.agent, each.name, each.cron, max(last, due), corrections))
     if due <= last:
         return None
-    draft = each.draft(due)
+    submission = each.submission(due)
     # A time that passes only now had no event but by a clock that was wrong.
     known = [corrections] if since is not None and since < due else range(corrections + 1)
-    if any(transitions.delivered(db, draft, _delivery(due, number)) for number in known):
+    if any(transitions.delivered(db, submission, _delivery(due, number)) for number in known):
         return None
-    body = msgspec.json.encode((draft.fields, draft.payload))
-    return transitions.put(db, turns, now, draft, body, _delivery(due, corrections), None)
+    body = msgspec.json.encode((submission.fields, submission.payload))
+    return transitions.put(db, turns, now, submission, body, _delivery(due, corrections), None)
 
 
 def _delivery(due: float, corrections: int) -> str:

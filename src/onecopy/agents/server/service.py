@@ -10,16 +10,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from onecopy.agents import outcome as outcomes
-from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.schedule import Schedule, Timetable
+from onecopy.agents.queue.submission import Submission
 from onecopy.errors import OnecopyError, QueueUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from onecopy.agents.event import Event
-    from onecopy.agents.manifest import Draft as Bound
-    from onecopy.agents.manifest import Manifest
+    from onecopy.agents.manifest import BoundEvent, Manifest
     from onecopy.agents.outcome import Outcome
     from onecopy.agents.queue.queue import Queue
     from onecopy.agents.server.agent import ServedAgent
@@ -159,7 +158,7 @@ class Service:
             await asyncio.sleep(_TIDY)
 
 
-def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:
+def queued(manifest: Manifest, bound: BoundEvent, source: str) -> Submission:
     """Return what a queue takes of an event that a trigger has made.
 
     Args:
@@ -167,7 +166,7 @@ def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:
         bound: as the trigger made it.
         source: which trigger: a webhook's path, or `cli`.
     """
-    return Draft(
+    return Submission(
         agent=bound.agent,
         trigger=bound.trigger,
         kind=bound.kind,

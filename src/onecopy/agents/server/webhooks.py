@@ -104,8 +104,8 @@ class Webhooks:
         bound = manifest.bind_delivery(webhook, request.headers, _decoded(body))
         if bound is None:
             return {"status": "ignored"}
-        draft = queued(manifest, bound, webhook.path)
-        accepted = await self._queue.put(draft, delivery.id, delivery.body_hash)
+        submission = queued(manifest, bound, webhook.path)
+        accepted = await self._queue.put(submission, delivery.id, delivery.body_hash)
         return {"id": accepted.id, "status": accepted.status}
 
 
