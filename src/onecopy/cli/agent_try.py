@@ -51,7 +51,8 @@ def try_out(
         _run_tests(manifest, args or [])
     if events and not asyncio.run(tried(manifest, events, connected(store))):
         raise typer.Exit(1)
-    hint(f"next: onecopy agent build {folder}")
+    # With events it is built by now.
+    hint(f"next: onecopy agent {'run' if events else 'build'} {folder}")
 
 
 def _has_tests(folder: Path) -> bool:
