@@ -72,7 +72,7 @@ def test_events_are_run_with_the_component_and_compared(tmp_path):
     (trials / "a.json").write_text(json.dumps({"payload": asked, "expect": {"payload": asked}}))
     done = run("agent", "test", agent.folder)
     assert "a.json: as expected" in done.stdout
-    assert f"next: onecopy agent run {agent.folder}" in done.stderr
+    assert f"next: onecopy agent serve {agent.folder}" in done.stderr
     wrong = {"payload": asked, "expect": {"kind": "other"}}
     (trials / "b.json").write_text(json.dumps(wrong))
     done = run("agent", "test", agent.folder, code=1)
