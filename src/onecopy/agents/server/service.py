@@ -94,6 +94,9 @@ class Service:
         except asyncio.CancelledError:
             await self._release(event)
             raise
+        if outcome.status != outcomes.OK:
+            said = outcome.said.message
+            _log.warning("event %s of %s: %s", event.id, event.agent, said)
         await self._settle(event, outcome)
 
     async def _outcome(self, event: Event) -> Outcome:
@@ -117,11 +120,14 @@ class Service:
 
     async def _settle(self, event: Event, outcome: Outcome) -> None:
         """Have the queue know how a run ended."""
+        told = False
         while True:
             try:
                 return await self._tell(event, outcome)
             except QueueUnavailable as error:
-                _log.error("the end of event %s cannot be written yet: %s", event.id, error)
+                if not told:  # or a full disk had a line of each event in each second
+                    _log.error("the end of event %s cannot be written yet: %s", event.id, error)
+                told = True
                 await asyncio.sleep(_AGAIN)
 
     async def _tell(self, event: Event, outcome: Outcome) -> None:
@@ -129,7 +135,6 @@ class Service:
             await self.queue.done(event.id, outcome.text[:_SHOWN])
         else:
             said = outcome.said
-            _log.warning("event %s of %s: %s", event.id, event.agent, said.message)
             if said.retry:
                 await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
             else:
