@@ -70,7 +70,7 @@ def python_agents(folder: Path, shared: Path) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Nobody else builds, and the caches lie in `folder`."""
     with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -80,7 +80,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def built(source: Path, folder: Path) -> Path:
     """Build a source and compile it, once for all that share `folder`."""
-    with _alone(folder):
+    with alone(folder):
         component = build(source)
         compile_component(component, folder / "compiled")
         return component
@@ -91,7 +91,7 @@ def fetched(folder: Path) -> str:
 
     Without npm, or without a network, the test is skipped.
     """
-    with _alone(folder):
+    with alone(folder):
         try:
             return qjs.command(folder)[0]
         except BuildFailed as error:

@@ -107,6 +107,21 @@ def test_a_splice_of_the_prompt_is_part_of_the_text(
     decode(controllers, [sequence], 2)
 
 
+def test_a_sequence_keeps_books(controllers: Controllers, scripted: bytes) -> None:
+    """Of its tokens, calls and time; its guest takes a token back, and splices in three."""
+    sequence = controllers.open(scripted, "splice=2 back=1", [5, 6])
+    assert sequence.usage == (2, 0, 0, 0)
+    controllers.step({sequence: []})
+    step = controllers.step({sequence: [7]})
+    (answer,) = step.outcomes.values()
+    assert isinstance(answer, Splice)
+    assert sequence.usage == (2, 1, 3, 1)
+    controllers.step({sequence: []})
+    assert sequence.steps == 3
+    assert sequence.seconds > 0
+    assert sequence.logs == [(20, "called")] * 3
+
+
 def test_a_stop_leaves_only_the_end(controllers: Controllers, scripted: bytes) -> None:
     sequence = controllers.open(scripted, "stop=2")
     decode(controllers, [sequence], 1)

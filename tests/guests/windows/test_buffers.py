@@ -72,6 +72,14 @@ def test_without_a_name_it_goes_with_its_last_user(store):
     assert store.stat(name).ttl == 60
 
 
+def test_the_dtype_may_follow_the_sizes(store):
+    rows = guests.buffer(2, 50257, torch.float16, store=store)
+    assert rows.dtype is torch.float16
+    assert rows.shape == (2, 50257)
+    with pytest.raises(InvalidArgument, match="dtype"):
+        guests.buffer(2, torch.float16, 50257, store=store)
+
+
 def test_bad_shapes_and_names_are_refused(store):
     for shape in ((), (0,), (3, 0), (-1,), (2.0,)):
         with pytest.raises(InvalidArgument, match="sizes of 1 or more"):

@@ -545,8 +545,8 @@ class TestInterrupts:
     def test_after_the_first_step_of_a_call(self, run, decoder):
         enter = run._enter
 
-        def interrupted(number):
-            assert enter(number) == 0
+        def interrupted(number, order):
+            assert enter(number, order) == 0
             raise KeyboardInterrupt
 
         run._enter = interrupted
@@ -590,7 +590,7 @@ class TestInterrupts:
         with bound(lost, torch.rand(8, 32)) as inner:
 
             def leave_it_open(*_):
-                inner._enter(inner._number)
+                inner._enter(inner._number, 0)
                 Recorder(100).enter()
 
             hook = decoder.blocks[0].register_forward_hook(leave_it_open)
