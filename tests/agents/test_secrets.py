@@ -233,3 +233,9 @@ def private(path: Path, text: str) -> Path:
     path.touch(0o600)
     path.write_text(text)
     return path
+
+
+def test_a_secret_that_two_agents_lack_is_named_once():
+    with pytest.raises(InvalidArgument) as caught:
+        Secrets({}).load([Secret("env:A"), Secret("env:B"), Secret("env:A")])
+    assert str(caught.value).count("variable A,") == 1
