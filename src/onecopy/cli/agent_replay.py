@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, kept
+from onecopy.cli.agent_builds import announce_builds
 from onecopy.cli.output import hint
 from onecopy.errors import InvalidArgument, ReplayDiverged
 
@@ -26,6 +27,7 @@ def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """
     from onecopy.agents.records.reader import Reader
 
+    announce_builds()
     reader = Reader(kept(state, "records.sqlite"))
     try:
         record = reader.run(run)

@@ -12,7 +12,7 @@ from onecopy.store import messages, shards
 from onecopy.store.connection import Connection
 from onecopy.store.deadline import Deadline
 from onecopy.store.entries import Entries
-from onecopy.store.index import Busy
+from onecopy.store.index.reader import Busy
 from onecopy.store.loader import ABSENT
 from onecopy.store.lock import Lock
 from onecopy.store.manifest import Manifest

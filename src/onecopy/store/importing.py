@@ -17,8 +17,9 @@ import msgspec
 
 from onecopy.errors import CorruptEntry, EntryExists, EntryNotFound, InvalidArgument, OnecopyError
 from onecopy.segments import container, files, region, trailer
-from onecopy.store import index, messages
+from onecopy.store import messages
 from onecopy.store.filing import facts_of, reserve, save_file
+from onecopy.store.index.slot import spec_room
 from onecopy.store.names import check_name
 from onecopy.store.saving import save_segment
 from onecopy.tensors.checkpoint import open_value
@@ -200,7 +201,7 @@ def _save_names(store: Store, parts: list[str], name: str, options: Options) -> 
         spec_offset=packed.spec_offset,
         spec_nbytes=len(packed.spec),
         nbytes=packed.nbytes,
-        spec=packed.spec if len(packed.spec) <= index.spec_room(key) else b"",
+        spec=packed.spec if len(packed.spec) <= spec_room(key) else b"",
         kind=region.FILE if filed else region.SEALED,
         reserved=filed,
         parts=True,
@@ -235,7 +236,7 @@ def _forget(store: Store, names: list[str]) -> None:
 def _hand_over(store: Store, channel: Channel, file: _File, name: str, options: Options) -> None:
     """Publish a file, and what its header says."""
     facts, key = file.facts, check_name(name)
-    short = len(facts.spec) <= index.spec_room(key)
+    short = len(facts.spec) <= spec_room(key)
     message = messages.Save(
         name=name,
         size=file.status.st_size,

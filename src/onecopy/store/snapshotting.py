@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onecopy.store.client import Store
-    from onecopy.store.index import Found
+    from onecopy.store.index.slot import Found
     from onecopy.store.messages import EntryStat
 
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -15,8 +15,8 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from onecopy.agents.queue import transitions
-from onecopy.agents.queue.draft import Accepted, Draft
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Accepted, Submission
 from onecopy.agents.queue.turns import Turns
 from onecopy.errors import InvalidArgument, QueueUnavailable
 
@@ -41,9 +41,9 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     attempts: int = 5
 
-    def draft(self, due: float) -> Draft:
+    def submission(self, due: float) -> Submission:
         """The event of a due time."""
-        return Draft(
+        return Submission(
             agent=self.agent, trigger="schedule", source=self.name, kind=self.name,
             subject=self.subject, fields={}, payload={"due": _moment(due).isoformat()},
             attempts=self.attempts,
@@ -110,11 +110,11 @@ def _put_due(each: Timetable, db: sqlite3.Connection, turns: Turns, now: float) 
     last = now if row is None else min(row[0], now)
     if row is None or row[0] != max(last, due):
         db.execute(_SET, (each.agent, each.name, each.cron, max(last, due)))
-    draft, delivery = each.draft(due), _moment(due).isoformat()
-    if due <= last or transitions.delivered(db, draft, delivery):
+    submission, delivery = each.submission(due), _moment(due).isoformat()
+    if due <= last or transitions.delivered(db, submission, delivery):
         return None
-    body = msgspec.json.encode((draft.fields, draft.payload))
-    return transitions.put(db, turns, now, draft, body, delivery, None)
+    body = msgspec.json.encode((submission.fields, submission.payload))
+    return transitions.put(db, turns, now, submission, body, delivery, None)
 
 
 def check(cron: str) -> None:

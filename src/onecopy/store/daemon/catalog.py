@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import EntryExists, EntryNotFound, InvalidArgument, LimitReached
 from onecopy.segments import region
-from onecopy.store import index
 from onecopy.store.daemon.books import Books, Entry
 from onecopy.store.daemon.touches import Touches
-from onecopy.store.index import IndexWriter, Record
+from onecopy.store.index.slot import APART, MUTABLE, PARTS, Record, spec_room
+from onecopy.store.index.writer import IndexWriter
 from onecopy.store.messages import SPEC, WRITE, EntryStat, Save
 from onecopy.store.names import check_name
 
@@ -248,7 +248,7 @@ def _check_fields(message: Save, key: bytes) -> None:
     ordered = start <= message.data_start <= message.spec_offset <= end <= message.size
     if not ordered or message.nbytes < 0 or message.spec_nbytes < 0:
         raise InvalidArgument("the offsets of the segment's parts contradict its size")
-    if len(message.spec) > index.spec_room(key):
+    if len(message.spec) > spec_room(key):
         raise InvalidArgument("the spec is too long for the index; leave it in the segment")
     if message.ttl is not None and not 0 < message.ttl < float("inf"):
         raise InvalidArgument(f"ttl must be a positive number of seconds, not {message.ttl}")
@@ -272,7 +272,7 @@ def _check_spec(message: Save, fds: list[int]) -> int:
 
 def _flags(message: Save) -> int:
     mutable, apart, parts = message.mutable, message.apart, message.parts
-    return index.MUTABLE * mutable | index.APART * apart | index.PARTS * parts
+    return MUTABLE * mutable | APART * apart | PARTS * parts
 
 
 def _record(message: Save, key: bytes, status: os.stat_result, entry: Entry, digest: int) -> Record:
