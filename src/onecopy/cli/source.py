@@ -51,7 +51,7 @@ def _array(path: Path) -> Any:
         import numpy as np
     except ImportError:
         raise InvalidArgument(
-            f"{path} needs numpy, which is not installed here; run `pip install onecopy[numpy]`"
+            f"{path} needs numpy, which is not installed here; run `pip install 'onecopy[numpy]'`"
         ) from None
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)

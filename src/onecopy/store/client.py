@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from onecopy.errors import EntryNotFound, InvalidArgument
+from onecopy.extras import require
 from onecopy.store import messages, shards
 from onecopy.store.connection import Connection
 from onecopy.store.deadline import Deadline
@@ -257,6 +258,7 @@ class Store:
 
         A store in a directory, or with a group of readers, copies at the save as ever.
         """
+        require("torch")
         from onecopy.tensors.arena import Arena
 
         capacity = self.stats().capacity

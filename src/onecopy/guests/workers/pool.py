@@ -17,6 +17,7 @@ from onecopy.errors import (
     UnsupportedValue,
     WorkerLost,
 )
+from onecopy.extras import require
 from onecopy.guests.decoding.grammar_engine import check_engine
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
@@ -85,6 +86,7 @@ class Pool:
     ) -> None:
         if workers < 1:
             raise InvalidArgument(f"a pool has at least one worker, not {workers}")
+        require("wasmtime", "llguidance")
         self.grammar_engines = _checked_engines(grammar_engines)
         if "xgrammar" in self.grammar_engines:
             services = (*services, _XGRAMMAR)
