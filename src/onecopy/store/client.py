@@ -341,7 +341,9 @@ class Store:
             return self._stat_all(list(name))
         (entry,) = self._stat_all([name])
         if entry is None:
-            raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+            raise EntryNotFound(
+                f"no entry {name!r} in store {self.name!r}; names() lists what there is"
+            )
         return entry
 
     def _stat_all(self, names: list[str]) -> list[EntryStat | None]:
