@@ -36,6 +36,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def direct() -> bool:
+    """One way to open entries is enough: guests get what is open. test_mapped.py has both."""
+    return True
+
+
 @pytest.fixture(scope="session")
 def wat() -> Callable[[str], bytes]:
     """Turns the text form of a module into Wasm."""

@@ -11,8 +11,11 @@ from torch import nn
 import onecopy
 from onecopy.errors import EntryExists, InvalidArgument, UnsupportedValue, WeightsMismatch
 from onecopy.tensors.checkpoint import open_safetensors
+from tests.conftest import direct
 from tests.models import zoo
 from tests.processes import output_of, script
+
+__all__ = ["direct"]  # Both ways to open entries.
 
 
 def net() -> nn.Module:

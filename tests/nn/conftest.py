@@ -14,6 +14,12 @@ from tests.nn.service.ending import wait_until_ended
 
 
 @pytest.fixture
+def direct() -> bool:
+    """One way to open entries is enough: tests/store has both."""
+    return True
+
+
+@pytest.fixture
 def gate(tmp_path: Path):
     """Where a model of `arithmetic` waits for the test."""
     gate = Gate(tmp_path / "gate")

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import onecopy
 from onecopy import Ref, Store
+from tests import prepared
 from tests.processes import output_of
 
 
@@ -34,7 +35,7 @@ def test_a_writer_in_another_process_is_seen(store: Store) -> None:
         import onecopy
         onecopy.connect("test").load("a")[1] = 5
     """
-    output_of(code)
+    prepared.output_of(code)
     assert mine.tolist() == [0, 5, 0]
 
 

@@ -75,7 +75,7 @@ def _declare(library: ctypes.CDLL) -> None:
         *(ctypes.c_int, ctypes.c_char_p, size, ctypes.c_int, pointer, size),
     ]
     library.onecopy_modes_depth.restype = size
-    library.onecopy_replay_enter.argtypes = [ctypes.c_uint64]
+    library.onecopy_replay_enter.argtypes = [ctypes.c_uint64, size]
     library.onecopy_replay_leave.argtypes = [size, ctypes.c_int]
     library.onecopy_output_nbytes.restype = ctypes.c_uint64
     library.onecopy_output_nbytes.argtypes = [ctypes.c_uint64]

@@ -69,10 +69,10 @@ int onecopy_record_leave(size_t to, struct record_facts *facts) {
     return 0;
 }
 
-int onecopy_replay_enter(uint64_t id) {
+int onecopy_replay_enter(uint64_t id, size_t order) {
     if (depth == DEEPEST) return E2BIG;
     struct mode *mode = &entered[depth];
-    const int error = replay_begin(id, &mode->run);
+    const int error = replay_begin(id, order, &mode->run);
     if (error) return error;
     mode->recording = NULL;
     depth++;
@@ -83,5 +83,5 @@ int onecopy_replay_leave(size_t to, int whole) {
     if (depth <= to || entered[to].recording) return -EPERM;
     struct run *run = &leave(to)->run;
     replay_end(run, whole);
-    return replay_misses(&run->counts);
+    return replay_misses(&run->counts) | run->strayed;
 }

@@ -32,9 +32,10 @@ EXPORT size_t onecopy_modes_depth(void);
 EXPORT int onecopy_record_enter(uint64_t limit, uint64_t *id);
 EXPORT int onecopy_record_leave(size_t depth, struct record_facts *);
 
-/* From here on this thread's allocations are a run of a plan, until the leave. It returns a bit for
- * each kind of miss (replay.h) of the run, or -EPERM if there is none. */
-EXPORT int onecopy_replay_enter(uint64_t id);
+/* From here on this thread's allocations are a run of a plan, in one of its orders, until the leave.
+ * That returns a bit for each kind of miss of the run, and whether it strayed (replay.h), or -EPERM if
+ * there is none. */
+EXPORT int onecopy_replay_enter(uint64_t id, size_t order);
 EXPORT int onecopy_replay_leave(size_t depth, int whole);
 
 #endif

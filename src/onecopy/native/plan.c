@@ -73,10 +73,18 @@ static struct outputs *places_for(const struct replay_slot *slots, size_t count,
     return outputs;
 }
 
+static struct order *order_new(const struct replay_slot *slots, size_t count) {
+    struct order *order = calloc(1, sizeof *order + count * sizeof *slots);
+    if (!order) return NULL;
+    if (count) memcpy(order->slots, slots, count * sizeof *slots);
+    order->count = count;
+    return order;
+}
+
 static void dispose(struct plan *plan) {
     if (plan->outputs) outputs_release(plan->outputs);
     if (plan->pool) arena_unpin(plan->pool);
-    free(plan->slots);
+    for (size_t i = 0; i < REPLAY_ORDERS; i++) free(plan->orders[i]);
     free(plan);
 }
 
@@ -84,15 +92,15 @@ static struct plan *plan_new(const struct replay_slot *slots, size_t count,
                              const struct replay_outputs *how) {
     struct plan *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
-    plan->slots = calloc(count + 1, sizeof *slots);
+    plan->orders[0] = order_new(slots, count);
     plan->outputs = places_for(slots, count, how);
     if (how->pool) plan->pool = arena_pin(how->pool);
-    if (!plan->slots || !plan->outputs || (how->pool && !plan->pool)) {
+    if (!plan->orders[0] || !plan->outputs || (how->pool && !plan->pool)) {
         dispose(plan);
         return NULL;
     }
-    if (count) memcpy(plan->slots, slots, count * sizeof *slots);
-    plan->count = count;
+    plan->facts.orders = 1;
+    plan->places = how->places;
     plan->facts.region_nbytes = plan->region_nbytes = region_size(slots, count);
     return plan;
 }
@@ -117,6 +125,33 @@ int onecopy_replay_new(const struct replay_slot *slots, size_t count, uint64_t p
     plans = plan;
     pthread_mutex_unlock(&registry);
     return 0;
+}
+
+static bool has_room(const struct plan *plan, const struct replay_slot *slots, size_t count) {
+    bool fits = region_size(slots, count) <= plan->region_nbytes;
+    for (size_t i = 0; i < count; i++) fits = fits && slots[i].kept <= plan->places;
+    return fits;
+}
+
+/* With the registry's lock held. */
+static int add_order(struct plan *plan, struct order *order, uint64_t *number) {
+    if (!plan) return ENOENT;
+    if (!has_room(plan, order->slots, order->count)) return EFBIG;
+    if (plan->facts.orders == REPLAY_ORDERS) return ENOSPC;
+    *number = plan->facts.orders++;
+    plan->orders[*number] = order;
+    return 0;
+}
+
+int onecopy_replay_add(uint64_t id, const struct replay_slot *slots, size_t count,
+                       uint64_t *number) {
+    struct order *order = order_new(slots, count);
+    if (!order) return ENOMEM;
+    pthread_mutex_lock(&registry);
+    const int error = add_order(find(id), order, number);
+    pthread_mutex_unlock(&registry);
+    if (error) free(order);
+    return error;
 }
 
 /* Take a plan that was released out of the list, after its last run; NULL if it has not ended. What
@@ -176,13 +211,16 @@ void plan_trim(struct plan *plan) {
     pthread_mutex_unlock(&registry);
 }
 
-int replay_begin(uint64_t id, struct run *run) {
+int replay_begin(uint64_t id, size_t number, struct run *run) {
     pthread_mutex_lock(&registry);
     struct plan *plan = find(id);
+    if (plan && number >= plan->facts.orders) plan = NULL;
     if (plan) {
-        *run = (struct run){.plan = plan, .region = take_region(plan), .serial = ++last_serial};
+        struct order *order = plan->orders[number];
+        *run = (struct run){.plan = plan, .order = order, .serial = ++last_serial};
+        run->region = take_region(plan);
         run->aside = committed_idle(plan);
-        if (plan->marks && plan->facts.runs >= plan->retry_at) {
+        if (order->marks && plan->facts.runs >= order->retry_at) {
             region_new(plan->region_nbytes, &run->probe);
         }
         plan->facts.open++;
@@ -192,34 +230,34 @@ int replay_begin(uint64_t id, struct run *run) {
 }
 
 static void mark_kept(size_t slot, void *of) {
-    struct plan *plan = of;
-    __atomic_store_n(&plan->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
-    plan->marks++;
+    struct order *order = of;
+    __atomic_store_n(&order->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
+    order->marks++;
 }
 
-static void forget_marks(struct plan *plan) {
-    for (size_t i = 0; i < plan->count; i++) {
+static void forget_marks(struct order *order) {
+    for (size_t i = 0; i < order->count; i++) {
         uint64_t marked = REPLAY_KEPT;
-        __atomic_compare_exchange_n(&plan->slots[i].kept, &marked, 0, false, __ATOMIC_RELAXED,
+        __atomic_compare_exchange_n(&order->slots[i].kept, &marked, 0, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);
     }
-    plan->marks = 0;
+    order->marks = 0;
 }
 
 /* Keep the marks of those slots whose blocks have outlived this run, too. */
-static void review_marks(struct plan *plan, struct region *probe) {
-    forget_marks(plan);
-    region_each_live(probe, mark_kept, plan);
+static void review_marks(struct order *order, struct region *probe) {
+    forget_marks(order);
+    region_each_live(probe, mark_kept, order);
 }
 
 /* When marks are reviewed: after some runs, and after twice as many each time that some stay. */
-static void be_patient(struct plan *plan, bool reviewed) {
-    if (!plan->marks) {
-        plan->patience = 0;
-    } else if (reviewed || !plan->patience) {
-        plan->patience = plan->patience ? 2 * plan->patience : PATIENCE;
-        if (plan->patience > PATIENCE_MOST) plan->patience = PATIENCE_MOST;
-        plan->retry_at = plan->facts.runs + plan->patience;
+static void be_patient(struct order *order, uint64_t runs, bool reviewed) {
+    if (!order->marks) {
+        order->patience = 0;
+    } else if (reviewed || !order->patience) {
+        order->patience = order->patience ? 2 * order->patience : PATIENCE;
+        if (order->patience > PATIENCE_MOST) order->patience = PATIENCE_MOST;
+        order->retry_at = runs + order->patience;
     }
 }
 
@@ -242,22 +280,31 @@ static void add_counts(struct replay_counts *total, const struct replay_counts *
     for (size_t i = 0; i < sizeof *total / sizeof *to; i++) to[i] += from[i];
 }
 
-/* `as_recorded`: what lives on in it lies in the slot that is its own. */
-static void leave_region(struct plan *plan, struct region *region, bool as_recorded) {
+/* `order`, or NULL: in whose slots what lives on in it lies. */
+static void leave_region(struct plan *plan, struct region *region, struct order *order) {
     region_set_busy(region, false);
-    if (region_each_live(region, as_recorded ? mark_kept : NULL, plan)) {
+    if (region_each_live(region, order ? mark_kept : NULL, order)) {
         if (region_count(plan) > REGIONS) drop_region(plan, region);
     }
 }
 
+/* A run had so many allocations, and that is not what was expected. */
+static int stray(const struct plan *plan, size_t count) {
+    size_t alike = plan->facts.orders;
+    while (alike && plan->orders[alike - 1]->count != count) alike--;
+    return REPLAY_STRAYED | (int)alike << REPLAY_ALIKE_SHIFT;
+}
+
 void replay_end(struct run *run, bool whole) {
     struct plan *plan = run->plan;
+    struct order *order = run->order;
     pthread_mutex_lock(&registry);
     /* With another number of allocations, their slots are not those of the recording. */
-    const bool as_recorded = whole && run->cursor == plan->count;
-    if (as_recorded && run->probe) review_marks(plan, run->probe);
-    if (run->region) leave_region(plan, run->region, as_recorded);
-    if (as_recorded) be_patient(plan, run->probe);
+    const bool as_recorded = whole && run->cursor == order->count;
+    if (as_recorded && run->probe) review_marks(order, run->probe);
+    if (run->region) leave_region(plan, run->region, as_recorded ? order : NULL);
+    if (as_recorded) be_patient(order, plan->facts.runs, run->probe);
+    if (whole && !as_recorded) run->strayed = stray(plan, run->cursor);
     if (run->probe) region_give_up(run->probe);
     add_counts(&plan->facts.counts, &run->counts);
     if (run->most > plan->facts.most) plan->facts.most = run->most;

@@ -7,17 +7,24 @@
 struct arena;
 struct outputs;
 
+/* Slots for allocations that come in one order. */
+struct order {
+    uint64_t marks;              /* slots that were marked as kept since, and are so still */
+    uint64_t patience, retry_at; /* runs: after how many marks are reviewed, and when */
+    size_t count;
+    struct replay_slot slots[];
+};
+
 struct plan {
     struct plan *next;
     uint64_t id, peak; /* that its memory is to stay within, rounding included */
-    struct replay_slot *slots;
-    size_t count, region_nbytes;
+    struct order *orders[REPLAY_ORDERS]; /* of the recording, then those of runs that part from it */
+    size_t region_nbytes;
+    uint64_t places; /* for outputs */
     struct region *regions;
     struct outputs *outputs;
     struct arena *pool; /* or NULL */
     struct replay_facts facts;
-    uint64_t marks;             /* slots that were marked as kept since, and are so still */
-    uint64_t patience, retry_at; /* runs: after how many marks are reviewed, and when */
     bool released;
 };
 

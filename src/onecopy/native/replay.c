@@ -16,9 +16,10 @@ static uint64_t memory_of(const struct run *run) {
 /* Give back what is too much, from the places of the kept blocks so far. */
 static uint64_t give_back(struct run *run, uint64_t both) {
     const struct plan *plan = run->plan;
-    const size_t end = run->cursor < plan->count ? run->cursor : plan->count;
+    const struct order *order = run->order;
+    const size_t end = run->cursor < order->count ? run->cursor : order->count;
     while (both > plan->peak && run->vacant < end) {
-        const struct replay_slot *slot = &plan->slots[run->vacant];
+        const struct replay_slot *slot = &order->slots[run->vacant];
         if (__atomic_load_n(&slot->kept, __ATOMIC_RELAXED)) {
             region_give_back(run->region, slot->offset, slot->nbytes, both - plan->peak);
             both = memory_of(run);
@@ -58,7 +59,7 @@ struct kept {
 
 static void *place(const struct run *run, const struct kept *kept) {
     const struct plan *plan = run->plan;
-    const struct replay_slot *slot = &plan->slots[kept->at];
+    const struct replay_slot *slot = &run->order->slots[kept->at];
     const bool marked = kept->place == REPLAY_KEPT, shared = outputs_shared(plan->outputs);
     if (marked && run->probe && kept->outermost) {
         return region_take(run->probe, slot->offset, kept->nbytes, kept->at);
@@ -102,12 +103,12 @@ static void *displace(struct run *run, size_t at, size_t nbytes) {
 }
 
 void *replay_allocate(struct run *run, size_t nbytes, bool outermost) {
-    const struct plan *plan = run->plan;
+    const struct order *order = run->order;
     struct replay_counts *counts = &run->counts;
     const size_t at = run->cursor++;
     uint64_t *trouble = &counts->beyond;
-    if (at < plan->count) {
-        const struct replay_slot *slot = &plan->slots[at];
+    if (at < order->count) {
+        const struct replay_slot *slot = &order->slots[at];
         /* Read once: another run may mark the slot, or take a mark back. */
         const uint64_t kept = __atomic_load_n(&slot->kept, __ATOMIC_RELAXED);
         if (kept) return keep(run, &(struct kept){at, kept, nbytes, outermost});

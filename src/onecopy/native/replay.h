@@ -5,13 +5,14 @@
  * allocation of a run gets the i-th slot if it fits and no live block overlaps it, whoever holds
  * that block and since when. Else it is displaced: it gets a gap between live blocks, or if there is
  * none somebody else serves it, which is counted as a miss. A run whose allocations are not those of
- * the recording (a kernel chooses its algorithm by the shape) is served like this.
+ * the recording (a kernel chooses its algorithm by the shape) is served like this; its order may be
+ * added to the plan, for the next run that has it.
  *
  * What a slot marks as kept outlives the run: it is an output, or the model's state. Such blocks
  * never come from a region, so the next run finds it empty. Where a block of a region outlives its
  * run all the same, the region is left alone until that block dies, and the next run has another one;
  * what else the old one has of memory goes back to the system as soon as both have more than `peak`. If the run had as many allocations as there are
- * slots, the slot is marked as kept from then on; now and then a run has a region aside for such
+ * slots in its order, the slot is marked as kept from then on; now and then a run has a region aside for such
  * blocks, which shows whether they still outlive it.
  *
  * Kept blocks are other memory than the region's: the places of the plan's outputs (output.h), or, if
@@ -30,6 +31,15 @@
 
 #include "export.h"
 
+/* So many orders of allocations a plan knows. */
+#define REPLAY_ORDERS 16
+
+/* Beside the misses of a run: it had another number of allocations than its order. Above that, one
+ * more than the number of an order that has as many; 0 if there is none. */
+#define REPLAY_STRAYED (1 << 5)
+#define REPLAY_ALIKE_SHIFT 8
+
+struct order;
 struct plan;
 struct region;
 
@@ -59,10 +69,12 @@ struct replay_facts {
     uint64_t most;      /* that a region and the kept blocks of one run have taken together */
     uint64_t open;      /* runs */
     uint64_t moved;     /* outputs elsewhere than at their address, where an earlier one lived */
+    uint64_t orders;    /* of allocations that it knows */
 };
 
 struct run {
     struct plan *plan;
+    struct order *order;
     struct region *region; /* NULL: there was no memory map, or no address space, for one */
     struct region *probe;  /* for blocks of slots that were marked as kept; mostly NULL */
     uint64_t serial;
@@ -72,6 +84,7 @@ struct run {
     size_t vacant;    /* the first slot whose place, if it is kept, may have memory still */
     struct replay_counts counts;
     uint64_t most;
+    int strayed; /* when it is over: 0, or REPLAY_STRAYED and what is above that */
 };
 
 /* Which kinds of misses there were: bit 0 for too_large, and so on in the order above. */
@@ -81,7 +94,8 @@ int replay_misses(const struct replay_counts *);
  * kept, neither a mode nor an arena. */
 void *replay_allocate(struct run *, size_t nbytes, bool outermost);
 
-int replay_begin(uint64_t id, struct run *);
+/* `order`: the number of that in which its allocations are expected. */
+int replay_begin(uint64_t id, size_t order, struct run *);
 
 /* `whole`: it did not fail half-way, so what it left alive is what runs leave alive. */
 void replay_end(struct run *, bool whole);
@@ -94,6 +108,10 @@ struct replay_outputs {
 
 EXPORT int onecopy_replay_new(const struct replay_slot *, size_t count, uint64_t peak,
                               const struct replay_outputs *, uint64_t *id);
+
+/* Add an order of allocations, whose number becomes `order`. Its slots share the regions and the
+ * places of the first one, and have to find room there: EFBIG. ENOSPC: there are enough orders. */
+EXPORT int onecopy_replay_add(uint64_t id, const struct replay_slot *, size_t count, uint64_t *order);
 
 /* Its maker holds it no longer: it ends with its last run, its regions with their last block. */
 EXPORT int onecopy_replay_release(uint64_t id);

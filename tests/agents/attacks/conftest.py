@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onecopy.agents.sdk.build import build
-from tests.agents.sdk.running import alone, fetched, python_agents
+from tests.agents.sdk.running import alone, fetched
 from tests.agents.server.conftest import folder, manifest, serving
 
 __all__ = ["folder", "manifest", "serving"]
@@ -19,10 +19,3 @@ def probe(shared_folder: Path) -> Path:
     fetched(shared_folder)
     with alone(shared_folder):
         return build(Path(__file__).parent / "probe/agent.js")
-
-
-@pytest.fixture(scope="session")
-def python_probe(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The component of sdk/everything.py, which is Python and does some of that, too."""
-    with alone(shared_folder):
-        return build(python_agents(tmp_path_factory.mktemp("python")))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(400)
 DEEP = 100_000
 
 
-@pytest.mark.parametrize("made_by", ["probe", "python_probe"])
+@pytest.mark.parametrize("made_by", ["probe", "python_agent"])
 def test_a_guest_that_nests_too_deeply_ends_its_run_only(
     tmp_path: Path, shared_folder: Path, request: pytest.FixtureRequest, made_by: str
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 import onecopy
 from onecopy.agents.calls import Call, Refused, Reply
 from onecopy.agents.event import Event
+from onecopy.agents.grants.memory.embedder import ENTRY
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.outcome import ERROR, OK, Outcome
 from onecopy.agents.records.run import Run
@@ -20,6 +21,7 @@ from onecopy.agents.secrets import Secrets
 from onecopy.agents.server.agent import ServedAgent
 from onecopy.agents.server.resources import Resources
 from onecopy.errors import InvalidArgument
+from onecopy.nn.backends.text.tokenizer import SUFFIX
 from tests.agents.server.conftest import SECRET
 
 GRANTS = """
@@ -103,6 +105,8 @@ def test_each_grant_is_a_capability(manifest: Manifest, tmp_path: Path) -> None:
     with onecopy.start(f"agents-{tmp_path.name}", capacity="64MiB") as store:
         store.save("docs/a", "a text")
         store.save("other", "not granted")
+        store.save(ENTRY, "no model, and nobody asks it")
+        store.save(ENTRY + SUFFIX, "no tokenizer")
 
         async def act(agent: ServedAgent, resources: Resources) -> None:
             recorder = resources.records.begin(event("e"), seed=b"", time_ns=0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -112,6 +114,18 @@ def test_it_is_closed_and_buried_once(controllers: Controllers, scripted: bytes)
     station.bury()
     os.eventfd_write(fd, 1)
     os.close(fd)
+
+
+def test_no_worker_keeps_a_batch_that_was_closed(
+    vocabulary: Vocabulary, pool: Pool, scripted: bytes
+) -> None:
+    """Its pages, that is: two mappings for each."""
+    with Controllers(None, vocabulary, pool, batch=1) as controllers:
+        decode(controllers, [controllers.open(scripted)], 2)
+        rows = weakref.ref(controllers.batch.rows)
+    del controllers
+    gc.collect()
+    assert rows() is None
 
 
 REFUSE = """

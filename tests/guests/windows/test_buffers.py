@@ -11,7 +11,7 @@ import onecopy
 from onecopy import guests
 from onecopy.errors import EntryExists, InvalidArgument, StoreFull
 from onecopy.guests.windows.sources import source_of
-from tests.processes import output_of
+from tests.prepared import output_of
 
 
 @pytest.mark.parametrize("vocab", [1, 1024, 32000, 50257, 128256])

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import torch
+from torch.export import Dim
+
+from onecopy import planner
 from onecopy.planner.budget import probe
 from tests.planner.budget import modules
 
@@ -25,3 +29,15 @@ def test_several_processes_have_a_part_of_the_budget_each() -> None:
     four = one["weights"] + 4 * (one["inputs"] + one["allocated"])
     assert probe.measure(plan, {"s": 10}, four, processes=4)["fits"]
     assert not probe.measure(plan, {"s": 10}, four - 1, processes=4)["fits"]
+
+
+def test_arguments_may_have_any_name() -> None:
+    class Named(torch.nn.Module):
+        def forward(self, x: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
+            return x + limit
+
+    rows = {0: Dim("s", min=2, max=64)}
+    plan = planner.plan(
+        Named(), (torch.ones(4),), {"limit": torch.ones(4)}, {"x": rows, "limit": rows}
+    )
+    assert probe.measure(plan, {"s": 10}, 1 << 20)["fits"]

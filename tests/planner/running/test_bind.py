@@ -135,3 +135,15 @@ class TestTransformers:
                     assert same(layer[1], expected[1])
             assert run.stats().misses == 0
             assert run.stats().arenas_held == 0
+
+
+def test_arguments_may_have_any_name():
+    class Named(torch.nn.Module):
+        def forward(self, x, limit, function):
+            return torch.sin(x) * limit + function
+
+    named = {"limit": torch.ones(8), "function": torch.ones(8)}
+    with bind_module(Named(), (torch.rand(8),), named) as run:
+        x = torch.rand(8)
+        assert torch.equal(run(x, **named), run.module(x, **named))
+        assert run.stats().misses == 0

@@ -19,7 +19,7 @@ from onecopy.planner.running.recording import record
 from onecopy.segments.region import PAGE
 from onecopy.tensors.arena import Arena, locate
 from tests.planner.running.models import Decoder, Mlp, same
-from tests.processes import output_of
+from tests.prepared import output_of
 
 MIB = 1 << 20
 
@@ -545,8 +545,8 @@ class TestInterrupts:
     def test_after_the_first_step_of_a_call(self, run, decoder):
         enter = run._enter
 
-        def interrupted(number):
-            assert enter(number) == 0
+        def interrupted(number, order):
+            assert enter(number, order) == 0
             raise KeyboardInterrupt
 
         run._enter = interrupted
@@ -590,7 +590,7 @@ class TestInterrupts:
         with bound(lost, torch.rand(8, 32)) as inner:
 
             def leave_it_open(*_):
-                inner._enter(inner._number)
+                inner._enter(inner._number, 0)
                 Recorder(100).enter()
 
             hook = decoder.blocks[0].register_forward_hook(leave_it_open)

@@ -15,6 +15,7 @@ from onecopy.agents.grants.http.http import Http
 from onecopy.agents.grants.kv import Kv
 from onecopy.agents.grants.llm.budget import Spending
 from onecopy.agents.grants.llm.llm import Llm
+from onecopy.agents.grants.memory.default_embedder import ensure
 from onecopy.agents.grants.tools import Tools
 from onecopy.agents.grants.tools.request_tool import RequestTool
 from onecopy.agents.outcome import LOST, Outcome
@@ -92,7 +93,10 @@ class ServedAgent:
         Raises:
             BuildFailed: its source cannot be built.
             InvalidModule: it is no agent.
+            InvalidArgument: its memory needs an embedder, which the store has not.
         """
+        if self.manifest.grants.memory:
+            await asyncio.to_thread(ensure, self._resources.require_store())
         component = await asyncio.to_thread(component_of, self.manifest)
         digest = hashlib.sha256(await asyncio.to_thread(component.read_bytes))
         self._digest = digest.hexdigest()

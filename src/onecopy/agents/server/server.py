@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.queue.queue import Queue
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from onecopy.agents.secrets import Secrets
     from onecopy.agents.server.site import Address
+
+
+_LOOKING: Final = 64
+"""Connections to the status page at once."""
 
 
 class Server:
@@ -112,7 +116,10 @@ class Server:
             self.service = Service(agents, queue, resources)
             pages = Status(self.service, self._status_names).application()
             public = await stack.enter_async_context(Site(hooks.application(), self._listen))
-            private = await stack.enter_async_context(Site(pages, self._status))
+            private = await stack.enter_async_context(
+                # Its pages are large, and wait in memory until they are read.
+                Site(pages, self._status, connections=_LOOKING)
+            )
             self.public_url, self.status_url = public.url, private.url
             ready()
             await self.service.run()

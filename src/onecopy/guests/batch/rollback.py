@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument
-from onecopy.guests.batch.crew import not_rebuilt
+from onecopy.guests.batch.recovery import not_rebuilt
 from onecopy.guests.batch.sequence import READY, STOPPED, SUSPENDED
 
 if TYPE_CHECKING:
@@ -52,4 +52,4 @@ def _come_back(crew: Crew, sequence: Sequence) -> None:
     elif sequence.station is None:
         sequence.history.lost()
         sequence.state = SUSPENDED
-        crew.rebuild([sequence])
+        crew.recovery.rebuild([sequence])

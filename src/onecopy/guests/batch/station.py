@@ -146,7 +146,8 @@ class Station:
         if self._ending and not self.lost:
             self._detach()
         elif not self._ending:
-            self._crew.recover(self)
+            self._crew.recovery.recover(self)
+        self.worker.off_lost(self._note_loss)
 
     def _detach(self) -> None:
         with contextlib.suppress(OnecopyError, OSError):

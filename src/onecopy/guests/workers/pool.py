@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import os
 import threading
@@ -14,13 +13,12 @@ from onecopy.errors import (
     GuestError,
     InvalidArgument,
     LimitReached,
-    UnsupportedValue,
     WorkerLost,
 )
 from onecopy.extras import require
-from onecopy.guests.decoding.grammar_engine import check_engine
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
+from onecopy.guests.workers.limits import check_limits, checked_engines
 from onecopy.guests.workers.modules import Modules
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
 from onecopy.guests.workers.remote import call_back
@@ -87,7 +85,15 @@ class Pool:
         if workers < 1:
             raise InvalidArgument(f"a pool has at least one worker, not {workers}")
         require("wasmtime", "llguidance")
-        self.grammar_engines = _checked_engines(grammar_engines)
+        check_limits(
+            *(("guest_ms", guest_ms), ("step_ms", step_ms), ("start_ms", start_ms)),
+            *(("grace_ms", grace_ms), ("memory_limit", memory_limit)),
+            *(
+                ("worker_memory", worker_memory),
+                ("per_tenant", workers if per_tenant is None else per_tenant),
+            ),
+        )
+        self.grammar_engines = checked_engines(grammar_engines)
         if "xgrammar" in self.grammar_engines:
             services = (*services, _XGRAMMAR)
         self._wait_seconds = _SLOW_START if _XGRAMMAR in services else _WAIT_SECONDS
@@ -260,14 +266,3 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _checked_engines(names: Sequence[str]) -> tuple[str, ...]:
-    for name in names:
-        check_engine(name)
-    if "xgrammar" in names and importlib.util.find_spec("xgrammar") is None:
-        raise UnsupportedValue(
-            'grammar_engines with "xgrammar" need that package; pip install xgrammar, or leave it '
-            "to llguidance"
-        )
-    return ("llguidance", *(name for name in names if name != "llguidance"))

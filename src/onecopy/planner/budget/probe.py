@@ -14,6 +14,7 @@ import multiprocessing.spawn
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def measure(plan: Any, values: dict[str, int], budget: int, processes: int = 1) 
         return {**facts, "rss": facts["rss_before"], "why": "weights and inputs are more alone"}
     try:
         with torch.no_grad():
-            recording = record(plan.module, *args, limit=room, **kwargs)
+            recording = record(partial(plan.module, *args, **kwargs), limit=room)
     except BudgetExceeded as error:
         return {**facts, "rss": _status("VmHWM"), "why": str(error)}
     return {**facts, "rss": _status("VmHWM"), "allocated": recording.peak, "fits": True}

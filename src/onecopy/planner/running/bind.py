@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from onecopy.errors import InvalidArgument
@@ -105,4 +106,4 @@ def record_module(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
 
     with torch.no_grad(), torch.random.fork_rng(devices=[]), unchanged(module):
         module(*args, **kwargs)
-        return replace(record(module, *args, **kwargs), result=None)
+        return replace(record(partial(module, *args, **kwargs)), result=None)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from onecopy.planner.running.recording import Recording
 
 
+_QUICK = 0.1
+"""Seconds: of a search that a call waits for."""
+
+
 class Slot(NamedTuple):
     """The place of one allocation, in bytes."""
 
@@ -42,14 +46,14 @@ class Layout:
         return sum(1 for each in self.slots if each.kept)
 
 
-def lay_out(recording: Recording) -> Layout:
-    """Pack what a recording allocated.
+def lay_out(recording: Recording, capacity: int | None = None) -> Layout:
+    """Pack what a recording allocated; with a capacity, nothing better is looked for once it fits.
 
     What outlives the run is packed along, though it gets other memory: where it would lie, nothing
     else does until the run ends, so that memory can be given back to the system for it.
     """
     problem = recording.problem()
-    solution = solve(problem)
+    solution = solve(problem) if capacity is None else solve(problem, capacity, _QUICK)
     numbers = count(1)
     slots = tuple(
         Slot(solution.offsets[each.name], each.size, 0 if allocation.freed else next(numbers))

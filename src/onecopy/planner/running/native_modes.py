@@ -22,6 +22,12 @@ ALIVE: Final = 2**64 - 1
 
 _EVENT_WORDS: Final = 3
 
+STRAYED: Final = 1 << 5
+"""What leaving a run returns beside the bits of its misses: it had another number of allocations
+than its order. `alike` is in the bits above."""
+
+_ALIKE_SHIFT: Final = 8
+
 
 class RecordFacts(NamedTuple):
     """What a recording came to; bytes as they were asked for."""
@@ -58,6 +64,7 @@ class ReplayFacts(NamedTuple):
     most: int
     open: int
     moved: int
+    orders: int
 
 
 class _RecordFacts(ctypes.Structure):
@@ -133,6 +140,12 @@ class Recorder:
         return RecordFacts(*(getattr(facts, name) for name in RecordFacts._fields))
 
 
+def alike(outcome: int) -> int | None:
+    """Return the number of an order with as many allocations as a run that strayed, if any."""
+    above = outcome >> _ALIKE_SHIFT
+    return above - 1 if above else None
+
+
 class Replay:
     """A plan of the C library. What `enter` and `leave` need is looked up once: they are hot."""
 
@@ -145,25 +158,31 @@ class Replay:
         shared: bool = False,
         pool: int = 0,
     ) -> None:
-        """Make a plan of slots (offset, bytes, number of the output or 0).
+        """Make a plan of slots (offset, bytes, number of the output or 0): its first order.
 
         The first `places` outputs have addresses of their own; `shared`: in a memfd each; `pool`:
         the id of the native arena that they come from instead.
         """
         self._library = library = install()
-        flat = array("Q", [word for slot in slots for word in slot])
-        how = array("Q", [places, shared, pool])
+        flat, how = _flat(slots), array("Q", [places, shared, pool])
         self.number = _u64()
-        address, kept = (ctypes.c_void_p(each.buffer_info()[0]) for each in (flat, how))
         check(
             library.quick.onecopy_replay_new(
-                address, ctypes.c_size_t(len(slots)), _u64(peak), kept, ctypes.byref(self.number)
+                *_sized(flat, slots), _u64(peak), _address(how), ctypes.byref(self.number)
             )
         )
         outputs.made |= shared
         self.depth = depth_in(library)
-        self.enter: Callable[[ctypes.c_uint64], int] = library.quick.onecopy_replay_enter
+        self.enter: Callable[[ctypes.c_uint64, int], int] = library.quick.onecopy_replay_enter
         self.leave: Callable[[int, int], int] = library.quick.onecopy_replay_leave
+
+    def add(self, slots: Sequence[tuple[int, int, int]]) -> int | None:
+        """Add an order of allocations; return its number, or None if there is no room for it."""
+        flat, order = _flat(slots), _u64()
+        code = self._library.quick.onecopy_replay_add(
+            self.number, *_sized(flat, slots), ctypes.byref(order)
+        )
+        return None if code else order.value
 
     def release(self) -> None:
         """Let it end with its last run, its memory with the last tensor there; twice is fine."""
@@ -175,6 +194,18 @@ class Replay:
         if self._library.quick.onecopy_replay_facts(self.number, ctypes.byref(facts)):
             return None
         return ReplayFacts(*(getattr(facts, name) for name in ReplayFacts._fields))
+
+
+def _flat(slots: Sequence[tuple[int, int, int]]) -> array[int]:
+    return array("Q", [word for slot in slots for word in slot])
+
+
+def _address(words: array[int]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(words.buffer_info()[0])
+
+
+def _sized(flat: array[int], slots: Sequence[object]) -> tuple[ctypes.c_void_p, ctypes.c_size_t]:
+    return _address(flat), ctypes.c_size_t(len(slots))
 
 
 def check(code: int) -> None:

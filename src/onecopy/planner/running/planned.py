@@ -7,7 +7,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from onecopy.errors import AllocationMissed, InvalidArgument
-from onecopy.planner.running.native_modes import Replay, check
+from onecopy.planner.running.native_modes import STRAYED, Replay, alike, check
+from onecopy.planner.running.orders import UNKNOWN, Orders
 from onecopy.planner.running.output_pool import OutputPool
 from onecopy.planner.running.stats import stats_of
 
@@ -71,6 +72,7 @@ class Planned:
                 pool.release()  # The plan has it now, or nobody needs it.
         self._number, self._depth = replay.number, replay.depth
         self._enter, self._leave = replay.enter, replay.leave
+        self._orders = Orders(layout, replay.add)
         self._told: set[str] = set()
         self._last: Stats | None = None
         self._end = weakref.finalize(self, replay.release)
@@ -83,17 +85,24 @@ class Planned:
             AllocationMissed: an allocation was not in the plan, and `on_miss="error"` was given.
                 The run is over then, its result dropped.
         """
+        order = self._orders.of(args, kwargs) if self._orders.known else 0
         depth = self._depth()
         try:
-            code = self._enter(self._number)
+            code = self._enter(self._number, max(order, 0))
             if code:
                 check(code)
-            result = self.module(*args, **kwargs)
-            missed = self._leave(depth, 1)
+            if order == UNKNOWN:
+                result = self._orders.record(self.module, args, kwargs)
+            else:
+                result = self.module(*args, **kwargs)
+            outcome = self._leave(depth, 1)
         except BaseException:
             # A signal's exception may come anywhere: if nothing was entered, nothing is left.
             self._leave(depth, 0)
             raise
+        if outcome & STRAYED:
+            self._orders.note(args, kwargs, alike(outcome))
+        missed = outcome & (STRAYED - 1)
         if missed:
             if self._on_miss == "error":
                 del result  # The traceback would hold it.

@@ -48,6 +48,8 @@ class Stats(NamedTuple):
     """What no plan could do without."""
     outputs_moved: int = 0
     """Outputs that were not at their address, since an earlier one lived there."""
+    orders: int = 1
+    """In which runs allocate: that of the recording, and those of shapes that parted from it."""
 
     @property
     def misses(self) -> int:
@@ -64,6 +66,7 @@ def stats_of(facts: ReplayFacts, layout: Layout) -> Stats:
         displaced=facts.displaced,
         outputs=facts.kept,
         outputs_moved=facts.moved,
+        orders=facts.orders,
         output_bytes=facts.kept_bytes,
         too_large=facts.too_large,
         held=facts.blocked,

@@ -1,6 +1,6 @@
 // Does what its payload says: a list of [name, ...arguments]; what a call is refused is an answer.
 
-import { entries, http, kv, llm, memory, tools } from "onecopy_agent";
+import { entries, http, kv, llm, log, memory, tools } from "onecopy_agent";
 
 function nested(depth) {
   let value = [];
@@ -16,6 +16,10 @@ const can = {
   search: (collection, query) => memory.search(collection, query, 9).map((hit) => hit.text),
   fetch: (url) => http.get(url).text,
   chat: (text) => llm.chat(text).text,
+  say(count, size) {
+    for (let each = 0; each < count; each++) log.info("y".repeat(size));
+    return "said";
+  },
   tools: () => tools.granted().map((each) => each.name),
   use: (name, given) => tools.call(name, given),
   read: (name) => entries.read(name),

@@ -19,6 +19,12 @@ class PatchLine:
     new: int
     text: str
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Side and number, as a comment on it names them; a line that is kept has two."""
+        both = ("RIGHT", self.new), ("LEFT", self.old)
+        return [(side, number) for side, number in both if number]
+
 
 @dataclass
 class PatchHunk:
@@ -55,7 +61,4 @@ def places(patch: str | None) -> Iterator[tuple[str, int]]:
     """Yield side and number of the lines on which comments are possible: those that it shows."""
     for hunk in hunks(patch):
         for line in hunk.lines:
-            if line.new:
-                yield "RIGHT", line.new
-            if line.old:
-                yield "LEFT", line.old
+            yield from line.places
