@@ -78,9 +78,9 @@ def put(
 ) -> None:
     """Save a file: the tensors of a .safetensors, the array of a .npy, the bytes of any other.
 
-    A checkpoint, which is a .safetensors file, its index, or a directory with either, is not
-    read: the store maps its files, which must not be written to afterwards. --copy, --mutable
-    and --align copy it, as all other files are.
+    A checkpoint, which is a .safetensors file, its index, or a directory with
+    either, is not read: the store maps its files, which must not be written to
+    afterwards. --copy, --mutable and --align copy it, as all other files are.
     """
     if name is None:
         raise typer.BadParameter("FILE is missing")

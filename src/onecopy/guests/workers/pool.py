@@ -15,6 +15,7 @@ from onecopy.errors import (
     LimitReached,
     WorkerLost,
 )
+from onecopy.extras import require
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
 from onecopy.guests.workers.limits import Limits, checked_engines
@@ -83,6 +84,7 @@ class Pool:
     ) -> None:
         if workers < 1:
             raise InvalidArgument(f"a pool has at least one worker, not {workers}")
+        require("wasmtime", "llguidance")
         tenants = workers if per_tenant is None else per_tenant
         self._limits = Limits(
             guest_ms, step_ms, start_ms, grace_ms, memory_limit, worker_memory, tenants
