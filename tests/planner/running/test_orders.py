@@ -197,7 +197,7 @@ def test_outputs_larger_than_their_places_are_not_added():
     [
         ([(0, 128, 0), (0, 64, 1)], 192, True),
         ([(0, 128, 0)], 128, True),
-        ([(0, 128, 0), (128, 128, 1)], 256, False),  # more than the plan together
+        ([(0, 192, 0), (192, 64, 1)], 256, False),  # more than the plan together
         ([(0, 64, 0), (64, 128, 1)], 192, False),  # an output larger than its place
         ([(0, 64, 1), (64, 64, 2)], 128, False),  # one more
     ],
