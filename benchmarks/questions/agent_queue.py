@@ -14,8 +14,8 @@ from benchmarks.stage import Stage
 from onecopy.agents.calls import Call, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import OK, Outcome
-from onecopy.agents.queue.draft import Draft, body_hash
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Submission, body_hash
 from onecopy.agents.records.records import Records
 
 CLIENTS = 32  # that deliver at the same time
@@ -76,12 +76,12 @@ async def _together(many: int, one: Callable[[int], Awaitable[None]]) -> float:
 def _client(queue: Queue, count: int, times: list[float]) -> Callable[[int], Awaitable[None]]:
     async def deliver(client: int) -> None:
         for number in _own(client, count):
-            draft = Draft(
+            submission = Submission(
                 agent="bot", trigger="webhook", kind="pull_request.synchronize",
                 subject=f"o/r#{number}", fields={"repo": "o/r"}, payload=PAYLOAD,
             )  # fmt: skip
             begin = now()
-            await queue.put(draft, f"d{number}", body_hash(b"%d" % number))
+            await queue.put(submission, f"d{number}", body_hash(b"%d" % number))
             times.append(now() - begin)
 
     return deliver

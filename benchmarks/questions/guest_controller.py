@@ -14,7 +14,7 @@ from benchmarks.stage import FULL, Stage
 from benchmarks.vocabularies import tokenizer_json
 from onecopy.guests import Vocabulary
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.outcome import Mask
 from onecopy.guests.wasm.engine import ticker
 from onecopy.guests.wasm.module import compile_module

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import subprocess
-import sysconfig
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from onecopy import agents
-from onecopy.agents.worker.component import compile_component
+from onecopy.agents.sdk.build import build
 from onecopy.agents.worker.limits import Limits
 from onecopy.agents.worker.pool import Workers
 
 HERE = Path(__file__).parent / "worker"
-PYTHON = HERE / "python"
-WIT = Path(agents.__file__).parent / "wit"
 
 
 @pytest.fixture(scope="session")
@@ -46,31 +39,13 @@ def actions() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def python_agent(shared_folder: Path) -> Path:
-    """The component of python/agent.py: built in ten seconds and compiled in five, once."""
-    tool = Path(sysconfig.get_path("scripts")) / "componentize-py"
-    if not tool.exists():
+def python_agent(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A component with all agents in Python; worker/python.py is its part for events that `do`."""
+    from tests.agents.sdk.running import python_agents
+
+    if find_spec("componentize_py") is None:
         pytest.skip("componentize-py is not installed")
-    parts = [*sorted(PYTHON.iterdir()), *sorted(WIT.iterdir())]
-    key = hashlib.sha256(b"".join(each.read_bytes() for each in parts if each.is_file()))
-    made = shared_folder / f"{key.hexdigest()[:16]}-{version('componentize-py')}.wasm"
-    with (shared_folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _build(tool, made)
-        compile_component(made, shared_folder / "compiled")
-    return made
-
-
-def _build(tool: Path, made: Path) -> None:
-    for old in made.parent.glob("**/*"):
-        if old.is_file() and old.name != "lock":
-            old.unlink()
-    begun = made.with_suffix(".begun")
-    where = ["-p", str(PYTHON), "agent", "-o", str(begun)]
-    command = [str(tool), "-d", str(WIT), "-w", "agent", "componentize", *where]
-    subprocess.run(command, check=True, capture_output=True)
-    begun.rename(made)
+    return python_agents(tmp_path_factory.mktemp("python"), shared_folder)
 
 
 @pytest.fixture
@@ -84,9 +59,19 @@ def workers(actions: bytes, shared_folder: Path):
             Limits(**limits),
             name="tested",
             processes=processes,
-            cache=shared_folder / "compiled",
+            cache=shared_folder / "onecopy/modules",
         )
         async with pool:
             yield pool
 
     return make
+
+
+@pytest.fixture(scope="session")
+def probe(shared_folder: Path) -> Path:
+    """The component of probe/agent.js, which does what its payload says."""
+    from tests.agents.sdk.running import alone, fetched
+
+    fetched(shared_folder)
+    with alone(shared_folder):
+        return build(HERE.parent / "attacks/probe/agent.js")

@@ -12,18 +12,17 @@ import pytest
 from onecopy.agents.grants.http.headers import allowed
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.manifest.grants import (
-    UNSENT,
     EntriesGrant,
-    HttpGrant,
     KvGrant,
     LlmGrant,
     MemoryGrant,
-    ToolGrant,
 )
+from onecopy.agents.manifest.http_grant import UNSENT, HttpGrant
 from onecopy.agents.manifest.limits import Limits, Records
 from onecopy.agents.manifest.manifest import Agent
 from onecopy.agents.manifest.origin import Origin
 from onecopy.agents.manifest.path_template import PathTemplate
+from onecopy.agents.manifest.tool_grant import ToolGrant, ToolRequest
 from onecopy.agents.manifest.triggers import On, Schedule, Webhook
 from onecopy.errors import InvalidManifest
 
@@ -42,6 +41,7 @@ SECTIONS = {
     "[grants.kv]": KvGrant,
     "[grants.memory]": MemoryGrant,
     "[[grants.tools]]": ToolGrant,
+    "[grants.tools.request]": ToolRequest,
     "[grants.entries]": EntriesGrant,
 }
 
@@ -75,9 +75,12 @@ def test_a_section_has_its_keys_and_their_defaults(section: str):
 
 
 def same(text: str, value: Any) -> bool:
+    from onecopy.agents.manifest.parameters import Parameters
     from onecopy.agents.manifest.quantities import Duration, Size
 
     given = toml(text)
+    if isinstance(value, Parameters):
+        return Parameters(given).schema == value.schema
     if isinstance(value, Size):
         return Size(given) == value
     if isinstance(value, Duration):

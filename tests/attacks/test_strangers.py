@@ -14,7 +14,7 @@ import pytest
 import onecopy
 from onecopy.segments import region
 from onecopy.store import messages, wire
-from onecopy.store.session import DirectOpener, SocketOpener
+from onecopy.store.openers import DirectOpener, SocketOpener
 from tests.attacks.children import forked
 from tests.attacks.patience import eventually
 from tests.attacks.raw import RawClient

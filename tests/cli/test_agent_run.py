@@ -24,6 +24,15 @@ def test_the_answer_is_the_output_and_the_rest_is_not(agent):
     assert "computing; run " in done.stderr
 
 
+def test_a_component_is_compiled_once_and_that_is_said(agent, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    line = ("agent", "run", agent.folder, "--event", agent.event("e"), *agent.state)
+    first, second = run(*line), run(*line)
+    assert "of WebAssembly; as it is now, it is compiled once" in first.stderr
+    assert json.loads(first.stdout)["payload"] == json.loads(second.stdout)["payload"]
+    assert "compile" not in second.stderr
+
+
 @pytest.mark.parametrize(("do", "says"), [("x", "onecopy: actions: {"), ("t", "unreachable")])
 def test_an_agent_that_fails_is_exit_status_1(agent, do, says):
     options = ("--event", agent.event(do), *agent.state)

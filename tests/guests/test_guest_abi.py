@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onecopy import GuestTrapped, InvalidModule
-from onecopy.guests.decoding import controller_host, grammar, outcome, vocabulary
+from onecopy.guests.decoding import controller_host, grammar_engine, outcome, vocabulary
 from onecopy.guests.decoding.controller import Controller
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import abi, binary, control
@@ -65,7 +65,7 @@ def test_limits_are_those_of_the_code():
         assert f"{number:,}" in TEXT
     assert all(name in TEXT for name in ("OCG1", "OCV1", "JSON schema, 1 regex, 2 Lark"))
     assert f"version {control.ABI}" in TEXT
-    assert grammar.KINDS == ("json_schema", "regex", "lark")
+    assert grammar_engine.KINDS == ("json_schema", "regex", "lark")
 
 
 def test_errors_have_their_numbers():

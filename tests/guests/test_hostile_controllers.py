@@ -14,7 +14,7 @@ import pytest
 from onecopy import GuestError, GuestMisbehaved, GuestTimeout, GuestTrapped, InvalidArgument
 from onecopy.guests.decoding.controller import Controller
 from onecopy.guests.decoding.controller_host import MAX_CONSUMED
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.outcome import Choose, Mask, Splice
 from onecopy.guests.decoding.past import Call
 from onecopy.guests.decoding.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ import torch
 from onecopy.errors import UnsupportedValue
 from onecopy.models import classes
 from tests.models import zoo
-from tests.processes import output_of
+from tests.prepared import output_of
 
 
 @dataclass

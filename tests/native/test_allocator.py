@@ -12,7 +12,7 @@ from onecopy import native
 from onecopy.tensors.arena import Arena, locate
 from tests.conftest import open_files
 from tests.native import captured
-from tests.processes import output_of
+from tests.prepared import output_of
 from tests.tensors.planning import plan
 
 _WIDE = {

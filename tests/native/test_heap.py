@@ -9,7 +9,7 @@ import torch
 
 from onecopy.segments.region import PAGE
 from onecopy.tensors.arena import Arena, locate
-from tests.processes import output_of
+from tests.prepared import output_of
 from tests.tensors.planning import plan
 
 _SIZES = [

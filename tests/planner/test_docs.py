@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import output_of
+from tests.prepared import output_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "planner.md"
 

@@ -11,6 +11,12 @@ from onecopy import InvalidArgument, LockHeld, Store, WaitTimeout
 from tests.processes import script
 
 
+@pytest.fixture
+def direct() -> bool:
+    """No entry is opened here."""
+    return True
+
+
 def in_thread(function):
     """Run `function` in a thread of its own, for locks belong to threads."""
     with ThreadPoolExecutor(1) as pool:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import onecopy
 from onecopy import Ref, Store
+from tests import prepared
 from tests.processes import output_of
 
 
@@ -34,7 +35,7 @@ def test_a_writer_in_another_process_is_seen(store: Store) -> None:
         import onecopy
         onecopy.connect("test").load("a")[1] = 5
     """
-    output_of(code)
+    prepared.output_of(code)
     assert mine.tolist() == [0, 5, 0]
 
 
@@ -107,7 +108,11 @@ def load_sum(ref: Ref) -> float:
     return float(ref.load().sum())
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+# Handles are pickled either way; a process that starts afresh needs two seconds to import torch.
+METHODS = [("direct", "spawn"), ("direct", "fork"), ("socket", "fork")]
+
+
+@pytest.mark.parametrize(("direct", "method"), METHODS, indirect=["direct"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_ref_travels_to_a_pool(store: Store, method: str) -> None:
     store.save("a", torch.ones(10))
@@ -129,7 +134,7 @@ class StoreDataset(Dataset):
         return self.store.load(f"item/{index}")
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize(("direct", "method"), METHODS, indirect=["direct"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_dataloader_workers_read_from_the_store(store: Store, method: str) -> None:
     for index in range(8):
@@ -145,6 +150,7 @@ def receive_sum(queue, answers) -> None:
     answers.put(float(queue.get().sum()))
 
 
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_loaded_tensor_goes_through_a_torch_queue(store: Store) -> None:
     store.save("a", torch.arange(1000.0))
     context = torch.multiprocessing.get_context("spawn")

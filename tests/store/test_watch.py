@@ -6,6 +6,12 @@ import onecopy
 from onecopy import Store, StoreClosed, StoreUnavailable
 
 
+@pytest.fixture
+def direct() -> bool:
+    """No entry is opened here."""
+    return True
+
+
 def test_a_watcher_hears_of_everything_since_it_began(store: Store, client: Store) -> None:
     store.save("before", b"x")
     with client.watch(timeout=30) as events:
@@ -23,10 +29,13 @@ def test_a_prefix_narrows_what_is_heard(store: Store, client: Store) -> None:
         assert next(events).name == "models/a"
 
 
-def test_evictions_are_heard(store: Store) -> None:
-    with store.watch(timeout=30) as events:
+def test_evictions_are_heard() -> None:
+    with (
+        onecopy.start("small", capacity="3MiB") as store,
+        store.watch(timeout=30) as events,
+    ):
         for name in "ab":
-            store.save(name, bytes(200 << 20))
+            store.save(name, bytes(2 << 20))
         assert [(e.kind, e.name) for e in (next(events), next(events), next(events))] == [
             ("saved", "a"),
             ("evicted", "a"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.processes import output_of
+from tests.prepared import output_of
 
 # One thread: OpenMP's do not survive a fork. `way` is how tensors get into the arena.
 _BEGIN = """

@@ -6,7 +6,7 @@ from onecopy.segments import region
 from onecopy.segments.region import PAGE
 from onecopy.tensors import plain_memory
 from onecopy.tensors.plain_memory import PlainMemory
-from tests.processes import output_of
+from tests.prepared import output_of
 
 
 def memory_of(pages):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onecopy
 from onecopy.guests import Controllers, Vocabulary, build
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 
 sys.path.append(str(Path(__file__).parents[1]))
 from decoding import Model, decode, pool, text_of, vocabulary

@@ -6,6 +6,7 @@ import typer
 
 from onecopy.cli import (
     agent_build,
+    agent_embedder,
     agent_new,
     agent_replay,
     agent_revive,
@@ -27,6 +28,7 @@ app.command()(agent_new.new)
 app.command()(agent_new.init)
 app.command()(agent_build.build)
 app.command("test", context_settings={"ignore_unknown_options": True})(agent_try.try_out)
+app.command()(agent_embedder.embedder)
 app.command()(agent_run.run)
 app.command()(agent_serve.serve)
 app.command()(agent_runs.runs)

@@ -1,4 +1,4 @@
-"""Saying that an agent is built, which can take a minute; the library logs it."""
+"""Saying what takes seconds before an agent runs for the first time; the library logs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Final
 
 from onecopy.cli.output import hint, printable
 
-_LOGGER: Final = "onecopy.agents.sdk.build"
+_LOGGERS: Final = (
+    "onecopy.agents.sdk.build",
+    "onecopy.guests.wasm.module",
+    "onecopy.agents.grants.memory.default_embedder",
+)
 
 
 class _Hints(logging.Handler):
@@ -16,9 +20,9 @@ class _Hints(logging.Handler):
 
 
 def announce_builds() -> None:
-    """Show when an agent is built, from now on."""
-    logger = logging.getLogger(_LOGGER)
-    if not any(isinstance(each, _Hints) for each in logger.handlers):
-        logger.addHandler(_Hints())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+    """Show from now on what is built, compiled or saved for an agent, each of it once."""
+    for logger in map(logging.getLogger, _LOGGERS):
+        if not any(isinstance(each, _Hints) for each in logger.handlers):
+            logger.addHandler(_Hints())
+            logger.setLevel(logging.INFO)
+            logger.propagate = False

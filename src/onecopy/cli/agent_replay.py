@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, kept
+from onecopy.cli.agent_builds import announce_builds
 from onecopy.cli.output import hint
 from onecopy.errors import InvalidArgument, ReplayDiverged
 
@@ -22,10 +23,12 @@ Name = Annotated[str, typer.Argument(metavar="RUN", help="As `agent runs` lists 
 def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """Run an agent again with what a run was answered; nothing is reached, nothing is changed.
 
-    Exits with 1 if it asks for something else, or ends otherwise: the agent has changed.
+    Exits with 1 if it asks for something else, or ends otherwise: the agent has
+    changed.
     """
     from onecopy.agents.records.reader import Reader
 
+    announce_builds()
     reader = Reader(kept(state, "records.sqlite"))
     try:
         record = reader.run(run)

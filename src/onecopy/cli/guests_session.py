@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from onecopy.cli.guests_script import Line, Piece
     from onecopy.guests.decoding.controller import Controller
-    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.decoding.vocabulary import Vocabulary
 
 _MOST_SPLICES: Final = 100

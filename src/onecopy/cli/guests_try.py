@@ -85,7 +85,7 @@ def _session(
     from onecopy.cli.guests_session import Session
     from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
     from onecopy.guests.decoding.controller import Controller
-    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.windows.sources import sources_of
 

@@ -35,7 +35,8 @@ def solve(
 ) -> None:
     """Pack buffers whose lifetimes are known into as little memory as possible.
 
-    FILE.csv has the format of MiniMalloc. The exit status is 1 if the plan exceeds the capacity.
+    FILE.csv has the format of MiniMalloc. The exit status is 1 if the plan
+    exceeds the capacity.
     """
     from onecopy import planner
 

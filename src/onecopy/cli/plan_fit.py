@@ -31,8 +31,9 @@ def fit(
 ) -> None:
     """Find the largest dimensions of a model whose memory fits into a budget.
 
-    Searched with the formula of its memory, which needs no weights: gigabytes are planned in
-    seconds. Kernels may need more than any formula shows, so --certify measures on this machine.
+    Searched with the formula of its memory, which needs no weights: gigabytes
+    are planned in seconds. Kernels may need more than any formula shows, so
+    --certify measures on this machine.
     """
     aim, wishes, steps = _aim(maximize), dict(map(_wish, subject_to or [])), _steps(step or [])
     if certify:

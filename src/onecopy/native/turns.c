@@ -1,6 +1,6 @@
 /* A worker's rows in a step: guests called one after another, as long as all goes as it mostly does.
  *
- * Everything here can be done in Python, and is where this library is not built (batch/bench.py).
+ * Everything here can be done in Python, and is where this library is not built (batch/caller.py).
  * On what is not the plain case, a mask of a guest that did well, the loop stops and says where: Python
  * then looks at that row's call from the start, finds what it wants or the right error, and
  * comes back for the rest. So nothing is refused here, and nothing is let through that Python would refuse.

@@ -1,6 +1,6 @@
 """The store: names to entries.
 
-Shared by both sides: `names`, `messages`, `wire`, `index`, `pulse`, `runtime`. The client is
+Shared by both sides: `names`, `messages`, `wire`, `runtime` and the folder `index`. The client is
 `client` (the `Store` that users hold) over `session`, `loader` and `channel`; the daemon is
 the folder `daemon`. docs/protocol.md specifies what goes between them.
 """

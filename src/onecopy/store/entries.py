@@ -8,7 +8,7 @@ from onecopy.errors import EntryNotFound, WaitTimeout
 from onecopy.store import messages, wire
 from onecopy.store.connection import NOW, Connection
 from onecopy.store.deadline import Deadline
-from onecopy.store.index import Busy
+from onecopy.store.index.reader import Busy
 from onecopy.store.loader import ABSENT
 from onecopy.store.names import HIDDEN, check_name
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from onecopy.segments.mapping import Mode
-    from onecopy.store.index import Found, IndexReader
+    from onecopy.store.index.reader import IndexReader
+    from onecopy.store.index.slot import Found
     from onecopy.store.loader import Loader
     from onecopy.store.messages import EntryStat
 
@@ -86,7 +87,10 @@ class Entries:
             if opened is not None:
                 return opened
             if session.usable:
-                raise EntryNotFound(f"no entry {name!r} in store {self._connection.place.name!r}")
+                raise EntryNotFound(
+                    f"no entry {name!r} in store {self._connection.place.name!r}; "
+                    "names() lists what there is"
+                )
 
     def find(self, name: str) -> Found | None:
         """Return what the index says about an entry; None if there is none of that name."""

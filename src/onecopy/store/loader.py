@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from os import stat_result
 
     from onecopy.segments.mapping import Mapping, Mode
-    from onecopy.store.index import Found
+    from onecopy.store.index.slot import Found
     from onecopy.store.session import Session
     from onecopy.tensors.spec import Spec
 

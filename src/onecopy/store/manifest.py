@@ -17,7 +17,7 @@ from onecopy.tensors.codec import Leaf
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onecopy.store.index import Found
+    from onecopy.store.index.slot import Found
     from onecopy.tensors.codec import Meta, Segment
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import StoreClosed, StoreUnavailable
 from onecopy.store import client, messages
-from onecopy.store.index import Busy
+from onecopy.store.index.reader import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from onecopy.store.index import Found
+    from onecopy.store.index.slot import Found
     from onecopy.store.session import Session
 
 _LABEL: Final = "onecopy:"

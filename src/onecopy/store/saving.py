@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy.forks import filling
 from onecopy.segments import region, trailer
-from onecopy.store import arenas, filing, index, messages, outputs
+from onecopy.store import arenas, filing, messages, outputs
+from onecopy.store.index.slot import spec_room
 from onecopy.store.names import check_name
 from onecopy.tensors.values import Packed
 
@@ -66,7 +67,7 @@ def prepare(
 def _save_placed(
     channel: Channel, placed: arenas.Placed, packed: Packed, options: Options, key: bytes
 ) -> None:
-    if not arenas.save_placed(channel, placed, packed, options, index.spec_room(key)):
+    if not arenas.save_placed(channel, placed, packed, options, spec_room(key)):
         # Somebody has frozen a part of it meanwhile, or this is a second try.
         packed.lay_out()
         save_segment(channel, _describe(packed, options, key, region.SEALED), packed, None)
@@ -91,7 +92,7 @@ def _describe(packed: Packed, options: Options, key: bytes, kind: int) -> messag
         spec_offset=packed.spec_offset,
         spec_nbytes=len(packed.spec),
         nbytes=packed.nbytes,
-        spec=packed.spec if len(packed.spec) <= index.spec_room(key) else b"",
+        spec=packed.spec if len(packed.spec) <= spec_room(key) else b"",
         mutable=options.mutable,
         overwrite=options.overwrite,
         pin=options.pin,

@@ -6,33 +6,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.segments import container, region
 from onecopy.segments.container import Label
-from onecopy.segments.mapping import map_to_fill, memory_at
 from onecopy.tensors import codec as codecs
 from onecopy.tensors import extents, spec, tree
+from onecopy.tensors.blocks import ROOT, Block, Gathered
 from onecopy.tensors.codec import Branch, Segment
+from onecopy.tensors.headers import kept_header, new_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from onecopy.segments.mapping import Mapping, Mode
     from onecopy.tensors.codec import Leaf, Memory
-    from onecopy.tensors.extents import Extent
     from onecopy.tensors.spec import Spec
-
-# So much is written between two reports of progress.
-_STEP: Final = 64 << 20
-
-
-# Streams of values of one form are common: their headers are kept.
-_headers: dict[tuple[object, ...], bytes] = {}
-_HEADERS_LIMIT: Final = 256
-_FEW: Final = 4
 
 # Up to here a copy takes less time than another thread's turn would.
 _SMALL: Final = 64 << 10
-
-# What a plain reader finds a value as that has no path of its own.
-_ROOT: Final = "value"
 
 
 class Packed:
@@ -69,11 +57,11 @@ class Packed:
         return True
 
     def _gather(self, value: Any, leaf: tuple[str, Leaf | Branch] | None) -> None:
-        gathered = self._gathered = _Gathered()
+        gathered = self._gathered = Gathered()
         place = gathered.place
         self._node = tree.encode_leaf(*leaf, place) if leaf else tree.encode(value, place)
         memories = gathered.memories
-        self._blocks = [_Planned(each, memories) for each in extents.merge(memories)]
+        self._blocks = [Block(each, memories) for each in extents.merge(memories)]
         gathered.settle(self._blocks)
         self.sizes = [block.nbytes for block in self._blocks]
         self.nbytes = sum(self.sizes)
@@ -104,20 +92,20 @@ class Packed:
         start = container.spec_start(last - room, self._align)
         placed, empty = self._labelled()
         placed.sort(key=lambda each: each[1])
-        self.header = _new_header(placed, empty, len(self.spec), self._align, room)
+        self.header = new_header(placed, empty, len(self.spec), self._align, room)
         self.data_start = room
         self.spec_offset = room + start
         self.size = self.spec_offset + len(self.spec)
         return len(self.header) == room
 
     def _build_header(self) -> bytes:
-        return _header(*self._labelled(), len(self.spec), self._align)
+        return kept_header(*self._labelled(), len(self.spec), self._align)
 
     def _labelled(self) -> tuple[list[tuple[Label, int, int]], list[Label]]:
         """Return label, offset and size of each block, and labels of empty tensors."""
         memory, empty = self.memory, []
         if memory is not None:
-            labels = [Label(_ROOT, memory.dtype, memory.shape or ())]
+            labels = [Label(ROOT, memory.dtype, memory.shape or ())]
         else:
             labels = [block.label(self._gathered.paths) for block in self._blocks]
             empty = self._gathered.empty
@@ -155,7 +143,7 @@ class Packed:
     def write(self, fd: int, progress: Callable[[int], object] | None = None) -> None:
         """Write everything to the empty segment `fd`: each byte of the value is copied once."""
         if self.memory is not None:
-            self._blocks = [_Planned(extents.of(self.memory), [self.memory])]
+            self._blocks = [Block(extents.of(self.memory), [self.memory])]
         if progress is None and not any(block.compact for block in self._blocks):
             views = [block.view() for block in self._blocks]
             blocks = container.fill(self.header, views, self._offsets)
@@ -168,129 +156,6 @@ class Packed:
             for count in block.write(fd, self.data_start + offset):
                 if progress is not None:
                     progress(count)
-
-
-def _header(
-    placed: list[tuple[Label, int, int]], empty: list[Label], spec_nbytes: int, align: int
-) -> bytes:
-    if len(placed) > _FEW or empty:
-        return _new_header(placed, empty, spec_nbytes, align)
-    key = (spec_nbytes, align, *placed)
-    header = _headers.get(key)
-    if header is None:
-        if len(_headers) >= _HEADERS_LIMIT:
-            _headers.clear()
-        header = _headers[key] = _new_header(placed, empty, spec_nbytes, align)
-    return header
-
-
-def _new_header(
-    placed: list[tuple[Label, int, int]],
-    empty: list[Label],
-    spec_nbytes: int,
-    align: int,
-    room: int = 0,
-) -> bytes:
-    # Empty tensors have no bytes and no block, but a plain reader expects to find them.
-    everything = [(label, 0, 0) for label in empty] + placed
-    labels = _unique([label for label, _, _ in everything])
-    offsets = [offset for _, offset, _ in everything]
-    sizes = [size for _, _, size in everything]
-    blocks = zip(labels, offsets, sizes, strict=True)
-    return container.build_header(blocks, spec_nbytes, align, room)
-
-
-class _Gathered:
-    """Collects the leaves of a tree: their memory, and their nodes to complete later."""
-
-    def __init__(self) -> None:
-        self.memories: list[Memory] = []
-        self.paths: list[str] = []
-        self.empty: list[Label] = []
-        self._nodes: list[tuple[list[Any], int, int]] = []
-
-    def place(self, path: str, codec: str, leaf: Leaf) -> list[Any]:
-        node = [tree.LEAF, codec, leaf.meta, []]
-        first, path = len(self.memories), path or _ROOT
-        for memory in leaf.memory:
-            if memory.nbytes:
-                self.memories.append(memory)
-                self.paths.append(path)
-            else:
-                self.empty.append(Label(path, memory.dtype, memory.shape or (0,)))
-        self._nodes.append((node, first, len(self.memories) - first))
-        return node
-
-    def settle(self, blocks: list[_Planned]) -> None:
-        """Fill in which block every piece of memory ended up in, and where."""
-        where = {}
-        for number, block in enumerate(blocks):
-            for index in block.extent.members:
-                where[index] = number
-        for node, first, count in self._nodes:
-            for index in range(first, first + count):
-                block = blocks[where[index]]
-                node[3] += [where[index], block.offset_of(index)]
-                if block.compact:
-                    node[2] = block.compact.meta
-
-
-class _Planned:
-    """One block of the segment to be."""
-
-    def __init__(self, extent: Extent, memories: list[Memory]) -> None:
-        self.extent = extent
-        self._memories = memories
-        first = memories[extent.members[0]]
-        self.compact = first.compact if len(extent.members) == 1 else None
-        self.nbytes = self.compact.nbytes if self.compact else extent.nbytes
-
-    def offset_of(self, index: int) -> int:
-        return self._memories[index].address - self.extent.start
-
-    def label(self, paths: list[str]) -> Label:
-        """Say how a plain safetensors reader sees it: as the tensor that fills it, if one does."""
-        for index in self.extent.members:
-            memory = self._memories[index]
-            fills = self.compact or (memory.compact is None and memory.nbytes == self.nbytes)
-            if memory.shape is not None and fills:
-                return Label(paths[index], memory.dtype, memory.shape)
-        return Label(paths[self.extent.members[0]], "U8", (self.nbytes,))
-
-    def view(self) -> memoryview:
-        return memory_at(self.extent.start, self.extent.nbytes)
-
-    def write(self, fd: int, offset: int) -> Iterator[int]:
-        """Write the block, and yield now and then how many bytes were written."""
-        if self.compact is None:
-            view = self.view()
-            for start in range(0, self.nbytes, _STEP):
-                piece = view[start : start + _STEP]
-                region.write(fd, [piece], offset + start)
-                yield len(piece)
-            return
-        # Straight into the segment: gathering into a buffer first would copy twice.
-        mapping = map_to_fill(fd, offset + self.nbytes)
-        # While anybody has it mapped for writing, a segment cannot be sealed.
-        self.compact.write(mapping.view(offset, self.nbytes))
-        yield self.nbytes
-
-
-def _unique(labels: list[Label]) -> list[Label]:
-    """Rename what would clash with another block or with a name that the format reserves."""
-    taken: set[str] = set()
-    result = []
-    for label in labels:
-        name = label.name
-        if name.startswith(container.RESERVED) or name == container.METADATA:
-            name = f"value.{name}"
-        stem, count = name, 1
-        while name in taken:
-            count += 1
-            name = f"{stem}#{count}"
-        taken.add(name)
-        result.append(Label(name, label.dtype, label.shape))
-    return result
 
 
 def unpack(mapping: Mapping, data_start: int, layout: Spec, mode: Mode) -> Any:

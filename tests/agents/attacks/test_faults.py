@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from onecopy.demo.agent.github.fault import Fault
 from onecopy.demo.agent.github.history import Versions
-from onecopy.demo.agent.github.server import Fault
 from tests.agents.attacks.bench import ORDERS, Bench, bench, review, say
 
 # The first one builds and compiles the bot, which has all of Python in it.

@@ -13,8 +13,8 @@ import pytest
 from onecopy.agents.calls import Call, Refusal, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import OK, Outcome
-from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Submission
 from onecopy.agents.records.recorder import Recorder
 from onecopy.agents.secrets import Secrets
 from onecopy.agents.server.resources import Resources
@@ -74,8 +74,8 @@ def test_no_text_of_an_agent_becomes_html(tmp_path: Path) -> None:
         recorder.usage(EVIL, 1, 1)
         recorder.call(Call(EVIL, [EVIL]), Reply(None, Refusal(EVIL, EVIL)), 0.0, 0.0)
         recorder.end(Outcome(OK, EVIL))
-        draft = Draft(agent=EVIL, trigger=EVIL, kind=EVIL, subject=EVIL, fields={})
-        event = (await service.queue.put(draft, EVIL)).id
+        submission = Submission(agent=EVIL, trigger=EVIL, kind=EVIL, subject=EVIL, fields={})
+        event = (await service.queue.put(submission, EVIL)).id
         await service.queue.dead(event, EVIL)
         await service.resources.records.flush()
         paths = ["/", "/runs", "/events", f"/runs/{recorder.id}", f"/runs/{recorder.id}/live"]

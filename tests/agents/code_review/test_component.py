@@ -7,15 +7,15 @@ import json
 import pytest
 
 from tests.agents.code_review.conftest import answer, finding
-from tests.agents.sdk.running import python_agents
+from tests.agents.sdk.running import Component
 
 # The first one builds and compiles a component with all of Python in it.
 pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def component(tmp_path_factory, shared_folder):
-    return python_agents(tmp_path_factory.mktemp("code-review"), shared_folder)
+def component(python_agent, shared_folder):
+    return Component(python_agent, shared_folder)
 
 
 def test_the_component_keeps_one_comment_up_to_date(component, host, github):

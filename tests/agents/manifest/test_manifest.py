@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onecopy.agents.manifest import Draft, Limits, Manifest
+from onecopy.agents.manifest import BoundEvent, Limits, Manifest
 from onecopy.errors import InvalidEvent, InvalidManifest
 
 SMALL = '[agent]\nname = "hello"\ncomponent = "hello.wasm"\n'
@@ -87,7 +87,7 @@ def whole() -> Manifest:
     return Manifest.parse(WHOLE, "/agents/review")
 
 
-def deliver(event: str, payload: object) -> Draft | None:
+def deliver(event: str, payload: object) -> BoundEvent | None:
     manifest = whole()
     webhook = manifest.webhook("/github")
     assert webhook is not None
@@ -131,19 +131,19 @@ def test_what_is_no_file_or_no_text_is_refused_by_its_name(tmp_path: Path):
 
 
 def test_a_delivery_becomes_an_event_with_its_fields_and_subject():
-    draft = deliver("pull_request", PULL)
-    assert draft is not None
-    assert (draft.agent, draft.trigger, draft.kind) == (
+    bound = deliver("pull_request", PULL)
+    assert bound is not None
+    assert (bound.agent, bound.trigger, bound.kind) == (
         "code-review",
         "webhook",
         "pull_request.opened",
     )
-    assert draft.fields == {"repo": "octo/hello", "number": "7"}
-    assert draft.subject == "octo/hello#7"
-    event = draft.event("1", attempt=2, received=3.0)
+    assert bound.fields == {"repo": "octo/hello", "number": "7"}
+    assert bound.subject == "octo/hello#7"
+    event = bound.event("1", attempt=2, received=3.0)
     assert (event.id, event.attempt, event.received) == ("1", 2, 3.0)
     assert (event.payload, event.settings) == (PULL, {"labels": ["risky"], "threshold": 0.5})
-    assert msgspec.json.decode(msgspec.json.encode(draft), type=Draft) == draft
+    assert msgspec.json.decode(msgspec.json.encode(bound), type=BoundEvent) == bound
 
 
 def test_a_kind_or_a_condition_that_does_not_hold_is_not_for_the_agent():
@@ -176,8 +176,8 @@ def test_a_person_can_send_what_a_webhook_or_a_cli_trigger_takes():
 
 def test_a_schedule_makes_events_named_like_it():
     manifest = whole()
-    draft = manifest.bind_schedule(manifest.triggers.schedule[0])
-    assert (draft.trigger, draft.kind, draft.subject) == ("schedule", "nightly", "nightly")
+    bound = manifest.bind_schedule(manifest.triggers.schedule[0])
+    assert (bound.trigger, bound.kind, bound.subject) == ("schedule", "nightly", "nightly")
 
 
 def test_standard_webhooks_have_their_kind_in_the_payload():

@@ -212,3 +212,27 @@ def test_the_events_fields_are_suggested_where_they_occur_longest_first():
     expected = "/repos/{event.repo}/issues/{event.number}/77"
     assert suggest(segments, False, fields) == expected
     assert suggest((), True, fields) == "/"
+
+
+@given(st.sampled_from([each for each in TEMPLATES if "..." not in each]), st.text())
+def test_a_path_that_is_filled_is_the_template_with_one_plain_segment_in_it(text: str, value: str):
+    template = PathTemplate(text)
+    given = {name: "12" if f"{{{name}:int}}" in text else value for name in template.places}
+    try:
+        made = template.fill(FIELDS, given)
+    except ValueError:
+        assert template.places
+        return
+    url = "https://api.test/" + "/".join(quote(each, safe="") for each in made)
+    assert meant(text, url + "/" * template.slash, FIELDS) or text == "/"
+
+
+def test_what_fills_a_path_is_not_filled_again():
+    template = PathTemplate("/a/{name}/{event.repo}")
+    assert template.fill(FIELDS, {"name": "{event.repo}"}) == ("a", "{event.repo}", "octo", "hello")
+
+
+@pytest.mark.parametrize("digits", ["-1", "1.0", "1e3", "", "x", "1" * 20, "\u0661"])
+def test_only_digits_fill_a_place_for_a_number(digits: str):
+    with pytest.raises(ValueError, match="path"):
+        PathTemplate("/issues/{number:int}").fill({}, {"number": digits})

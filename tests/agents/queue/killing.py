@@ -18,9 +18,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.queue import Queue
 from onecopy.agents.queue.reader import Reader
+from onecopy.agents.queue.submission import Submission
 from tests.agents.queue.watching import ENDS, check, watch
 
 KINDS = ("push.new", "issue_comment.created")
@@ -104,13 +104,13 @@ async def serve(path: Path, said: int, chance: random.Random) -> None:
     async def accept() -> None:
         while True:
             delivery = str(chance.randrange(3000))
-            draft = Draft(
+            submission = Submission(
                 agent="ab"[int(delivery) % 2], trigger="webhook", kind=chance.choice(KINDS),
                 subject=chance.choice("xyz"), fields={}, attempts=50,
                 payload="." * chance.randrange(9000),
             )  # fmt: skip
             # Another body each time: a redelivery of the same would revive the dead.
-            put = await queue.put(draft, delivery, f"hash {chance.random()}")
+            put = await queue.put(submission, delivery, f"hash {chance.random()}")
             say("put", delivery, put.id, put.status)
 
     async def work() -> None:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.file import File, Schema
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Submission
 
 T = TypeVar("T")
 START = 1_750_000_000.0
@@ -28,9 +28,11 @@ class Clock:
         return self.now
 
 
-def draft(subject: str = "o/r#1", kind: str = "pull_request.opened", **more: Any) -> Draft:
+def submission(
+    subject: str = "o/r#1", kind: str = "pull_request.opened", **more: Any
+) -> Submission:
     given = {"agent": "bot", "trigger": "webhook", "fields": {"repo": "o/r"}, **more}
-    return Draft(kind=kind, subject=subject, **given)
+    return Submission(kind=kind, subject=subject, **given)
 
 
 class Unsynced(File):

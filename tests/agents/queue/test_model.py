@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from onecopy.agents.queue.queue import Queue
 from tests.agents.queue.model import Model
-from tests.agents.queue.opening import Clock, draft, unsynced
+from tests.agents.queue.opening import Clock, submission, unsynced
 from tests.agents.queue.watching import check, watch
 
 AGENTS = st.sampled_from(["a", "b"])
@@ -55,7 +55,7 @@ class Machine(RuleBasedStateMachine):
     @rule(target=events, agent=AGENTS, subject=SUBJECTS, kind=KINDS, delivery=FEW, body=FEW,
           attempts=st.integers(1, 3))  # fmt: skip
     def put(self, agent, subject, kind, delivery, body, attempts):
-        asked = draft(subject, kind, agent=agent, attempts=attempts)
+        asked = submission(subject, kind, agent=agent, attempts=attempts)
         put = self.run(self.queue.put(asked, delivery, body))
         sort = "" if "comment" in kind else kind.partition(".")[0]
         told = self.model.put(put.id, (agent, subject), sort, attempts, delivery, body)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from onecopy.agents.queue.backoff import LONGEST
-from onecopy.agents.queue.draft import Accepted, body_hash
 from onecopy.agents.queue.queue import Queue
+from onecopy.agents.queue.submission import Accepted, body_hash
 from onecopy.errors import InvalidEvent, QueueUnavailable
-from tests.agents.queue.opening import Clock, draft, use
+from tests.agents.queue.opening import Clock, submission, use
 
 REVIEW, COMMENT = "pull_request.synchronize", "issue_comment.created"
 
@@ -37,7 +37,9 @@ async def killed(queue: Queue, event: str) -> None:
 
 def test_an_event_is_taken_as_it_was_put(path):
     async def act(queue: Queue) -> None:
-        put = await queue.put(draft(payload={"number": 1, "text": "é\0"}), "d1", body_hash(b"{}"))
+        put = await queue.put(
+            submission(payload={"number": 1, "text": "é\0"}), "d1", body_hash(b"{}")
+        )
         event = await queue.take()
         assert (event.id, event.agent, event.kind, event.subject, event.attempt) == (
             put.id, "bot", "pull_request.opened", "o/r#1", 1,
@@ -53,7 +55,7 @@ def test_an_event_is_taken_as_it_was_put(path):
 
 def test_only_the_owner_can_read_the_files(path):
     async def act(queue: Queue) -> None:
-        await queue.put(draft(), "d1")
+        await queue.put(submission(), "d1")
         assert path.parent.stat().st_mode & 0o777 == 0o700
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
         assert set(modes) == {"queue.db", "queue.db-wal", "queue.db-shm", "queue.db.lock"}
@@ -65,48 +67,53 @@ def test_only_the_owner_can_read_the_files(path):
 class TestDuplicates:
     def test_a_delivery_that_comes_again_is_one(self, path):
         async def act(queue: Queue) -> None:
-            first = await queue.put(draft(), "d1", "hash")
-            assert await queue.put(draft(), "d1", "hash") == Accepted(first.id, "duplicate")
+            first = await queue.put(submission(), "d1", "hash")
+            assert await queue.put(submission(), "d1", "hash") == Accepted(first.id, "duplicate")
             await queue.done((await queue.take()).id)
-            assert await queue.put(draft(), "d1", "hash") == Accepted(first.id, "duplicate")
+            assert await queue.put(submission(), "d1", "hash") == Accepted(first.id, "duplicate")
             assert (await queue.counts())["done"] == 1
 
         use(path, act)
 
     def test_a_body_that_comes_again_under_another_id_is_one(self, path):
         async def act(queue: Queue) -> None:
-            first = await queue.put(draft(), "d1", "hash")
-            assert await queue.put(draft(), "d2", "hash") == Accepted(first.id, "duplicate")
+            first = await queue.put(submission(), "d1", "hash")
+            assert await queue.put(submission(), "d2", "hash") == Accepted(first.id, "duplicate")
             await queue.dead(first.id, "no")
-            assert await queue.put(draft(), "d3", "hash") == Accepted(first.id, "duplicate")
+            assert await queue.put(submission(), "d3", "hash") == Accepted(first.id, "duplicate")
             assert await status(queue, first.id) == "dead"
 
         use(path, act)
 
     def test_other_agents_and_triggers_have_their_own(self, path):
         async def act(queue: Queue) -> None:
-            for each in (draft(), draft(agent="other"), draft(trigger="cli"), draft(source="/b")):
+            for each in (
+                submission(),
+                submission(agent="other"),
+                submission(trigger="cli"),
+                submission(source="/b"),
+            ):
                 assert (await queue.put(each, "d1", "hash")).status == "new"
 
         use(path, act)
 
     def test_a_redelivery_revives_a_dead_event_with_all_its_attempts(self, path):
         async def act(queue: Queue) -> None:
-            first = await queue.put(draft(attempts=1), "d1", "hash")
+            first = await queue.put(submission(attempts=1), "d1", "hash")
             await queue.take()
             assert await queue.retry(first.id, "503") == "dead"
-            assert await queue.put(draft(), "d1", "hash") == Accepted(first.id, "revived")
+            assert await queue.put(submission(), "d1", "hash") == Accepted(first.id, "revived")
             assert (await queue.take()).attempt == 1
 
         use(path, act)
 
     def test_another_body_under_a_dead_events_id_does_not_revive_it(self, path):
         async def act(queue: Queue) -> None:
-            dead = await queue.put(draft(), "d1", "hash")
+            dead = await queue.put(submission(), "d1", "hash")
             await killed(queue, dead.id)
-            other = await queue.put(draft("o/r#2"), "d2", "hash of another")
-            assert (await queue.put(draft(), "d1", "unknown")).status == "duplicate"
-            assert (await queue.put(draft(), "d1", "hash of another")).status == "duplicate"
+            other = await queue.put(submission("o/r#2"), "d2", "hash of another")
+            assert (await queue.put(submission(), "d1", "unknown")).status == "duplicate"
+            assert (await queue.put(submission(), "d1", "hash of another")).status == "duplicate"
             assert await status(queue, dead.id) == "dead"
             assert await status(queue, other.id) == "queued"
 
@@ -116,15 +123,15 @@ class TestDuplicates:
         clock = Clock()
 
         async def act(queue: Queue) -> None:
-            first = await queue.put(draft(), "d1", "hash")
+            first = await queue.put(submission(), "d1", "hash")
             await queue.done((await queue.take()).id)
             clock.now += 150
             await queue.purge()
             assert await queue.get(first.id) is None
-            assert await queue.put(draft(), "d2", "hash") == Accepted(first.id, "duplicate")
+            assert await queue.put(submission(), "d2", "hash") == Accepted(first.id, "duplicate")
             clock.now += 151
             await queue.purge()
-            assert (await queue.put(draft(), "d2", "hash")).status == "new"
+            assert (await queue.put(submission(), "d2", "hash")).status == "new"
 
         use(path, act, clock=clock, keep=100, remember=300)
 
@@ -132,9 +139,9 @@ class TestDuplicates:
 class TestCoalescing:
     def test_the_newest_of_those_that_wait_supersedes_them(self, path):
         async def act(queue: Queue) -> None:
-            ids = [(await queue.put(draft(kind=REVIEW), "d0")).id]
+            ids = [(await queue.put(submission(kind=REVIEW), "d0")).id]
             assert (await queue.take()).id == ids[0]
-            ids += [(await queue.put(draft(kind=REVIEW), f"d{n}")).id for n in (1, 2, 3)]
+            ids += [(await queue.put(submission(kind=REVIEW), f"d{n}")).id for n in (1, 2, 3)]
             assert [await status(queue, each) for each in ids] == [
                 "running", "superseded", "superseded", "queued",
             ]  # fmt: skip
@@ -148,7 +155,7 @@ class TestCoalescing:
     def test_a_comment_is_not_swallowed_by_a_push_nor_by_another_comment(self, path):
         async def act(queue: Queue) -> None:
             kinds = (COMMENT, REVIEW, COMMENT)
-            ids = [(await queue.put(draft(kind=k), f"d{n}")).id for n, k in enumerate(kinds)]
+            ids = [(await queue.put(submission(kind=k), f"d{n}")).id for n, k in enumerate(kinds)]
             for each in ids:
                 assert (await queue.take()).id == each
                 assert await queue.take() is None
@@ -158,9 +165,9 @@ class TestCoalescing:
 
     def test_a_retry_that_waits_gives_way_to_a_newer_event(self, path):
         async def act(queue: Queue) -> None:
-            old = await queue.put(draft(), "d1")
+            old = await queue.put(submission(), "d1")
             await queue.take()
-            new = await queue.put(draft(kind=REVIEW), "d2")
+            new = await queue.put(submission(kind=REVIEW), "d2")
             assert await queue.retry(old.id, "503") == "superseded"
             assert (await queue.get(old.id)).successor == new.id
 
@@ -168,20 +175,20 @@ class TestCoalescing:
 
     def test_a_revived_event_gives_way_to_a_newer_one(self, path):
         async def act(queue: Queue) -> None:
-            old = await queue.put(draft(), "d1")
+            old = await queue.put(submission(), "d1")
             await killed(queue, old.id)
-            await queue.put(draft(), "d2")
+            await queue.put(submission(), "d2")
             assert await queue.revive(old.id)
             assert await status(queue, old.id) == "superseded"
 
         use(path, act)
 
-    def test_a_draft_may_name_its_class_or_none(self, path):
+    def test_a_submission_may_name_its_class_or_none(self, path):
         async def act(queue: Queue) -> None:
-            await queue.put(draft(coalesce=""), "d1")
-            await queue.put(draft(coalesce=""), "d2")
-            await queue.put(draft(coalesce="x"), "d3")
-            await queue.put(draft(kind=COMMENT, coalesce="x"), "d4")
+            await queue.put(submission(coalesce=""), "d1")
+            await queue.put(submission(coalesce=""), "d2")
+            await queue.put(submission(coalesce="x"), "d3")
+            await queue.put(submission(kind=COMMENT, coalesce="x"), "d4")
             counts = await queue.counts()
             assert (counts["queued"], counts["superseded"]) == (3, 1)
 
@@ -193,7 +200,7 @@ class TestRetries:
         clock = Clock()
 
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(attempts=3), "d1")
+            put = await queue.put(submission(attempts=3), "d1")
             waits = []
             for attempt in (1, 2):
                 assert (await queue.take()).attempt == attempt
@@ -212,7 +219,7 @@ class TestRetries:
         clock = Clock()
 
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             await queue.retry(put.id, "429", delay=60)
             clock.now += 59
@@ -224,10 +231,10 @@ class TestRetries:
 
     def test_one_that_waits_does_not_hold_up_its_subject(self, path):
         async def act(queue: Queue) -> None:
-            failed = await queue.put(draft(kind=COMMENT), "d1")
+            failed = await queue.put(submission(kind=COMMENT), "d1")
             await queue.take()
             await queue.retry(failed.id, "503")
-            later = await queue.put(draft(kind=COMMENT), "d2")
+            later = await queue.put(submission(kind=COMMENT), "d2")
             assert (await queue.take()).id == later.id
 
         use(path, act, clock=Clock())
@@ -237,17 +244,50 @@ class TestRetries:
 
         async def act(queue: Queue) -> None:
             clock.now += 10 * LONGEST
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             await queue.retry(put.id, "503")
             clock.now -= 10 * LONGEST
+            assert await queue.take() is None
+            clock.now += 20
             assert (await queue.take()).id == put.id
 
         use(path, act, clock=clock)
 
+    @pytest.mark.parametrize("hours", [-30, -5, -1])
+    @pytest.mark.parametrize("again", [False, True])
+    def test_a_clock_that_is_set_back_by_hours_lengthens_no_wait(self, path, hours, again):
+        clock = Clock()
+
+        async def fail(queue: Queue) -> None:
+            put = await queue.put(submission(), "d1")
+            await queue.take()
+            await queue.retry(put.id, "503", delay=100)
+            clock.now += 50
+            assert await queue.take() is None
+
+        async def look(queue: Queue) -> None:
+            assert await queue.take() is None
+            clock.now += 99
+            assert await queue.take() is None
+            clock.now += 1
+            assert (await queue.take()).attempt == 2
+
+        async def both(queue: Queue) -> None:
+            await fail(queue)
+            clock.now += hours * 3600
+            await look(queue)
+
+        if again:  # it was set back while no server ran
+            use(path, fail, clock=clock)
+            clock.now += hours * 3600
+            use(path, look, clock=clock)
+        else:
+            use(path, both, clock=clock)
+
     def test_a_released_event_has_not_used_its_attempt(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             assert await queue.release(put.id) == "queued"
             assert (await queue.take()).attempt == 1
@@ -258,7 +298,7 @@ class TestRetries:
 class TestEnds:
     def test_an_event_ends_once(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             assert not await queue.done(put.id)
             await queue.take()
             assert await queue.done(put.id, "first")
@@ -273,7 +313,7 @@ class TestEnds:
 
     def test_one_that_waits_can_be_given_up(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             assert await queue.dead(put.id, "a person said so")
             assert await queue.take() is None
 
@@ -292,8 +332,8 @@ class TestTurns:
     def test_a_subject_with_many_events_does_not_hold_up_another(self, path):
         async def act(queue: Queue) -> None:
             for n in range(5):
-                await queue.put(draft("busy", COMMENT), f"b{n}")
-            await queue.put(draft("quiet", COMMENT), "q")
+                await queue.put(submission("busy", COMMENT), f"b{n}")
+            await queue.put(submission("quiet", COMMENT), "q")
             subjects = []
             for _ in range(3):
                 event = await queue.take()
@@ -306,8 +346,8 @@ class TestTurns:
     def test_an_agent_with_many_subjects_does_not_hold_up_another(self, path):
         async def act(queue: Queue) -> None:
             for n in range(5):
-                await queue.put(draft(f"s{n}", agent="busy"), f"b{n}")
-            await queue.put(draft("s", agent="quiet"), "q")
+                await queue.put(submission(f"s{n}", agent="busy"), f"b{n}")
+            await queue.put(submission("s", agent="quiet"), "q")
             assert [(await queue.take()).agent for _ in range(3)] == ["busy", "quiet", "busy"]
 
         use(path, act)
@@ -315,14 +355,14 @@ class TestTurns:
     def test_subjects_take_turns_in_the_order_of_arrival(self, path):
         async def act(queue: Queue) -> None:
             for n in range(20):
-                await queue.put(draft(f"s{n}"), f"d{n}")
+                await queue.put(submission(f"s{n}"), f"d{n}")
             assert [(await queue.take()).subject for _ in range(20)] == [f"s{n}" for n in range(20)]
 
         use(path, act)
 
     def test_only_events_of_the_agents_asked_for_are_taken(self, path):
         async def act(queue: Queue) -> None:
-            await queue.put(draft("s", agent="full"), "d1")
+            await queue.put(submission("s", agent="full"), "d1")
             assert await queue.take(["idle"]) is None
             assert (await queue.take(["idle", "full"])).agent == "full"
 
@@ -334,7 +374,7 @@ class TestWaiting:
         async def act(queue: Queue) -> None:
             assert await queue.take() is None
             waiter = asyncio.create_task(queue.wait())
-            await queue.put(draft(), "d1")
+            await queue.put(submission(), "d1")
             await waiter
             assert await queue.take() is not None
 
@@ -342,9 +382,9 @@ class TestWaiting:
 
     def test_it_ends_when_a_subject_is_free(self, path):
         async def act(queue: Queue) -> None:
-            first = await queue.put(draft(), "d1")
+            first = await queue.put(submission(), "d1")
             await queue.take()
-            await queue.put(draft(), "d2")
+            await queue.put(submission(), "d2")
             assert await queue.take() is None
             waiter = asyncio.create_task(queue.wait())
             await queue.done(first.id)
@@ -355,7 +395,7 @@ class TestWaiting:
 
     def test_it_ends_when_a_retry_is_due(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             await queue.retry(put.id, "503", delay=0.05)
             while (event := await queue.take()) is None:
@@ -366,7 +406,7 @@ class TestWaiting:
 
     def test_an_event_taken_for_somebody_who_has_gone_waits_again(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             taker = asyncio.create_task(queue.take())
             await asyncio.sleep(0)
             taker.cancel()
@@ -382,7 +422,7 @@ class TestWaiting:
 class TestRestarts:
     def test_what_ran_waits_again_and_its_attempt_counts(self, path):
         async def before(queue: Queue) -> str:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             return put.id
 
@@ -396,7 +436,7 @@ class TestRestarts:
 
     def test_what_ended_its_server_in_each_attempt_is_dead(self, path):
         async def before(queue: Queue) -> str:
-            put = await queue.put(draft(attempts=1), "d1")
+            put = await queue.put(submission(attempts=1), "d1")
             await queue.take()
             return put.id
 
@@ -410,7 +450,7 @@ class TestRestarts:
 
     def test_duplicates_are_known_after_it(self, path):
         async def put(queue: Queue) -> Accepted:
-            return await queue.put(draft(), "d1", "hash")
+            return await queue.put(submission(), "d1", "hash")
 
         assert [use(path, put).status for _ in range(2)] == ["new", "duplicate"]
 
@@ -420,7 +460,7 @@ def test_old_events_are_deleted_and_those_that_have_not_ended_are_not(path):
 
     async def act(queue: Queue) -> None:
         for n in range(3):
-            await queue.put(draft(f"s{n}"), f"d{n}")
+            await queue.put(submission(f"s{n}"), f"d{n}")
         await queue.done((await queue.take()).id)
         await queue.dead((await queue.take()).id, "no")
         clock.now += 101
@@ -435,15 +475,15 @@ def test_old_events_are_deleted_and_those_that_have_not_ended_are_not(path):
 def test_a_payload_that_is_not_json_is_refused(path):
     async def act(queue: Queue) -> None:
         with pytest.raises(InvalidEvent, match="as JSON"):
-            await queue.put(draft(payload=object()), "d1")
+            await queue.put(submission(payload=object()), "d1")
 
     use(path, act)
 
 
 def test_a_text_that_cannot_be_written_fails_alone(path):
     async def act(queue: Queue) -> None:
-        bad = queue.put(draft(subject="\ud800"), "d1")
-        good = queue.put(draft(), "d2")
+        bad = queue.put(submission(subject="\ud800"), "d1")
+        good = queue.put(submission(), "d2")
         answers = await asyncio.gather(bad, good, return_exceptions=True)
         assert isinstance(answers[0], InvalidEvent)
         assert answers[1].status == "new"
@@ -453,8 +493,8 @@ def test_a_text_that_cannot_be_written_fails_alone(path):
 
 def test_an_event_whose_body_is_damaged_is_dead_and_the_next_is_taken(path):
     async def act(queue: Queue) -> None:
-        bad = [await queue.put(draft(f"s{n}"), f"d{n}") for n in range(2)]
-        good = await queue.put(draft("s3"), "d3")
+        bad = [await queue.put(submission(f"s{n}"), f"d{n}") for n in range(2)]
+        good = await queue.put(submission("s3"), "d3")
 
         def damage(db, *_) -> None:
             db.execute("UPDATE bodies SET body = x'7b' WHERE seq = 1")
@@ -474,7 +514,7 @@ def test_a_put_that_nobody_waits_for_is_done_and_wakes_who_takes(path):
     async def act(queue: Queue) -> None:
         assert await queue.take() is None
         waiter = asyncio.create_task(queue.wait())
-        put = asyncio.create_task(queue.put(draft(), "d1"))
+        put = asyncio.create_task(queue.put(submission(), "d1"))
         await asyncio.sleep(0)
         put.cancel()
         await waiter
@@ -502,6 +542,6 @@ def test_a_closed_queue_says_so(path):
         await queue.close()
         await queue.close()
         with pytest.raises(QueueUnavailable, match="has been closed"):
-            await queue.put(draft(), "d1")
+            await queue.put(submission(), "d1")
 
     asyncio.run(act())

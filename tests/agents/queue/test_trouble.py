@@ -15,7 +15,7 @@ from onecopy.agents.queue.queue import Queue
 from onecopy.agents.queue.reader import Reader
 from onecopy.agents.queue.writer import Writer
 from onecopy.errors import QueueUnavailable
-from tests.agents.queue.opening import draft, use
+from tests.agents.queue.opening import submission, use
 from tests.processes import output_of, script
 
 LARGE = "x" * 200_000
@@ -37,22 +37,22 @@ async def pragma(queue: Queue, text: str) -> None:
 class TestFullDisk:
     def test_what_does_not_fit_is_refused_and_what_fits_goes_on(self, path):
         async def act(queue: Queue) -> None:
-            running = await queue.put(draft(), "d1")
+            running = await queue.put(submission(), "d1")
             await queue.take()
             await pragma(queue, "max_page_count = 40")
             with pytest.raises(QueueUnavailable, match="no room for it; free some"):
-                await queue.put(draft("large", payload=LARGE), "d2")
+                await queue.put(submission("large", payload=LARGE), "d2")
             assert await queue.done(running.id)
             await pragma(queue, "max_page_count = 100000")
-            assert (await queue.put(draft("large", payload=LARGE), "d2")).status == "new"
+            assert (await queue.put(submission("large", payload=LARGE), "d2")).status == "new"
 
         use(path, act)
 
     def test_a_large_event_takes_no_small_ones_of_its_group_with_it(self, path):
         async def act(queue: Queue) -> None:
             await pragma(queue, "max_page_count = 40")
-            large = queue.put(draft("large", payload=LARGE), "d0")
-            small = [queue.put(draft(f"s{n}"), f"d{n}") for n in (1, 2)]
+            large = queue.put(submission("large", payload=LARGE), "d0")
+            small = [queue.put(submission(f"s{n}"), f"d{n}") for n in (1, 2)]
             answers = await asyncio.gather(large, *small, return_exceptions=True)
             assert isinstance(answers[0], QueueUnavailable)
             assert [each.status for each in answers[1:]] == ["new", "new"]
@@ -66,22 +66,22 @@ class TestFullDisk:
             import asyncio, os, resource, sys
             from onecopy.agents.queue.queue import Queue
             from onecopy.errors import QueueUnavailable
-            from tests.agents.queue.opening import draft
+            from tests.agents.queue.opening import submission
 
             def limit(size):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
             async def main(path):
                 queue = Queue.open(path)
-                kept = await queue.put(draft("s"), "d0")
+                kept = await queue.put(submission("s"), "d0")
                 limit(os.path.getsize(path + "-wal") + 5000)
                 for n in range(3):
                     try:
-                        await queue.put(draft("s", payload="x" * 8_000_000), f"d{n + 1}")
+                        await queue.put(submission("s", payload="x" * 8_000_000), f"d{n + 1}")
                     except QueueUnavailable as error:
                         print("refused", str(error).count("tried again"))
                 limit(resource.RLIM_INFINITY)
-                print((await queue.put(draft("t", payload="x" * 100_000), "d9")).status)
+                print((await queue.put(submission("t", payload="x" * 100_000), "d9")).status)
                 assert (await queue.take()).id == kept.id
                 print(await queue.counts())
                 await queue.close()
@@ -102,19 +102,19 @@ class TestFullDisk:
             import asyncio, os, resource, sys
             from onecopy.agents.queue.queue import Queue
             from onecopy.errors import QueueUnavailable
-            from tests.agents.queue.opening import draft
+            from tests.agents.queue.opening import submission
 
             async def main(path):
                 queue = Queue.open(path)
                 for n in range(20):
-                    await queue.put(draft(f"s{n}"), f"d{n}")
+                    await queue.put(submission(f"s{n}"), f"d{n}")
                 running = [await queue.take() for _ in range(20)]
                 size = os.path.getsize(path + "-wal")
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
                 for event in running:
                     assert await queue.done(event.id, "x" * 4000)
                 try:
-                    await queue.put(draft("s", payload="x" * 8_000_000), "large")
+                    await queue.put(submission("s", payload="x" * 8_000_000), "large")
                 except QueueUnavailable:
                     print(await queue.counts())
                 await queue.close()
@@ -129,10 +129,10 @@ class TestFullDisk:
         monkeypatch.setattr("onecopy.agents.queue.queue.UNWRITTEN", 300_000)
 
         async def act(queue: Queue) -> None:
-            puts = [queue.put(draft(f"s{n}", payload=LARGE), f"d{n}") for n in range(3)]
+            puts = [queue.put(submission(f"s{n}", payload=LARGE), f"d{n}") for n in range(3)]
             answers = await asyncio.gather(*puts, return_exceptions=True)
             assert [isinstance(each, QueueUnavailable) for each in answers] == [False, True, True]
-            assert (await queue.put(draft("s1", payload=LARGE), "d1")).status == "new"
+            assert (await queue.put(submission("s1", payload=LARGE), "d1")).status == "new"
 
         use(path, act)
 
@@ -141,8 +141,8 @@ def test_a_read_only_file_is_refused_until_it_can_be_written(path):
     async def act(queue: Queue) -> None:
         await pragma(queue, "query_only = ON")
         with pytest.raises(QueueUnavailable, match="check its owner, its mode"):
-            await queue.put(draft(), "d1")
-        assert (await queue.put(draft(), "d1")).status == "new"
+            await queue.put(submission(), "d1")
+        assert (await queue.put(submission(), "d1")).status == "new"
 
     use(path, act)
 
@@ -154,8 +154,8 @@ def test_a_file_that_another_program_holds_is_refused_until_it_is_free(path, mon
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(QueueUnavailable, match="another program holds it locked"):
-                await queue.put(draft(), "d1")
-        assert (await queue.put(draft(), "d1")).status == "new"
+                await queue.put(submission(), "d1")
+        assert (await queue.put(submission(), "d1")).status == "new"
 
     use(path, act)
 
@@ -177,7 +177,7 @@ class TestCommitsThatFailedAndDidNot:
 
     def test_an_event_that_nobody_got_is_taken_again(self, path, fail):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             fail()
             with pytest.raises(QueueUnavailable, match="tried again"):
                 await queue.take()
@@ -191,14 +191,14 @@ class TestCommitsThatFailedAndDidNot:
         async def act(queue: Queue) -> None:
             fail()
             with pytest.raises(QueueUnavailable):
-                await queue.put(draft(), "d1")
-            assert (await queue.put(draft(), "d1")).status == "duplicate"
+                await queue.put(submission(), "d1")
+            assert (await queue.put(submission(), "d1")).status == "duplicate"
 
         use(path, act)
 
     def test_an_end_can_be_told_again(self, path, fail):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             await queue.take()
             fail()
             with pytest.raises(QueueUnavailable):
@@ -214,9 +214,9 @@ def test_a_file_that_was_removed_is_noticed_and_no_event_accepted(path):
         path.rename(path.with_name("elsewhere"))
         for _ in range(2):
             with pytest.raises(QueueUnavailable, match=r"removed or replaced|cannot be opened"):
-                await queue.put(draft(), "d1")
+                await queue.put(submission(), "d1")
         path.with_name("elsewhere").rename(path)
-        assert (await queue.put(draft(), "d1")).status == "new"
+        assert (await queue.put(submission(), "d1")).status == "new"
 
     use(path, act)
 
@@ -224,7 +224,7 @@ def test_a_file_that_was_removed_is_noticed_and_no_event_accepted(path):
 class TestOtherFiles:
     def test_a_damaged_one_says_what_to_do(self, path):
         async def fill(queue: Queue) -> None:
-            puts = (queue.put(draft(f"s{n}", payload="x" * 500), f"d{n}") for n in range(200))
+            puts = (queue.put(submission(f"s{n}", payload="x" * 500), f"d{n}") for n in range(200))
             await asyncio.gather(*puts)
 
         use(path, fill)
@@ -313,7 +313,7 @@ class TestTwoServers:
 
     def test_others_may_read(self, path):
         async def act(queue: Queue) -> None:
-            put = await queue.put(draft(), "d1")
+            put = await queue.put(submission(), "d1")
             code = (
                 "import sys; from onecopy.agents.queue.reader import Reader; "
                 "print([each.id for each in Reader(sys.argv[1]).list()])"
@@ -329,16 +329,16 @@ class TestBackups:
         copy = tmp_path / "copy.db"
 
         async def act(queue: Queue) -> None:
-            await queue.put(draft("s1"), "d1")
-            await queue.put(draft("s2"), "d2")
+            await queue.put(submission("s1"), "d1")
+            await queue.put(submission("s2"), "d2")
             await queue.take()
             await queue.backup(copy)
-            await queue.put(draft("s3"), "d3")
+            await queue.put(submission("s3"), "d3")
 
         async def look(queue: Queue) -> None:
             assert (await queue.counts())["queued"] == 2
             assert await queue.recover() == (1, 0, 0)
-            assert (await queue.put(draft("s1"), "d1")).status == "duplicate"
+            assert (await queue.put(submission("s1"), "d1")).status == "duplicate"
 
         use(path, act)
         assert copy.stat().st_mode & 0o777 == 0o600

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import pytest
 from onecopy.agents.code_review.setup import files
 from onecopy.agents.sdk.build import build
 from onecopy.agents.sdk.toolchains import qjs
+from onecopy.agents.worker.component import compile_component
+from onecopy.agents.worker.engine import engine
 from onecopy.errors import BuildFailed
 
 FUNCTIONS = {
@@ -29,28 +30,47 @@ FUNCTIONS = {
 }
 
 
-_BOTH = """
+_ALL = """
+import json
+
+import bare
 import everything
+from onecopy_agent import component
 from review_bot import bot
 
 def handle(event):
     return (bot if event.kind.startswith("pull_request") else everything).handle(event)
+
+made = component.world
+
+def world(module):
+    class WitWorld(made(module)):
+        def handle(self, event):
+            return (bare.WitWorld() if "do" in json.loads(event) else super()).handle(event)
+    return WitWorld
+
+component.world = world
 """
+_WORKER = Path(__file__).parents[1] / "worker"
 
 
-def python_agents(folder: Path, shared: Path) -> Component:
-    """Build the code-review bot and everything.py as one component: there is Python in it once."""
+def python_agents(folder: Path, shared: Path) -> Path:
+    """Build the code-review bot, everything.py and worker/python.py as one component.
+
+    Building and compiling Python takes twenty seconds. worker/python.py has no SDK around it.
+    """
     for name, text in files(github="https://api.github.com", llm="store:x", model="").items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     shutil.copy(Path(__file__).with_name("everything.py"), folder)
-    (folder / "agent.py").write_text(_BOTH)
+    shutil.copy(_WORKER / "python.py", folder / "bare.py")
+    (folder / "agent.py").write_text(_ALL)
     return built(folder / "agent.py", shared)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Nobody else builds, and the caches lie in `folder`."""
     with (folder / "sdk-lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -58,15 +78,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def built(source: Path, folder: Path) -> Component:
+def built(source: Path, folder: Path) -> Path:
     """Build a source and compile it, once for all that share `folder`."""
-    with _alone(folder):
+    with alone(folder):
         component = build(source)
-        _remove_orphans(component.parent)
-        native = component.with_suffix(f".native-{version('wasmtime').replace('.', '-')}")
-        if not native.exists():
-            native.write_bytes(Component.compiled(component))
-        return Component(native)
+        compile_component(component, folder / "onecopy/modules")
+        return component
 
 
 def fetched(folder: Path) -> str:
@@ -74,38 +91,24 @@ def fetched(folder: Path) -> str:
 
     Without npm, or without a network, the test is skipped.
     """
-    with _alone(folder):
+    with alone(folder):
         try:
             return qjs.command(folder)[0]
         except BuildFailed as error:
             pytest.skip(str(error).splitlines()[0])
 
 
-def _remove_orphans(folder: Path) -> None:
-    """Native code goes with its component, which the cache has let go of."""
-    for native in folder.glob("*.native-*"):
-        if not native.with_suffix(".wasm").exists():
-            native.unlink()
-
-
 class Component:
     """A component whose host is a `onecopy_agent.testing.Host`."""
 
-    @staticmethod
-    def compiled(path: Path) -> bytes:
-        """Return its native code."""
-        import wasmtime
-        from wasmtime import component
-
-        return bytes(component.Component.from_file(wasmtime.Engine(), str(path)).serialize())
-
-    def __init__(self, native: Path) -> None:
+    def __init__(self, path: Path, folder: Path) -> None:
         import wasmtime
         from wasmtime import component
 
         self._wasmtime, self._types = wasmtime, component
-        self._engine = wasmtime.Engine()
-        self._component = component.Component.deserialize_file(self._engine, str(native))
+        self._engine = engine()
+        native = compile_component(path, folder / "onecopy/modules").native
+        self._component = component.Component.deserialize(self._engine, native)
         self._linker = component.Linker(self._engine)
         self._linker.add_wasip2()
         self._host: Any = None
@@ -119,6 +122,7 @@ class Component:
         """Handle an event in a fresh instance; return `ok` or `err`, and the JSON value."""
         self._host = host
         store = self._wasmtime.Store(self._engine)
+        store.set_epoch_deadline(1 << 40)
         store.set_wasi(self._wasmtime.WasiConfig())
         instance = self._linker.instantiate(store, self._component)
         result = instance.get_func(store, "handle")(store, json.dumps(event))

@@ -184,6 +184,21 @@ def test_offline_it_says_what_to_fetch_beforehand(tmp_path, monkeypatch):
         qjs.command(tmp_path)
 
 
+def test_what_is_left_of_a_cache_that_was_swept_is_replaced(tmp_path, monkeypatch):
+    (tmp_path / "node").touch(0o755)
+    made = "node_modules/.bin"
+    # npm ci … --prefix FOLDER
+    npm = f'for last; do :; done; mkdir -p "$last/{made}"; touch "$last/{made}/{qjs.NAME}"'
+    (tmp_path / "npm").write_text(f"#!/bin/sh\n{npm}\n")
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    tool = Path(qjs.command(tmp_path)[0])
+    tool.unlink()  # all the folders stay
+    assert qjs.command(tmp_path) == [str(tool)]
+    assert tool.exists()
+    assert [each.name for each in tool.parents[3].iterdir()] == [tool.parents[2].name]
+
+
 def test_a_missing_componentize_py_says_what_to_install(tmp_path, monkeypatch):
     from importlib.metadata import PackageNotFoundError
 
@@ -193,7 +208,7 @@ def test_a_missing_componentize_py_says_what_to_install(tmp_path, monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(python, "version_of", missing)
-    with pytest.raises(BuildFailed, match=r"pip install onecopy\[agents-build\]"):
+    with pytest.raises(BuildFailed, match=r"pip install 'onecopy\[agents-build\]'"):
         build(write(tmp_path, **{"agent.py": "def handle(e): ..."}))
 
 

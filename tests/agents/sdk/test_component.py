@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents.sdk.running import built, fetched, python_agents
+from tests.agents.sdk.running import Component, built, fetched
 
 # The first one builds and compiles a component with all of Python in it.
 pytestmark = pytest.mark.timeout(400)
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module", params=["py", "js"])
 def component(request, shared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("everything")
     if request.param == "py":
-        return python_agents(folder, shared_folder)
+        return Component(request.getfixturevalue("python_agent"), shared_folder)
     fetched(shared_folder)
+    folder = tmp_path_factory.mktemp("everything")
     shutil.copy(Path(__file__).with_name("everything.js"), folder)
-    return built(folder / "everything.js", shared_folder)
+    return Component(built(folder / "everything.js", shared_folder), shared_folder)
 
 
 @pytest.fixture

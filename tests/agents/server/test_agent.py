@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import onecopy
-from onecopy.agents.calls import Call, Reply
+from onecopy.agents.calls import Call, Refused, Reply
 from onecopy.agents.event import Event
+from onecopy.agents.grants.memory.embedder import ENTRY
 from onecopy.agents.manifest import Manifest
 from onecopy.agents.outcome import ERROR, OK, Outcome
 from onecopy.agents.records.run import Run
@@ -20,6 +21,7 @@ from onecopy.agents.secrets import Secrets
 from onecopy.agents.server.agent import ServedAgent
 from onecopy.agents.server.resources import Resources
 from onecopy.errors import InvalidArgument
+from onecopy.nn.backends.text.tokenizer import SUFFIX
 from tests.agents.server.conftest import SECRET
 
 GRANTS = """
@@ -103,6 +105,8 @@ def test_each_grant_is_a_capability(manifest: Manifest, tmp_path: Path) -> None:
     with onecopy.start(f"agents-{tmp_path.name}", capacity="64MiB") as store:
         store.save("docs/a", "a text")
         store.save("other", "not granted")
+        store.save(ENTRY, "no model, and nobody asks it")
+        store.save(ENTRY + SUFFIX, "no tokenizer")
 
         async def act(agent: ServedAgent, resources: Resources) -> None:
             recorder = resources.records.begin(event("e"), seed=b"", time_ns=0)
@@ -115,6 +119,38 @@ def test_each_grant_is_a_capability(manifest: Manifest, tmp_path: Path) -> None:
             recorder.end(Outcome(OK, ""))
 
         used(granted(manifest, GRANTS), tmp_path, act, store=store)
+
+
+REQUEST = """
+[[grants.tools]]
+name = "thing"
+description = "Look at the thing of the event."
+[grants.tools.request]
+origin = "http://127.0.0.1:PORT"
+method = "GET"
+path = "/things/{event.number}"
+headers = { Authorization = "Bearer env:HOOK_SECRET" }
+private = true
+"""
+
+
+def test_a_tool_that_the_manifest_describes_is_bound_to_the_event(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    async def act(agent: ServedAgent, resources: Resources) -> str:
+        recorder = resources.records.begin(event("e"), seed=b"", time_ns=0)
+        found = agent.capabilities(event("e"), recorder)
+        assert set(found) == {"tools"}
+        (shown,) = json.loads(await found["tools"].call("describe", []))
+        assert shown["function"]["name"] == "thing"
+        with pytest.raises(Refused) as caught:
+            await found["tools"].call("call", ["thing", "{}"])
+        recorder.end(Outcome(OK, ""))
+        return caught.value.refusal.code
+
+    # Nobody listens at port 1, which is as far as it gets.
+    grants = REQUEST.replace("PORT", "1")
+    assert used(granted(manifest, grants), tmp_path, act) == "unavailable"
 
 
 @pytest.mark.parametrize(

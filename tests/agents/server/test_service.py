@@ -23,8 +23,8 @@ async def put(service: Service, do: str, number: int = 1) -> str:
     """Have an event wait, and return its id."""
     manifest = service.agents["actions"].manifest
     bound = manifest.bind_cli("asked", {"number": number, "do": f"!{do}"})
-    draft = queued(manifest, bound, "cli")
-    return (await service.queue.put(draft, f"{do}{number}")).id
+    submission = queued(manifest, bound, "cli")
+    return (await service.queue.put(submission, f"{do}{number}")).id
 
 
 async def until(holds: Callable[[], Awaitable[Any]]) -> Any:
@@ -201,5 +201,5 @@ def test_an_agent_that_gives_up_is_not_tried_again(serving: Any) -> None:
 
 
 def test_events_have_the_attempts_of_their_manifest(manifest: Manifest) -> None:
-    draft = queued(manifest, manifest.bind_cli("asked", {"number": 7}), "cli")
-    assert (draft.attempts, draft.subject, draft.source) == (2, "thing#7", "cli")
+    submission = queued(manifest, manifest.bind_cli("asked", {"number": 7}), "cli")
+    assert (submission.attempts, submission.subject, submission.source) == (2, "thing#7", "cli")

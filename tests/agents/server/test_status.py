@@ -10,7 +10,7 @@ import pytest
 from onecopy.agents.calls import Call, Reply
 from onecopy.agents.event import Event
 from onecopy.agents.outcome import OK, Outcome
-from onecopy.agents.queue.draft import Draft
+from onecopy.agents.queue.submission import Submission
 from tests.agents.server.looking import Look, looking
 from tests.agents.server.test_service import end_of, put
 
@@ -62,8 +62,8 @@ def test_texts_of_events_and_guests_are_never_html(serving: Any) -> None:
         recorder.usage(SCRIPT, 1, 2, 0.5)
         recorder.end(Outcome(OK, SCRIPT))
         await records.flush()
-        draft = Draft(agent=SCRIPT, trigger="cli", kind=SCRIPT, subject=SCRIPT, fields={})
-        accepted = await look.service.queue.put(draft, SCRIPT)
+        submission = Submission(agent=SCRIPT, trigger="cli", kind=SCRIPT, subject=SCRIPT, fields={})
+        accepted = await look.service.queue.put(submission, SCRIPT)
         for path in ("/", "/runs", f"/runs/{recorder.id}", f"/runs/{recorder.id}/live", "/events",
                      f"/events/{accepted.id}"):  # fmt: skip
             status, page = await look.get(path)

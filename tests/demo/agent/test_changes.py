@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onecopy.demo.agent.changes import data_of, parse
+from onecopy.demo.agent.changes import data_of, of_files, parse
+from onecopy.demo.agent.github.history import ChangedFile
 
 TEXT = """Title: Faster parsing
 Description: It is
@@ -46,3 +47,15 @@ def test_files_hunks_and_lines_are_read() -> None:
 def test_only_what_stands_between_the_words_is_data() -> None:
     assert data_of("before\nDATA ab12\na\nDATA other\nb\nDATA ab12\nafter") == "a\nDATA other\nb"
     assert data_of("no data") == "no data"
+
+
+def test_files_of_a_diff_are_a_change_too() -> None:
+    patch = "@@ -4,2 +4,2 @@ def f():\n a\n-b\n+c"
+    files = [
+        ChangedFile("new.py", "renamed", 1, 1, patch, "", "old.py"),
+        ChangedFile("a.png", "added", 0, 0, None, ""),
+    ]
+    change = of_files(files, "t")
+    text = "--- file: new.py (was old.py), renamed\n@@ def f():\n     4  a\n     5 -b\n     5 +c"
+    assert change.files[0] == parse(text).files[0]
+    assert (change.title, change.size, change.files[1].hunks) == ("t", (1, 1), [])

@@ -17,6 +17,7 @@ from onecopy.agents.grants.http.client import Client
 from onecopy.agents.grants.llm.budget import Spending, Usage
 from onecopy.agents.grants.llm.endpoint import Endpoint
 from onecopy.agents.grants.llm.llm import Llm
+from onecopy.agents.grants.memory.default_embedder import ensure, is_in
 from onecopy.agents.grants.memory.embedder import StoreEmbedder, save_embedder
 from onecopy.agents.manifest.grants import LlmGrant
 from onecopy.demo.agent.llm_server import MODEL, LlmServer
@@ -80,7 +81,8 @@ def embedder(base: Path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONECOPY_RUNTIME_DIR", str(base))
         with onecopy.start("minilm", capacity="256MiB") as store:
-            save_embedder(store)
+            ensure(store)
+            assert is_in(store)
             save_embedder(store)
             embedder = StoreEmbedder(store, idle_seconds=0)
             yield embedder

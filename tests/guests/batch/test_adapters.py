@@ -206,7 +206,7 @@ def planned(texts: list[list[int]], size: int) -> torch.Tensor:
 
 @pytest.fixture
 def seeing(
-    direct: bool, vocabulary: Vocabulary, store, build: Callable[..., bytes]
+    vocabulary: Vocabulary, store, build: Callable[..., bytes]
 ) -> Iterator[tuple[Controllers, bytes]]:
     """Controllers whose guests see logits, and such a guest."""
     logits = guests.buffer(4, vocabulary.size, store=store)
@@ -217,7 +217,6 @@ def seeing(
         yield controllers, build(SEEING)
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_decode_goes_on_with_what_guests_leave_in_their_rows(
     seeing: tuple[Controllers, bytes], vocabulary: Vocabulary
 ) -> None:
@@ -231,7 +230,6 @@ def test_decode_goes_on_with_what_guests_leave_in_their_rows(
     assert list(found.values()) == [[101, 102, 103], [101, 102, 103], [1, 2, 3]]
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 @pytest.mark.parametrize(("how", "offset"), [("l", 100), ("c", 100), ("n", 0)])
 def test_generate_goes_on_with_what_guests_leave_in_their_rows(
     seeing: tuple[Controllers, bytes], vocabulary: Vocabulary, how: str, offset: int

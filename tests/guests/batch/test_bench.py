@@ -1,167 +1,27 @@
-"""A worker's rows: the loop in C does what the one in Python does, whatever guests do."""
+"""A worker's rows: what is done before guests are called, and after."""
 
 from __future__ import annotations
 
 import gc
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from onecopy.guests.batch import bench as bench_module
 from onecopy.guests.batch import steps
-from onecopy.guests.batch.bench import Bench
-from onecopy.guests.batch.rows import Rows
-from onecopy.guests.batch.seat import Seat
-from onecopy.guests.batch.steps import Board
-from onecopy.guests.decoding import controller_host
-from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import control
 from onecopy.guests.wasm.engine import ticker
-from onecopy.guests.workers.progress import Progress, new_page
-from onecopy.guests.workers.spill import Spill, new_spill
-from onecopy.guests.workers.worker import Worker
+from tests.guests.batch.place import (
+    GUEST,
+    ROWS,
+    SIZE,
+    A,
+    places,
+    seat,
+)
 from tests.guests.tokenizers_of import byte_level
-
-ROWS = 3
-OPERATIONS = 16
-MASKS = (0, 1, 2, 3, 4, 5, 6, 7, 12, 15)
-"""Operations after which there is a next call."""
-# A variable says what it does in a call; what it answers depends on all that came before.
-GUEST = """
-#include "onecopy.h"
-static uint32_t mask[OC_MASK_WORDS(4096)], state = 1;
-static struct oc_bias bias;
-static int grammar;
-static void mix(uint32_t word) { state = (state ^ word) * 16777619u; state ^= state >> 13; }
-OC_EXPORT int init_prompt(void) {
-    grammar = oc_grammar_new(OC_REGEX, "([a-m]+,)*", 10);
-    return grammar < 0;
-}
-OC_EXPORT int mid_process(void) {
-    struct oc_control *control = oc_control();
-    static uint32_t spliced[1] = {300};
-    uint32_t size = OC_MASK_WORDS(control->vocab);
-    uint8_t operation = 0;
-    oc_var_get("operation", 9, &operation, 1);
-    oc_say("called");
-    mix(control->step), mix(control->branch);
-    for (uint32_t i = 0; i < control->token_count; i++) mix(control->tokens[i]);
-    switch (operation) {
-    case 8: return oc_splice(0, spliced, 1);
-    case 9: return oc_stop();
-    case 10: oc_mask_clear(mask); return oc_allow(mask);
-    case 11: __builtin_trap();
-    case 12: return oc_allow(0);
-    case 13: return oc_choose(state % control->vocab);
-    case 14: return 1;
-    case 1: mix(oc_grammar_consume(grammar, control->tokens, 1));
-            mix(oc_grammar_mask(grammar, mask)); break;
-    case 2: break;
-    case 3: mix(oc_grammar_mask(grammar, mask)); mix(oc_grammar_step(grammar, mask)); break;
-    case 4: mix(oc_grammar_step(grammar, mask)); mix(oc_grammar_step(grammar, mask)); break;
-    case 5: mix(oc_grammar_accepts(grammar)); mix(oc_grammar_step(grammar, mask)); break;
-    case 6: mix(oc_grammar_rollback(grammar, 1)); mix(oc_grammar_mask(grammar, mask)); break;
-    case 15: mix(oc_grammar_step(grammar + 1, mask));
-             mix(oc_grammar_step(grammar, (uint32_t *)0xfffffff0u)); break;
-    default: mix(oc_grammar_step(grammar, mask));
-    }
-    for (uint32_t i = 0; i < size; i++) mix(mask[i]);
-    mask[size - 1] |= 0x80000000u;  // beyond the vocabulary
-    oc_mask_allow(mask, state % control->vocab);
-    bias.token = state % control->vocab, bias.bias = 2;
-    return operation == 7 ? oc_allow_biased(mask, &bias, 1) : oc_allow(mask);
-}
-"""
-LOOP = """
-#include "onecopy.h"
-static uint32_t mask[OC_MASK_WORDS(4096)];
-OC_EXPORT int mid_process(void) {
-    if (oc_control()->token_count) for (volatile int i = 0;; i++) {}
-    oc_mask_allow(mask, 7);
-    return oc_allow(mask);
-}
-"""
-SIZE = 1000  # not a multiple of 32
-LETTERS = [ord(each) - ord(" ") for each in "abcm,n"]  # of the byte-level tokenizer
-A = LETTERS[0]
-TOKENS = st.lists(st.sampled_from(LETTERS) | st.integers(0, SIZE - 1), max_size=3)
-OPERATION = st.just(0) | st.sampled_from(MASKS) | st.integers(0, OPERATIONS - 1)
-
-
-class Place:
-    """A bench with rows of its own, in this process."""
-
-    def __init__(self, vocabulary: Vocabulary, *, biases: bool, keep: int) -> None:
-        self.vocabulary = vocabulary
-        self.keep = keep
-        self.grammars = Grammars(vocabulary)
-        self.rows = Rows.make(ROWS, vocabulary.size, biases=biases)
-        self.board = Board.make(ROWS, 1)
-        self._sockets = socket.socketpair()
-        self._long = new_spill()
-        self.worker = Worker(self._sockets[0], Progress(new_page()), Spill(self._long))
-        self._bell, self._done = os.eventfd(0), os.eventfd(0)
-        self.bench = Bench(
-            self.worker, self.rows, self.board, 0, 0.05, os.dup(self._bell), os.dup(self._done)
-        )
-        self.number = 0
-        self.variables: dict[int, Any] = {}
-
-    def seat(self, module: Any, row: int, culprit: int = 7) -> Controller:
-        controller = Controller(module, self.vocabulary, grammars=self.grammars)
-        controller.keep(self.keep)
-        controller.init_prompt([], seconds=10)
-        self.variables[row] = controller.variables
-        self.bench.sit(Seat(self.bench, controller, row + 1, row, culprit, ""))
-        return controller
-
-    def step(self, told: dict[int, Sequence[int]], back: int = 0, end: int = 1 << 62) -> None:
-        """Ask rows, and let the bench run; its guests are called until there is an answer."""
-        self.number += 1
-        for row, tokens in told.items():
-            self.board.ask(self.board.line(row), row + 1, tokens, back)
-        self.board.call(self.bench.slot, self.number, list(told), end)
-        os.eventfd_write(self._bell, 1)
-        self.bench.run()
-        assert os.eventfd_read(self._done) == 1
-        assert self.board.words[self.bench.slot + steps.FINISHED] == self.number
-        for row in told:
-            assert self.board.words[self.board.line(row) + steps.ANSWERED] == self.number
-
-    def answer(self, row: int) -> tuple[Any, ...]:
-        """All that the engine would read."""
-        line, words = self.board.line(row), self.board.words
-        kind = words[line + steps.KIND]
-        if kind == steps.FAILED:
-            return kind, repr(self.board.failure_of(line))
-        if kind == control.MASK:
-            biases = self.rows.bias_array
-            dense = None if biases is None else biases[row].tolist()
-            return kind, self.rows.mask_array[row].tolist(), dense
-        return kind, words[line + steps.NUMBER], self.board.tokens_of(line)
-
-    def marks(self) -> tuple[int, int, int]:
-        """The row that runs, plus 1, whose it is, and how long it may take."""
-        doing = self.worker.progress.read()
-        assert doing is not None
-        return self.board.words[self.bench.slot + steps.RUNNING], doing.culprit, doing.budget
-
-    def close(self) -> None:
-        self.bench.close()
-        self.worker._stop_time()
-        for each in self._sockets:
-            each.close()
-        for fd in (self._bell, self._done, self._long):
-            os.close(fd)
 
 
 @pytest.fixture(scope="module")
@@ -170,81 +30,9 @@ def vocabulary() -> Iterator[Vocabulary]:
         yield vocabulary
 
 
-@contextmanager
-def places(vocabulary: Vocabulary, *, biases: bool = False, keep: int = 0) -> Iterator[list[Place]]:
-    """One place whose loop is in C, and one whose loop is in Python."""
-    made = []
-    with pytest.MonkeyPatch.context() as patch:
-        in_c = Place(vocabulary, biases=biases, keep=keep)
-        made.append(in_c)
-        patch.setattr(bench_module, "find", lambda: None)
-        made.append(Place(vocabulary, biases=biases, keep=keep))
-    assert made[0].bench.turns is not None
-    assert made[1].bench.turns is None
-    try:
-        yield made
-    finally:
-        for each in made:
-            each.close()
-
-
-def seat(place: Place, module: Any, row: int, culprit: int = 7) -> Controller:
-    """Seat a controller that knows the C library only if its place does."""
-    with pytest.MonkeyPatch.context() as patch:
-        if place.bench.turns is None:
-            patch.setattr(controller_host, "find", lambda: None)
-        return place.seat(module, row, culprit)
-
-
 @pytest.fixture(scope="module")
 def module(build: Callable[..., bytes], compiled: Callable[[bytes], Any]) -> Any:
     return compiled(build(GUEST))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    calls=st.lists(
-        st.tuples(TOKENS, TOKENS, st.integers(0, 3), st.tuples(*[OPERATION] * ROWS)),
-        min_size=1,
-        max_size=12,
-    ),
-    biases=st.booleans(),
-    keep=st.sampled_from([0, 4]),
-)
-def test_a_batch_gets_the_same_answers_with_and_without_the_c_library(
-    vocabulary: Vocabulary, module: Any, calls: list[Any], biases: bool, keep: int
-) -> None:
-    with places(vocabulary, biases=biases, keep=keep) as both, ticker.running():
-        for place in both:
-            for row in range(ROWS):
-                seat(place, module, row)
-        for some, others, back, operations in calls:
-            told = {0: some, 2: others, 1: [*some, *others]}
-            for place in both:
-                for row, operation in enumerate(operations):
-                    place.variables[row][b"operation"] = bytes([operation])
-                place.step(told, back if keep else 0)
-            for row in told:
-                assert both[0].answer(row) == both[1].answer(row)
-
-
-def test_a_guest_that_does_as_always_is_answered_by_c_alone(
-    vocabulary: Vocabulary, module: Any
-) -> None:
-    with places(vocabulary) as both, ticker.running():
-        place = both[0]
-        controller = seat(place, module, 0)
-        place.step({0: [A]})  # what it asks is not known yet
-        lines = len(controller.logs)
-        handles = controller._host.handles
-        finished: list[int] = []
-        place.bench._finish = lambda *_: finished.append(1)  # type: ignore[method-assign]
-        place.step({0: [A]})
-        assert not finished
-        assert place.answer(0)[0] == control.MASK
-        assert controller.steps == 2
-        assert handles[0].node[2] == 2
-        assert len(controller.logs) == lines + 1
 
 
 def test_marks_say_whose_guest_runs(vocabulary: Vocabulary, module: Any) -> None:
@@ -260,21 +48,6 @@ def test_marks_say_whose_guest_runs(vocabulary: Vocabulary, module: Any) -> None
             assert place.board.words[place.bench.slot + steps.RUNNING] == 0
 
 
-def test_a_loop_costs_itself_and_its_kind_runs_last(
-    vocabulary: Vocabulary, module: Any, build: Callable[..., bytes], compiled: Callable[..., Any]
-) -> None:
-    looping = compiled(build(LOOP))
-    with places(vocabulary) as both:
-        for place in both:
-            seat(place, looping, 0, culprit=1)
-            seat(place, looping, 1, culprit=1)
-            seat(place, module, 2, culprit=2)
-            place.step({0: [5], 1: [], 2: []}, end=0)
-            assert "did not return within" in place.answer(0)[1]
-            assert "have used up the step" in place.answer(1)[1]
-            assert place.answer(2)[0] == control.MASK
-
-
 def test_a_sequence_that_is_not_here_is_told_so(vocabulary: Vocabulary, module: Any) -> None:
     with places(vocabulary) as both, ticker.running():
         for place in both:
@@ -282,15 +55,6 @@ def test_a_sequence_that_is_not_here_is_told_so(vocabulary: Vocabulary, module: 
             place.step({0: [], 1: []})
             assert "its guest is not here" in place.answer(0)[1]
             assert place.answer(1)[0] == control.MASK
-
-
-def test_time_is_counted_for_each_row(vocabulary: Vocabulary, module: Any) -> None:
-    with places(vocabulary) as both, ticker.running():
-        for place in both:
-            controller = seat(place, module, 0)
-            place.step({0: []})
-            assert place.board.nanoseconds_of(place.board.line(0)) > 0
-            assert controller.seconds > 0
 
 
 def test_garbage_is_collected_between_steps(vocabulary: Vocabulary, module: Any) -> None:

@@ -70,16 +70,6 @@ def test_who_waits_in_vain_is_told(controllers: Controllers, scripted: bytes) ->
         sequence.wait(0)
 
 
-def test_what_is_lost_is_opened_elsewhere(controllers: Controllers, scripted: bytes) -> None:
-    sequence = controllers.open(scripted)
-    lost = sequence.station
-    os.kill(lost.worker.pid, signal.SIGKILL)
-    eventually(lambda: sequence.station not in (None, lost))
-    sequence.wait(60)
-    assert sequence.station.worker is not lost.worker
-    decode(controllers, [sequence], 1)
-
-
 def test_who_takes_the_place_of_a_worker_waits_until_that_is_given_up(
     controllers: Controllers, scripted: bytes, pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +77,7 @@ def test_who_takes_the_place_of_a_worker_waits_until_that_is_given_up(
     crew, events, go = controllers._crew, [], threading.Event()
     sequence = controllers.open(scripted)
     lost = sequence.station.worker
-    recover, make = crew.recover, home.Station
+    recover, make = crew.recovery.recover, home.Station
 
     def recover_later(station: Station) -> None:
         go.wait(60)
@@ -98,7 +88,7 @@ def test_who_takes_the_place_of_a_worker_waits_until_that_is_given_up(
         events.append("made")
         return make(crew, worker)
 
-    monkeypatch.setattr(crew, "recover", recover_later)
+    monkeypatch.setattr(crew.recovery, "recover", recover_later)
     monkeypatch.setattr(home, "Station", make_now)
     os.kill(lost.pid, signal.SIGKILL)
     eventually(lambda: pool.workers[lost.index] is not lost and pool.workers[lost.index].ready)

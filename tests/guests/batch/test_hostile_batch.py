@@ -127,9 +127,9 @@ def test_grammars_that_never_end_do_not_keep_others_from_theirs_for_ever(
     sequence = controllers.open(module)
     code = """
     import threading, time
-    from onecopy.guests.decoding import grammar
+    from onecopy.guests.decoding import grammars
     (_, opener), = worker.service("sequences")._benches.values()
-    grammar._STUCK_SECONDS = 0
+    grammars._STUCK_SECONDS = 0
     for _ in range(2):
         thread = threading.Thread(target=threading.Event().wait, daemon=True)
         thread.start()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from onecopy import GuestError, GuestTimeout, InvalidArgument, WorkerLost
+from onecopy import GuestError, GuestTimeout, InvalidArgument
 from onecopy.guests.batch.answers import Allowed, Failed, Splice, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.steps import ANSWERED
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
+from tests.guests.batch.losing import reference, replace_worker, settled, stopped
 from tests.guests.batch.test_controllers import allowed, decode
 from tests.guests.waiting import eventually
 
@@ -34,38 +34,6 @@ def controllers(vocabulary: Vocabulary, pool: Pool) -> Iterator[Controllers]:
     """A batch of six."""
     with Controllers(None, vocabulary, pool, batch=6, biases=True, keep=0) as controllers:
         yield controllers
-
-
-@contextmanager
-def stopped(pool: Pool) -> Iterator[None]:
-    """Hold a worker inside the block."""
-    (worker,) = pool.workers
-    os.kill(worker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker.pid, signal.SIGCONT)
-
-
-def settled(controllers: Controllers, sequence) -> object:
-    """Step until there is an answer; return the last step."""
-    steps = []
-
-    def answered() -> bool:
-        steps.append(controllers.step({sequence: []}))
-        return not isinstance(steps[-1].outcomes[sequence], Suspended)
-
-    eventually(answered)
-    return steps[-1]
-
-
-def reference(vocabulary, scripted, config: str, steps: int) -> list[list[int]]:
-    """The masks of a run in which nothing happened."""
-    with (
-        Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool,
-        Controllers(None, vocabulary, pool, batch=1, keep=0) as controllers,
-    ):
-        return decode(controllers, [controllers.open(scripted, config)], steps)[0]
 
 
 def test_a_late_sequence_is_suspended_and_catches_up(
@@ -183,31 +151,6 @@ def test_known_offenders_run_last_and_end_in_quarantine(
         controllers.open(scripted, "trap=7")
 
 
-def replace_worker(pool: Pool, number: int = signal.SIGKILL) -> None:
-    """Kill the worker, and return when another one has taken its place."""
-    old = list(pool.workers)
-    os.kill(old[0].pid, number)
-    eventually(lambda: pool.workers != old)
-
-
-def test_a_worker_that_dies_between_steps_costs_nobody_anything(
-    controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
-) -> None:
-    expected = reference(vocabulary, scripted, "", 4)
-    sequences = [controllers.open(scripted) for _ in range(3)]
-    tokens: dict = {each: [] for each in sequences}
-    for i in range(4):
-        for each in sequences:
-            step = controllers.step({each: tokens[each]})
-            if isinstance(step.outcomes[each], Suspended):
-                step = settled(controllers, each)
-            assert allowed(step, each) == expected[i]
-            tokens[each] = expected[i][:1]
-        if i == 1:
-            replace_worker(pool)
-    assert [each.state for each in sequences] == ["ready"] * 3
-
-
 def test_a_rollback_of_what_a_late_guest_was_not_told_leaves_its_answer(
     controllers: Controllers, pool: Pool, scripted: bytes
 ) -> None:
@@ -275,8 +218,8 @@ def test_an_answer_of_a_lost_worker_is_dropped_by_a_rollback(
             step = controllers.step({other: [2]})
             assert isinstance(step.outcomes[other], Suspended)
         eventually(lambda: words[other.line + ANSWERED] == other.asked)
-        rebuild = crew.rebuild
-        monkeypatch.setattr(crew, "rebuild", lost.append)
+        rebuild = crew.recovery.rebuild
+        monkeypatch.setattr(crew.recovery, "rebuild", lambda group, _: lost.append(group))
         replace_worker(pool)
         eventually(lambda: len(lost) == 2)
         other.rollback(1)
@@ -284,51 +227,6 @@ def test_an_answer_of_a_lost_worker_is_dropped_by_a_rollback(
             rebuild(group)
         masks = [allowed(settled(controllers, each), each) for each in (straight, other)]
         assert masks[0] == masks[1]
-
-
-def test_the_sequence_that_ran_when_its_worker_crashed_fails_and_the_others_are_rebuilt(
-    controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
-) -> None:
-    expected = reference(vocabulary, scripted, "", 2)
-    looping = controllers.open(scripted, "loop=1")
-    other = controllers.open(scripted)
-    controllers.begin({looping: [], other: []})
-    slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-    eventually(lambda: words[slot + 3] == looping.row + 1)
-    os.kill(pool.workers[0].pid, signal.SIGABRT)
-    step = controllers.finish()
-    assert isinstance(step.outcomes[other], Suspended)
-    assert allowed(settled(controllers, other), other) == expected[0]
-    answer = controllers.step({looping: []}).outcomes[looping]
-    assert isinstance(answer, Failed)
-    assert isinstance(answer.error, WorkerLost)
-
-
-def test_what_runs_when_somebody_else_ends_its_worker_is_called_again(
-    controllers: Controllers, pool: Pool, vocabulary: Vocabulary, scripted: bytes
-) -> None:
-    looping = controllers.open(scripted, "loop=1")
-    slot, words = controllers.batch.board.slot(0), controllers.batch.board.words
-    for ended in range(3):
-        assert looping.suspected == ended
-        while words[slot + 3] != looping.row + 1:
-            controllers.step({looping: []})
-        replace_worker(pool)
-        eventually(lambda: not looping.awaited)
-    # But not for ever: the kernel ends what takes all memory in the same way.
-    answer = controllers.step({looping: []}).outcomes[looping]
-    assert isinstance(answer, Failed)
-    assert isinstance(answer.error, WorkerLost)
-
-
-def test_a_worker_that_cannot_be_replaced_fails_what_lived_there(
-    controllers: Controllers, pool: Pool, scripted: bytes
-) -> None:
-    sequence = controllers.open(scripted)
-    pool.close()
-    eventually(lambda: controllers.step({sequence: []}) and sequence.state == "failed")
-    answer = controllers.step({sequence: []}).outcomes[sequence]
-    assert isinstance(answer, Failed)
 
 
 def test_shared_variables_are_rebuilt_in_the_order_in_which_they_were_set(

@@ -90,7 +90,6 @@ def logits(store, vocabulary: Vocabulary):
     return guests.buffer(4, vocabulary.size, store=store)
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_guest_reads_its_row_and_chooses(
     store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
 ) -> None:
@@ -112,7 +111,6 @@ def test_a_guest_reads_its_row_and_chooses(
         assert logits[branch.row, vocabulary.size - 1] == 1001
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_what_a_guest_writes_while_it_is_opened_is_not_seen(
     store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
 ) -> None:
@@ -125,7 +123,6 @@ def test_what_a_guest_writes_while_it_is_opened_is_not_seen(
         assert logits[hasty.row, 3] == 8
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_choice_is_checked_against_the_mask(
     store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
 ) -> None:
@@ -136,7 +133,6 @@ def test_a_choice_is_checked_against_the_mask(
         assert "forbids" in str(answer.error)
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_logits_that_do_not_fit_are_refused(store, vocabulary: Vocabulary, pool: Pool) -> None:
     for wrong in (torch.zeros(3, vocabulary.size), torch.zeros(4, 7)):
         with pytest.raises(InvalidArgument, match="float32"):
@@ -162,7 +158,6 @@ def lose_the_worker(controllers: Controllers, pool: Pool, sequences: list) -> No
     eventually(lambda: not any(each.awaited for each in sequences))
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_guest_that_chooses_is_rebuilt_from_its_choices(
     store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
 ) -> None:
@@ -186,7 +181,6 @@ def test_a_guest_that_chooses_is_rebuilt_from_its_choices(
         assert last.tolist() == [1000, 1001]
 
 
-@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_guest_that_chooses_otherwise_when_it_is_told_again_fails(
     store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes]
 ) -> None:

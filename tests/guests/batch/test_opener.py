@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+import onecopy
 from onecopy.errors import GuestTimeout, GuestTrapped, InvalidModule
 from onecopy.guests.batch.answers import ALLOWED, Allowed
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.steps import FINISHED, OPENING
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.workers.pool import SERVICES, Pool
 from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.probing import probe
 from tests.guests.waiting import eventually
 
 GRAMMAR = """
@@ -135,3 +139,77 @@ def test_variables_of_a_request_stay_while_a_sequence_of_it_is_still_to_be_opene
         return masks
 
     assert count(True, "one") == count(False, "two")
+
+
+HELD = """
+#include "onecopy.h"
+static char config[8];
+OC_EXPORT int init_prompt(void) {
+    volatile int32_t *words = oc_data(oc_need_window("words"));
+    if (oc_config(config, sizeof config)) while (!words[0]) {}
+    else words[1]++;
+    return 0;
+}
+OC_EXPORT int mid_process(void) { return oc_allow(NULL); }
+"""
+
+GREEDY = """
+#include "onecopy.h"
+static char value[1 << 16];
+OC_EXPORT int init_prompt(void) {
+    oc_var_set("kept", 4, value, sizeof value);
+    oc_give_up("enough");
+    return 1;
+}
+OC_EXPORT int mid_process(void) { return oc_allow(NULL); }
+"""
+
+OPENER = "(_, opener), = worker.service('sequences')._benches.values()"
+
+
+@pytest.fixture(scope="module")
+def glass() -> Iterator[Pool]:
+    """One worker that tests can look into."""
+    services = (*SERVICES, "tests.guests.probing")
+    with Pool(workers=1, guest_ms=5000, step_ms=60_000, services=services) as pool:
+        yield pool
+
+
+@pytest.fixture
+def probed(vocabulary: Vocabulary, glass: Pool) -> Iterator[Controllers]:
+    """A batch of four in it."""
+    with Controllers(None, vocabulary, glass, batch=4, keep=0) as controllers:
+        yield controllers
+
+
+def test_one_that_is_closed_while_it_waits_for_its_turn_is_never_opened(
+    probed: Controllers, store: onecopy.Store, build: Callable[..., bytes]
+) -> None:
+    """The one before it does not end before the worker knows; what guests did is in a window."""
+    module = build(HELD)
+    store.save("words", memoryview(bytes(8)).cast("i"), mutable=True, align=4096)
+    words = store.load("words")
+    windows = {"words": (store.ref("words"), "rw")}
+    first = probed.open(module, "wait", windows=windows, seconds=60, wait=False)
+    eventually(lambda: first.station)
+    worker = first.station.worker
+    queued = [probed.open(module, windows=windows, request="no", wait=False) for _ in range(3)]
+    eventually(lambda: probe(worker, f"{OPENER}; found = len(opener._ordered)") == "4")
+    for each in queued:
+        each.close()
+    eventually(lambda: probe(worker, f"{OPENER}; found = len(opener._unwanted)") == "3")
+    words[0] = 1
+    last = probed.open(module, windows=windows)
+    assert words[1] == 1
+    assert probe(worker, f"{OPENER}; found = opener._unwanted or opener._ordered") == "{}"
+    assert isinstance(probed.step({first: [], last: []}).outcomes[last], Allowed)
+
+
+def test_variables_of_a_request_end_if_none_of_it_can_be_opened(
+    probed: Controllers, glass: Pool, build: Callable[..., bytes]
+) -> None:
+    module = build(GREEDY)
+    for number in range(3):
+        with pytest.raises(GuestTrapped, match="enough"):
+            probed.open(module, request=f"one of many: {number}")
+    assert probe(glass.workers[0], f"{OPENER}; found = len(opener._requests)") == "0"

@@ -9,13 +9,12 @@ import os
 import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from onecopy import GuestMisbehaved, InvalidArgument
 from onecopy.guests.batch import steps
-from onecopy.guests.batch.answers import ALLOWED, STOP, Allowed, Failed, Fork, Suspended
+from onecopy.guests.batch.answers import ALLOWED, STOP, Allowed, Failed, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.sequence import READY, Origin, Sequence
@@ -23,10 +22,9 @@ from onecopy.guests.batch.steps import MAX_TOKENS
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import control
 from onecopy.guests.workers.pool import Pool
-from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.batch.played import Played
+from tests.guests.batch.test_controllers import decode
 from tests.guests.waiting import eventually
-
-FLAGS = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
 
 def test_only_those_that_are_stepped_are_called(controllers: Controllers, scripted: bytes) -> None:
@@ -72,21 +70,6 @@ def test_as_many_tokens_as_a_line_holds_are_heard(
     assert len(sequence.tokens) == steps.MAX_TOKENS
 
 
-def test_a_fork_in_a_step_leaves_the_others_their_answers(
-    controllers: Controllers, scripted: bytes
-) -> None:
-    forking = controllers.open(scripted, "fork=1 branches=2", request="one")
-    other = controllers.open(scripted, request="one")
-    alone = controllers.open(scripted)
-    step = controllers.step({forking: [], other: [], alone: []})
-    fork = step.outcomes[forking]
-    assert isinstance(fork, Fork)
-    assert fork.sequences[0] is forking
-    assert allowed(step, other) == allowed(step, alone)
-    masks = decode(controllers, list(fork.sequences), 1)
-    assert masks[0] != masks[1]
-
-
 def test_a_worker_that_dies_in_a_step_ends_it(controllers: Controllers, scripted: bytes) -> None:
     """A step may take a minute here; it does not, for nobody is left to be waited for."""
     sequence = controllers.open(scripted)
@@ -99,42 +82,6 @@ def test_a_worker_that_dies_in_a_step_ends_it(controllers: Controllers, scripted
     assert step.seconds < 60
     sequence.wait(60)
     eventually(lambda: isinstance(controllers.step({sequence: []}).outcomes[sequence], Allowed))
-
-
-class Played:
-    """What a round sees of a station; the test answers in its place."""
-
-    def __init__(self, slot: int, board: Any) -> None:
-        self.slot, self.words = slot, board.words
-        self.bell, self.done = os.eventfd(0, FLAGS), os.eventfd(0, FLAGS)
-        self.lost = False
-        self.freed: list[int] = []
-
-    def idle(self) -> bool:
-        return self.words[self.slot] == self.words[self.slot + steps.FINISHED]
-
-    def ring(self, now: float) -> None:
-        os.eventfd_write(self.bell, 1)
-
-    def check(self, now: float) -> None:
-        pass
-
-    def rows(self) -> list[int]:
-        """The rows that it was rung for."""
-        os.eventfd_read(self.bell)
-        start = self.slot + steps.ROWS
-        return self.words[start : start + self.words[self.slot + steps.COUNT]].tolist()
-
-    def end(self) -> None:
-        self.words[self.slot + steps.FINISHED] = self.words[self.slot]
-        os.eventfd_write(self.done, 1)
-
-    def close_sequence(self, number: int) -> None:
-        pass
-
-    def close(self) -> None:
-        os.close(self.bell)
-        os.close(self.done)
 
 
 @pytest.fixture(scope="module")

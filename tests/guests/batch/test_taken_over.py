@@ -211,7 +211,7 @@ def test_an_opening_that_it_answers_with_nonsense_fails(
     code = """
     def answer(line, outcome):
         bench.board.answer(line, 2, 0, [4_000_000_000])
-    bench.answer = answer
+    bench.caller.answer = answer
     """
     probe(pool.workers[0], BENCH + dedent(code))
     with pytest.raises(GuestError, match="impossible"):

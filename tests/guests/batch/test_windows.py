@@ -85,9 +85,6 @@ def tally(store):
     return store.load("tally", mode="shared")
 
 
-pytestmark = pytest.mark.parametrize("direct", ["direct"], indirect=True)
-
-
 def seen(controllers: Controllers, sequence: Sequence, tokens: list[int]) -> set[int]:
     """What a sequence may go on with after some tokens."""
     step = controllers.step({sequence: tokens})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer, trained_tokenizer
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 
 

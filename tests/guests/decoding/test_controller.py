@@ -11,7 +11,7 @@ import pytest
 
 from onecopy import GuestError, GuestMisbehaved, GuestTrapped, InvalidArgument, InvalidModule
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice, Stop
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm.engine import ticker

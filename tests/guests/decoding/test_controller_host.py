@@ -17,7 +17,8 @@ from onecopy.guests.decoding.controller_host import (
     MAX_TOKENIZED_NBYTES,
     MAX_TOKENS,
 )
-from onecopy.guests.decoding.grammar import KINDS, Grammars
+from onecopy.guests.decoding.grammar_engine import KINDS
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.variables import Variables
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm import abi

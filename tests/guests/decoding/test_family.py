@@ -9,7 +9,7 @@ import pytest
 
 from onecopy.errors import InvalidModule
 from onecopy.guests.decoding.family import Family
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from tests.guests.segment import Segment
 from tests.guests.tokenizers_of import byte_level

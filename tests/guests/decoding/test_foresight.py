@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onecopy.guests.decoding.controller import Controller
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.outcome import Choose
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.wasm.abi import INVALID, OK, RANGE

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from onecopy import InvalidArgument, InvalidGrammar, UnsupportedValue
-from onecopy.guests.decoding.grammar import KINDS, START, Grammar, Grammars
+from onecopy import InvalidGrammar
+from onecopy.guests.decoding.grammar import START, Grammar
+from onecopy.guests.decoding.grammar_engine import KINDS
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
-from tests.guests.tokenizers_of import byte_level, pieces
+from tests.guests.decoding.masks import allowed
+from tests.guests.tokenizers_of import byte_level
 
 SIZE = 1000
 # Grammars are compiled once and stay as they are; subclasses run with engines of their own.
@@ -49,17 +51,17 @@ class Engines:
 
     def test_the_mask_has_what_may_come(self, vocabulary, grammars):
         grammar = grammars.compile("regex", "[0-9]")
-        assert all(vocabulary.token(each).isdigit() for each in allowed(grammar))
+        assert all(vocabulary.token(each).isdigit() for each in allowed(grammar, SIZE))
         grammar.consume(grammars.tokenize(b"7"))
-        assert allowed(grammar) == {vocabulary.eos}
+        assert allowed(grammar, SIZE) == {vocabulary.eos}
 
     def test_the_end_may_come_where_the_text_is_whole(self, vocabulary, grammars):
         grammar = grammars.compile("regex", "[0-9]+")
         assert (grammar.accepts(), grammar.consume([vocabulary.eos])) == (False, 0)
         grammar.consume(grammars.tokenize(b"7"))
-        assert (grammar.accepts(), vocabulary.eos in allowed(grammar)) == (True, True)
+        assert (grammar.accepts(), vocabulary.eos in allowed(grammar, SIZE)) == (True, True)
         assert grammar.consume([vocabulary.eos]) == 1
-        assert allowed(grammar) == {vocabulary.eos}
+        assert allowed(grammar, SIZE) == {vocabulary.eos}
         assert grammar.rollback(1)
         assert grammar.consume(grammars.tokenize(b"7")) == 1
 
@@ -127,7 +129,7 @@ class Engines:
                 grammar = grammar.clone()
             fresh = grammars.compile("regex", "([ab]{1,3},)*[cd]?")
             assert fresh.consume(told(grammar)) == grammar.node[2]
-            assert allowed(grammar) == allowed(fresh)
+            assert allowed(grammar, SIZE) == allowed(fresh, SIZE)
             assert grammar.accepts() == fresh.accepts()
 
 
@@ -140,53 +142,6 @@ class TestLlguidance(Engines):
         assert text
         assert b'"name": '.startswith(text)
 
-    def test_a_compiled_grammar_is_kept(self, grammars):
-        one, two = (grammars.compile("regex", "a{3}") for _ in range(2))
-        assert one.is_like(two)
-        assert not one.is_like(grammars.compile("regex", "a{4}"))
-
-    def test_a_grammar_that_takes_too_long_is_given_up_and_holds_up_only_so_many(self, vocabulary):
-        grammars = Grammars(vocabulary)
-        grammars.engine()
-        for i in range(2):
-            heavy = json.dumps({"enum": [f"{i}{'x' * 200}{number}" for number in range(4000)]})
-            with pytest.raises(InvalidGrammar, match="within"):
-                grammars.compile("json_schema", heavy, seconds=0.0001)
-        with pytest.raises(InvalidGrammar, match="later"):
-            grammars.compile("regex", "a")
-        for thread in grammars._late:
-            thread.join()
-        assert grammars.compile("regex", "a").consume(grammars.tokenize(b"a")) == 1
-
-    @pytest.mark.parametrize("kind", ["lark", "json_schema"])
-    def test_long_ways_from_rule_to_rule_do_not_exhaust_the_stack(self, grammars, kind):
-        count = 20_000
-        if kind == "lark":
-            text = "start: a0\n" + "".join(f"a{i}: a{i + 1}\n" for i in range(count))
-            text += f'a{count}: "x"\n'
-        else:
-            ways = {f"{i}": {"$ref": f"#/$defs/{i + 1}"} for i in range(count)}
-            last = {f"{count}": {"const": "x"}}
-            text = json.dumps({"$defs": ways | last, "$ref": "#/$defs/0"})
-        grammar = grammars.compile(kind, text, 60)
-        assert len(allowed(grammar)) == 1
-
-    def test_text_in_the_middle_has_no_space_put_before_it(self):
-        for kind in ("bpe", "unigram"):
-            with Vocabulary.from_tokenizer(pieces(kind)) as vocabulary:
-                tokens = Grammars(vocabulary).tokenize("ab b\n\u00e9".encode())
-                assert b"".join(map(vocabulary.token, tokens)) == "ab b\n\u00e9".encode()
-
-    @given(text=st.text(max_size=30))
-    @settings(deadline=None, suppress_health_check=SHARED)
-    def test_tokens_are_those_of_the_tokenizer(self, grammars, text):
-        from tokenizers import Tokenizer
-
-        assert (
-            grammars.tokenize(text.encode())
-            == Tokenizer.from_str(byte_level(SIZE)).encode(text).ids
-        )
-
 
 class TestXgrammar(Engines):
     name = "xgrammar"
@@ -195,22 +150,6 @@ class TestXgrammar(Engines):
     def grammars(self, vocabulary):
         pytest.importorskip("xgrammar", exc_type=ImportError)
         return compiler(self.name, vocabulary)
-
-
-def test_an_engine_that_is_not_there_is_named(vocabulary):
-    with pytest.raises(InvalidArgument, match="llguidance"):
-        Grammars(vocabulary, engine="outlines").engine()
-
-
-def test_without_xgrammar_the_remedy_is_told(vocabulary, monkeypatch):
-    monkeypatch.setitem(sys.modules, "xgrammar", None)
-    with pytest.raises(UnsupportedValue, match="install"):
-        Grammars(vocabulary, engine="xgrammar").engine()
-
-
-def test_a_kind_that_does_not_exist_is_refused(vocabulary):
-    with pytest.raises(InvalidGrammar, match="regex"):
-        Grammars(vocabulary).compile("gbnf", "root ::= x")
 
 
 LEAVES = st.sampled_from(
@@ -262,18 +201,12 @@ def test_every_mask_equals_that_of_the_native_engine_on_random_schemas(schema, s
         for _ in range(60):
             expected = np.frombuffer(native.compute_bitmask(), np.uint8)
             bits = np.flatnonzero(np.unpackbits(expected, bitorder="little")).tolist()
-            assert allowed(grammar) == set(bits)
+            assert allowed(grammar, SIZE) == set(bits)
             token = int(dice.choice(bits))
             if token == vocabulary.eos:
                 break
             assert native.consume_token(token)
             assert grammar.consume([token]) == 1
-
-
-def allowed(grammar: Grammar) -> set[int]:
-    row = np.zeros((SIZE + 31) // 32, np.uint32)
-    assert grammar.mask(row.ctypes.data, row.nbytes)
-    return set(np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little")).tolist())
 
 
 def told(grammar: Grammar) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onecopy.errors import InvalidGrammar, UnsupportedValue
-from onecopy.guests.decoding.grammar import Engine
+from onecopy.guests.decoding.grammar_engine import Engine
 from onecopy.guests.decoding.llguidance_engine import LlguidanceEngine
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from tests.guests.decoding.matchers import SIZE, MatcherTests

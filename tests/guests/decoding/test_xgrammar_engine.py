@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from onecopy.errors import UnsupportedValue
-from onecopy.guests.decoding.grammar import Engine
+from onecopy.guests.decoding.grammar_engine import Engine
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.decoding.xgrammar_engine import XgrammarEngine
 from tests.guests.decoding.matchers import SIZE, MatcherTests, allowed

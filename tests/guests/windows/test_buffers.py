@@ -11,7 +11,7 @@ import onecopy
 from onecopy import guests
 from onecopy.errors import EntryExists, InvalidArgument, StoreFull
 from onecopy.guests.windows.sources import source_of
-from tests.processes import output_of
+from tests.prepared import output_of
 
 
 @pytest.mark.parametrize("vocab", [1, 1024, 32000, 50257, 128256])
@@ -70,6 +70,14 @@ def test_without_a_name_it_goes_with_its_last_user(store):
     (name,) = store.names()
     assert name.startswith("onecopy-buffer/")
     assert store.stat(name).ttl == 60
+
+
+def test_the_dtype_may_follow_the_sizes(store):
+    rows = guests.buffer(2, 50257, torch.float16, store=store)
+    assert rows.dtype is torch.float16
+    assert rows.shape == (2, 50257)
+    with pytest.raises(InvalidArgument, match="dtype"):
+        guests.buffer(2, torch.float16, 50257, store=store)
 
 
 def test_bad_shapes_and_names_are_refused(store):

@@ -11,7 +11,10 @@ import torch
 import onecopy
 from onecopy.errors import WindowRefused
 from onecopy.guests.windows.sources import part, source_of
+from tests.conftest import direct
 from tests.guests.windows.reading import bytes_of, raw
+
+__all__ = ["direct"]  # Both ways to open entries.
 
 
 class TestLoaded:

@@ -14,7 +14,7 @@ from onecopy.guests.instance.guest import Instance
 from onecopy.guests.wasm import control
 from onecopy.guests.windows.source import Source
 from tests.conftest import open_files
-from tests.processes import output_of
+from tests.prepared import output_of
 
 GUEST = """
 #include "onecopy.h"

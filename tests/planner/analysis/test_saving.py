@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch.export import Dim
 from onecopy.errors import CorruptEntry, OnecopyError, WeightsMismatch
 from onecopy.planner import Plan, plan
 from tests.planner.analysis.modules import Cached, Doubled, Pair
+from tests.prepared import output_of
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +39,7 @@ def test_loading_does_not_export(made: Any, tmp_path: Path) -> None:
         "import sys; from onecopy.planner import Plan; p = Plan.load(sys.argv[1]); "
         "print(p.nbytes(n=3, s=40), 'onecopy.planner.analysis.export' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "p.plan")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == [str(made.nbytes(n=3, s=40)), "False"]
+    assert output_of(code, tmp_path / "p.plan").split() == [str(made.nbytes(n=3, s=40)), "False"]
 
 
 def test_a_module_with_other_weights_is_refused(made: Any, tmp_path: Path) -> None:

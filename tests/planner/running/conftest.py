@@ -4,6 +4,12 @@ import pytest
 import torch
 
 
+@pytest.fixture
+def direct() -> bool:
+    """One way to open entries is enough: tests/store has both."""
+    return True
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     before = torch.get_num_threads()

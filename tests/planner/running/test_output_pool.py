@@ -10,7 +10,7 @@ from onecopy.planner.running.bind import bind_module
 from tests.conftest import open_files
 from tests.planner.running.limits import few_descriptors
 from tests.planner.running.models import Decoder, same
-from tests.processes import output_of
+from tests.prepared import output_of
 
 MIB = 1 << 20
 

@@ -14,7 +14,7 @@ from onecopy.segments.region import PAGE
 from tests.conftest import open_files
 from tests.planner.running.limits import few_descriptors, many_descriptors
 from tests.planner.running.models import Decoder, same
-from tests.processes import output_of
+from tests.prepared import output_of
 
 
 class Square(torch.nn.Module):

@@ -16,7 +16,7 @@ from onecopy.planner.running.bind import bind_module
 from onecopy.segments import container
 from tests.attacks.children import forked
 from tests.planner.running.models import Decoder, same
-from tests.processes import output_of
+from tests.prepared import output_of
 
 PAGE = 4096
 

@@ -21,7 +21,7 @@ from onecopy.planner.running.recording import record
 from onecopy.segments.region import PAGE
 from onecopy.tensors.arena import Arena, locate
 from tests.planner.running.models import Decoder, Mlp, same
-from tests.processes import output_of
+from tests.prepared import output_of
 
 MIB = 1 << 20
 

@@ -3,8 +3,8 @@
 `docs/agents-manifest.md` has all keys.
 """
 
-from onecopy.agents.manifest.draft import Draft
+from onecopy.agents.manifest.bound_event import BoundEvent
 from onecopy.agents.manifest.limits import Limits
 from onecopy.agents.manifest.manifest import Manifest
 
-__all__ = ["Draft", "Limits", "Manifest"]
+__all__ = ["BoundEvent", "Limits", "Manifest"]

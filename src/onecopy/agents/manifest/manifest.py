@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from onecopy.agents.manifest.draft import Draft
+from onecopy.agents.manifest import json_value
+from onecopy.agents.manifest.bound_event import BoundEvent
 from onecopy.agents.manifest.grants import Grants
 from onecopy.agents.manifest.limits import Limits, Records
 from onecopy.agents.manifest.reader import read
@@ -20,7 +20,6 @@ from onecopy.agents.secrets import Secret
 from onecopy.errors import InvalidEvent, InvalidManifest
 
 _NAME: Final = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
-_DEPTH: Final = 32
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,12 +53,18 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     records: Records = Records()
 
     def __post_init__(self) -> None:
-        _check_settings(self.settings, "settings", _DEPTH)
+        json_value.check(self.settings, "settings")
         known = self.triggers.fields
-        for index, grant in enumerate(self.grants.http):
-            if missing := grant.path.fields - known:
+        bound = [(f"http[{i}].path", each.path.fields) for i, each in enumerate(self.grants.http)]
+        bound += [
+            (f"tools[{i}].request", each.request.fields)
+            for i, each in enumerate(self.grants.tools)
+            if each.request
+        ]
+        for key, fields in bound:
+            if missing := fields - known:
                 raise Wrong(
-                    f"grants.http[{index}].path",
+                    f"grants.{key}",
                     f"no trigger has the field {min(missing)!r}; add it to the fields of one",
                 )
 
@@ -104,7 +109,7 @@ class Manifest(Document, frozen=True, kw_only=True):
         Raises:
             InvalidManifest: it cannot be; the text has file, line and key.
         """
-        document = read(text, Document, file)
+        document = read(text, Document, file, Path(folder))
         return cls(folder=Path(folder), **msgspec.structs.asdict(document))
 
     @property
@@ -129,7 +134,7 @@ class Manifest(Document, frozen=True, kw_only=True):
 
     def bind_delivery(
         self, webhook: Webhook, headers: Mapping[str, str], payload: Any
-    ) -> Draft | None:
+    ) -> BoundEvent | None:
         """Make an event of a delivery whose signature is right; `None` if it is not for this agent.
 
         Raises:
@@ -137,46 +142,30 @@ class Manifest(Document, frozen=True, kw_only=True):
         """
         return self._bind("webhook", webhook.on, webhook.kind(headers, payload), payload)
 
-    def bind_cli(self, kind: str, payload: Any) -> Draft:
+    def bind_cli(self, kind: str, payload: Any) -> BoundEvent:
         """Make an event of what a person sends; webhooks' kinds can be sent, too.
 
         Raises:
             InvalidEvent: no trigger is for it, or it is not as the manifest says.
         """
         webhooks = (on for each in self.triggers.webhook for on in each.on)
-        draft = self._bind("cli", (*self.triggers.cli, *webhooks), kind, payload)
-        if draft is None:
+        bound = self._bind("cli", (*self.triggers.cli, *webhooks), kind, payload)
+        if bound is None:
             raise InvalidEvent(
                 f"no trigger of {self.name} is for this event of kind {kind!r}; add to agent.toml: "
                 f'[[triggers.cli]] kinds = ["{kind}"], subject = "…"'
             )
-        return draft
+        return bound
 
-    def bind_schedule(self, schedule: Schedule) -> Draft:
+    def bind_schedule(self, schedule: Schedule) -> BoundEvent:
         """Make an event of a time that has come."""
         subject = schedule.subject or schedule.name
-        return Draft(self.name, "schedule", schedule.name, subject, settings=self.settings)
+        return BoundEvent(self.name, "schedule", schedule.name, subject, settings=self.settings)
 
-    def _bind(self, trigger: str, ons: Iterable[On], kind: str, payload: Any) -> Draft | None:
+    def _bind(self, trigger: str, ons: Iterable[On], kind: str, payload: Any) -> BoundEvent | None:
         for on in ons:
             bound = on.bind(kind, payload)
             if bound is not None:
                 subject, fields = bound
-                return Draft(self.name, trigger, kind, subject, fields, payload, self.settings)
+                return BoundEvent(self.name, trigger, kind, subject, fields, payload, self.settings)
         return None
-
-
-def _check_settings(value: Any, key: str, depth: int) -> None:
-    """Settings become JSON, which has no dates, no infinities, and an end."""
-    if depth == 0:
-        raise Wrong(key, "it is nested too deep")
-    if isinstance(value, dict):
-        for name, each in value.items():
-            _check_settings(each, f"{key}.{name}", depth - 1)
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            _check_settings(each, f"{key}[{index}]", depth - 1)
-    elif (
-        not isinstance(value, (str, int, float)) or value in (math.inf, -math.inf) or value != value
-    ):
-        raise Wrong(key, f"JSON has no {value!r}; write it as a text")

@@ -10,10 +10,12 @@ import msgspec
 
 from onecopy.agents.manifest import url
 from onecopy.agents.manifest.segments import encode
+from onecopy.agents.manifest.segments import segment as checked
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _FREE: Final = re.compile(r"(?P<name>[a-z_][a-z0-9_]*)(?P<kind>:int|\.\.\.|)", re.ASCII)
 _BOUND: Final = re.compile(r"event\.(?P<field>[a-z_][a-z0-9_]*)", re.ASCII)
+_SHOWN: Final = 100
 _DIGITS: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 TEXT: Final = "text"
@@ -70,6 +72,28 @@ class PathTemplate(str):
         """The fields of the event that it is bound to."""
         return frozenset(p.text for each in self.segments for p in each if p.kind == FIELD)
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The names of what may vary."""
+        kinds = (ANY, INT, REST)
+        return frozenset(p.text for each in self.segments for p in each if p.kind in kinds)
+
+    def fill(self, fields: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the segments of a path, decoded, with a name in each place that may vary.
+
+        Raises:
+            KeyError: a field or a name is missing.
+            ValueError: what is given is not one plain segment, or is no digits for `{name:int}`.
+        """
+        made: list[str] = []
+        for each in self.segments:
+            values = [_value(piece, fields, given) for piece in each]
+            whole = values[0].split("/") if each[0].kind == FIELD and len(each) == 1 else None
+            made += whole or [checked(encode("".join(values)))]
+        if not self.matches(made, self.slash, fields):
+            raise ValueError(f"{'/'.join(made)[:_SHOWN]!r} does not fit the path {self}")
+        return tuple(made)
+
     def matches(self, segments: Sequence[str], slash: bool, fields: Mapping[str, str]) -> bool:
         """Say whether a path, decoded and split, is meant, for an event with these fields."""
         bound = self._bind(fields)
@@ -110,6 +134,12 @@ def suggest(segments: Sequence[str], slash: bool, fields: Mapping[str, str]) -> 
         else:
             written.append(encode(rest.pop(0)))
     return "/" + "/".join(written) + ("/" if slash and written else "")
+
+
+def _value(piece: Piece, fields: Mapping[str, str], given: Mapping[str, str]) -> str:
+    if piece.kind == TEXT:
+        return piece.text
+    return (fields if piece.kind == FIELD else given)[piece.text]
 
 
 def _segment(raw: str) -> Segment:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast, get_args
 
 import msgspec
 
 from onecopy.agents.manifest.lines import line_of
+from onecopy.agents.manifest.parameters import Parameters
 from onecopy.agents.manifest.wrong import Wrong
 from onecopy.errors import InvalidManifest
 
@@ -20,10 +23,11 @@ _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`")
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _FILE_NBYTES: Final = 1 << 20
+_HERE: Final = Path()
 
 
-def read(text: str, kind: type[T], file: str) -> T:
-    """Return what a TOML text says as `kind`.
+def read(text: str, kind: type[T], file: str, folder: Path = _HERE) -> T:
+    """Return what a TOML text says as `kind`; files that it names are in `folder`.
 
     Raises:
         InvalidManifest: it is no TOML, or is not what `kind` says; the text has `file`, the line
@@ -33,7 +37,7 @@ def read(text: str, kind: type[T], file: str) -> T:
         raise InvalidManifest(f"{file} is over {_FILE_NBYTES} characters")
     data = _toml(text, file)
     try:
-        return msgspec.convert(data, kind, dec_hook=_make)
+        return msgspec.convert(data, kind, dec_hook=partial(_make, folder))
     except msgspec.ValidationError as error:
         steps, why = _explain(error, kind)
     line = line_of(text, steps)
@@ -54,9 +58,9 @@ def _toml(text: str, file: str) -> Any:
         raise InvalidManifest(f"{file} is nested too deep") from None
 
 
-def _make(kind: type, value: Any) -> Any:
+def _make(folder: Path, kind: Any, value: Any) -> Any:
     """Make a value of one of this package's types, all of which take what TOML has."""
-    return kind(value)
+    return kind.read(value, folder) if issubclass(kind, Parameters) else kind(value)
 
 
 def _explain(error: msgspec.ValidationError, kind: type) -> tuple[list[str | int], str]:

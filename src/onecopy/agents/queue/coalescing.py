@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from onecopy.agents.queue.draft import Draft
+from onecopy.agents.queue.submission import Submission
 
 _MESSAGES = ("comment", "message")
 
 
-def class_of(draft: Draft) -> str:
+def class_of(submission: Submission) -> str:
     """The class of an event: of one subject and class, the newest supersedes those that wait.
 
-    It is what the draft says, or else the first part of its kind: `pull_request` for
+    It is what the submission says, or else the first part of its kind: `pull_request` for
     `pull_request.opened` and `pull_request.synchronize`, which tell of the newest state of
     something. It is empty, for never, where each event says something of its own: comments and
     messages (`issue_comment.created`), and what a person sends by the CLI.
     """
-    if draft.coalesce is not None:
-        return draft.coalesce
-    first = draft.kind.partition(".")[0]
-    if draft.trigger == "cli" or first.endswith(_MESSAGES):
+    if submission.coalesce is not None:
+        return submission.coalesce
+    first = submission.kind.partition(".")[0]
+    if submission.trigger == "cli" or first.endswith(_MESSAGES):
         return ""
     return first

@@ -15,10 +15,10 @@ import msgspec
 from onecopy.agents.event import Event
 from onecopy.agents.queue import transitions
 from onecopy.agents.queue.backup import copied
-from onecopy.agents.queue.draft import Accepted, Draft, encoded
 from onecopy.agents.queue.file import File
 from onecopy.agents.queue.reader import Entry, Reader
 from onecopy.agents.queue.schema import DEAD, DONE, QUEUED, RUNNING, SCHEMA
+from onecopy.agents.queue.submission import Accepted, Submission, encoded
 from onecopy.agents.queue.transitions import Recovered
 from onecopy.agents.queue.turns import Turns
 from onecopy.agents.queue.writer import Writer
@@ -41,7 +41,7 @@ class Queue:
 
     Example:
         >>> async def work(queue):
-        ...     await queue.put(draft, delivery_id="d-1", body_hash=body_hash(b"{}"))
+        ...     await queue.put(submission, delivery_id="d-1", body_hash=body_hash(b"{}"))
         ...     event = await queue.take()
         ...     await queue.done(event.id, "said hello")
     """
@@ -57,6 +57,8 @@ class Queue:
         self._ready = asyncio.Event()
         self._next_due: float | None = None
         self._unwritten = 0
+        self._looked = 0.0
+        """What the clock showed when an event was last asked for; the writer's thread only."""
 
     @classmethod
     def open(cls, path: str | Path, *, keep: float = KEEP, remember: float = REMEMBER,
@@ -76,7 +78,9 @@ class Queue:
 
         def begin(db: sqlite3.Connection) -> Recovered:
             turns.load(db)
-            return transitions.recover(db, turns, clock())
+            found = transitions.recover(db, turns, clock())
+            transitions.set_back(db, turns, clock())
+            return found
 
         try:
             recovered = writer.do_now(begin)
@@ -85,7 +89,9 @@ class Queue:
             writer.close()
             raise
 
-    async def put(self, draft: Draft, delivery_id: str, body_hash: str | None = None) -> Accepted:
+    async def put(
+        self, submission: Submission, delivery_id: str, body_hash: str | None = None
+    ) -> Accepted:
         """Accept an event: once this returns, it is on disk.
 
         An event whose delivery id or body has come before, to the same trigger, is a duplicate;
@@ -95,7 +101,7 @@ class Queue:
         Raises:
             InvalidEvent: it cannot be written as JSON.
         """
-        body = encoded(draft, delivery_id)
+        body = encoded(submission, delivery_id)
         if self._unwritten + len(body) > UNWRITTEN and self._unwritten:
             raise QueueUnavailable(
                 f"{self._writer.path}: {self._unwritten >> 20} MiB of events wait for its disk; "
@@ -104,7 +110,7 @@ class Queue:
 
         def act(db: sqlite3.Connection) -> Accepted:
             now = self._clock()
-            return transitions.put(db, self._turns, now, draft, body, delivery_id, body_hash)
+            return transitions.put(db, self._turns, now, submission, body, delivery_id, body_hash)
 
         self._unwritten += len(body)
         future = self._submit(act)
@@ -141,7 +147,11 @@ class Queue:
     def _take(
         self, agents: Collection[str] | None, picked: list[str], db: sqlite3.Connection
     ) -> _Taken:
-        row = transitions.take(db, self._turns, self._clock(), agents)
+        now = self._clock()
+        if now < self._looked:
+            transitions.set_back(db, self._turns, now)
+        self._looked = now
+        row = transitions.take(db, self._turns, now, agents)
         if row is None:
             return None, self._turns.next_due(db, agents)
         picked[:] = row[:1]

@@ -12,8 +12,8 @@ import msgspec
 from onecopy.agents.event import Event
 from onecopy.agents.queue import backoff
 from onecopy.agents.queue.coalescing import class_of
-from onecopy.agents.queue.draft import DUPLICATE, NEW, REVIVED, Accepted, Draft, key
 from onecopy.agents.queue.schema import DEAD, QUEUED, SUPERSEDED
+from onecopy.agents.queue.submission import DUPLICATE, NEW, REVIVED, Accepted, Submission, key
 from onecopy.agents.queue.turns import Turns
 
 _body = msgspec.json.Decoder(tuple[dict[str, str], Any])
@@ -44,6 +44,12 @@ _REQUEUE = """
 UPDATE events SET state = 'queued', due = ?, attempt = ?, why = ?, ended = NULL WHERE seq = ?
 """
 
+# Its last attempt began later than now: it waits from now on, as long as it was to.
+_WAIT_ANEW = """
+UPDATE events SET due = ?1 + min(due - started, ?2), started = ?1
+WHERE state = 'queued' AND due > 0 AND started > ?1 RETURNING agent, subject
+"""
+
 
 class Found(NamedTuple):
     """What a transition needs to know of an event."""
@@ -68,26 +74,26 @@ def put(
     db: sqlite3.Connection,
     turns: Turns,
     now: float,
-    draft: Draft,
+    submission: Submission,
     body: bytes,
     delivery: str,
     body_hash: str | None,
 ) -> Accepted:
     """Insert an event, or say of which it is a duplicate."""
-    by_delivery = key("delivery", draft, delivery)
-    by_body = by_delivery if body_hash is None else key("body", draft, body_hash)
+    by_delivery = key("delivery", submission, delivery)
+    by_body = by_delivery if body_hash is None else key("body", submission, body_hash)
     known, same = _seen(db, by_delivery), _seen(db, by_body)
     if known is None and same is None:
-        return _insert(db, turns, now, draft, body, delivery, {by_delivery, by_body})
+        return _insert(db, turns, now, submission, body, delivery, {by_delivery, by_body})
     # Not by another delivery's body: ids are not signed, and would revive any event.
     if known is not None and known == same and revive(db, turns, now, known):
         return Accepted(known, REVIVED)
     return Accepted(known or same or "", DUPLICATE)
 
 
-def delivered(db: sqlite3.Connection, draft: Draft, delivery: str) -> bool:
+def delivered(db: sqlite3.Connection, submission: Submission, delivery: str) -> bool:
     """Whether this delivery has come before."""
-    return _seen(db, key("delivery", draft, delivery)) is not None
+    return _seen(db, key("delivery", submission, delivery)) is not None
 
 
 def _seen(db: sqlite3.Connection, hashed: bytes) -> str | None:
@@ -99,21 +105,21 @@ def _insert(
     db: sqlite3.Connection,
     turns: Turns,
     now: float,
-    draft: Draft,
+    submission: Submission,
     body: bytes,
     delivery: str,
     keys: set[bytes],
 ) -> Accepted:
-    event, sort = new_id(now), class_of(draft)
+    event, sort = new_id(now), class_of(submission)
     seq = db.execute(
         _INSERT,
-        (event, draft.agent, draft.trigger, draft.kind, draft.subject, sort, delivery,
-         draft.attempts, now),
+        (event, submission.agent, submission.trigger, submission.kind, submission.subject, sort,
+         delivery, submission.attempts, now),
     ).lastrowid  # fmt: skip
     db.execute("INSERT INTO bodies VALUES (?, ?)", (seq, body))
     for each in keys:
         db.execute("INSERT INTO seen (key, event, received) VALUES (?, ?, ?)", (each, event, now))
-    _line_up(db, turns, now, draft.agent, draft.subject, sort)
+    _line_up(db, turns, now, submission.agent, submission.subject, sort)
     return Accepted(event, NEW)
 
 
@@ -213,6 +219,12 @@ def recover(db: sqlite3.Connection, turns: Turns, now: float) -> Recovered:
         why = f"its server ended during attempt {attempt} of {attempts}"
         states.append(retry(db, turns, now, event, why, 0.0))
     return Recovered(*(states.count(each) for each in (QUEUED, DEAD, SUPERSEDED)))
+
+
+def set_back(db: sqlite3.Connection, turns: Turns, now: float) -> None:
+    """After the clock was set back: nothing waits longer for its next attempt than it was to."""
+    for subject in set(db.execute(_WAIT_ANEW, (now, backoff.LONGEST)).fetchall()):
+        turns.line_up(db, *subject)
 
 
 def _requeue(

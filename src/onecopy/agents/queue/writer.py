@@ -26,6 +26,7 @@ from onecopy.errors import QueueUnavailable
 
 T = TypeVar("T")
 GROUP = 256  # jobs of one commit
+QUIET = 10.0  # seconds without trouble after which it is over: small commits fit on a full disk
 log = logging.getLogger(__name__)
 
 
@@ -45,6 +46,7 @@ class Writer:
         self._doubtful = False
         self._undo: list[Act] = []
         self._trouble = ""
+        self._troubled = 0.0
         self._closed = False
         self._guard = threading.Lock()
         self._checkpoints = Checkpoints(file.path.name, file.connect_beside)
@@ -187,12 +189,14 @@ class Writer:
 
     def _note(self, trouble: str) -> None:
         """Log what has changed: thousands may ask while a disk is full."""
-        if trouble == self._trouble:
-            return
-        self._trouble = trouble
+        now = time.monotonic()
         if trouble:
-            log.error("%s", trouble)
-        else:
+            self._troubled = now
+            if trouble != self._trouble:
+                log.error("%s", trouble)
+            self._trouble = trouble
+        elif self._trouble and now - self._troubled > QUIET:
+            self._trouble = ""
             log.warning("%s: it can be written again", self.path)
 
     def _connected(self) -> sqlite3.Connection:

@@ -15,7 +15,9 @@ from onecopy.agents.grants.http.http import Http
 from onecopy.agents.grants.kv import Kv
 from onecopy.agents.grants.llm.budget import Spending
 from onecopy.agents.grants.llm.llm import Llm
+from onecopy.agents.grants.memory.default_embedder import ensure
 from onecopy.agents.grants.tools import Tools
+from onecopy.agents.grants.tools.request_tool import RequestTool
 from onecopy.agents.outcome import LOST, Outcome
 from onecopy.agents.worker.pool import Workers
 from onecopy.agents.worker.start import Start
@@ -70,7 +72,10 @@ class ServedAgent:
             resources.require_store()
         self._spending = Spending(resources.records.today(manifest.name).usd)
         self._model = resources.chat_model(manifest.grants.llm)
-        self._tools = [resources.tools.get(each.name) for each in manifest.grants.tools]
+        self._tools = [
+            RequestTool(each, each.request) if each.request else resources.tools.get(each.name)
+            for each in manifest.grants.tools
+        ]
 
     @property
     def name(self) -> str:
@@ -88,7 +93,10 @@ class ServedAgent:
         Raises:
             BuildFailed: its source cannot be built.
             InvalidModule: it is no agent.
+            InvalidArgument: its memory needs an embedder, which the store has not.
         """
+        if self.manifest.grants.memory:
+            await asyncio.to_thread(ensure, self._resources.require_store())
         component = await asyncio.to_thread(component_of, self.manifest)
         digest = hashlib.sha256(await asyncio.to_thread(component.read_bytes))
         self._digest = digest.hexdigest()
@@ -143,7 +151,13 @@ class ServedAgent:
         if grants.memory:
             found["memory"] = resources.memory(grants.memory, self.name)
         if self._tools:
-            found["tools"] = Tools(self._tools, resources.threads)
+            bound = [
+                each.bind(event, resources.client, resources.secrets)
+                if isinstance(each, RequestTool)
+                else each
+                for each in self._tools
+            ]
+            found["tools"] = Tools(bound, resources.threads)
         if grants.entries:
             found["entries"] = Entries(grants.entries, resources.require_store())
         return found

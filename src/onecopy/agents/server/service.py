@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from onecopy.agents import outcome as outcomes
-from onecopy.agents.queue.draft import Draft
 from onecopy.agents.queue.schedule import Schedule, Timetable
+from onecopy.agents.queue.submission import Submission
 from onecopy.errors import OnecopyError, QueueUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from onecopy.agents.event import Event
-    from onecopy.agents.manifest import Draft as Bound
-    from onecopy.agents.manifest import Manifest
+    from onecopy.agents.manifest import BoundEvent, Manifest
     from onecopy.agents.outcome import Outcome
     from onecopy.agents.queue.queue import Queue
     from onecopy.agents.server.agent import ServedAgent
@@ -43,9 +43,16 @@ class Service:
         agents: entered already.
         queue: nobody else takes from it.
         resources: whose records are tidied.
+        clock: seconds since 1970, of schedules; the queue's.
     """
 
-    def __init__(self, agents: Iterable[ServedAgent], queue: Queue, resources: Resources) -> None:
+    def __init__(
+        self,
+        agents: Iterable[ServedAgent],
+        queue: Queue,
+        resources: Resources,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.agents = {agent.name: agent for agent in agents}
         self.queue = queue
         self.resources = resources
@@ -53,7 +60,7 @@ class Service:
         self._taken = Counter[str]()
         """Events of each agent whose runs have not ended. Not what its workers count: where there
         is no worker, all events would be taken, and wait for one in memory, each an attempt."""
-        self._schedule = Schedule(queue, list(_timetables(self.agents.values())))
+        self._schedule = Schedule(queue, list(_timetables(self.agents.values())), clock)
 
     async def run(self) -> None:
         """Take and run events until cancelled."""
@@ -95,6 +102,9 @@ class Service:
         except asyncio.CancelledError:
             await self._release(event)
             raise
+        if outcome.status != outcomes.OK:
+            said = outcome.said.message
+            _log.warning("event %s of %s: %s", event.id, event.agent, said)
         await self._settle(event, outcome)
 
     async def _outcome(self, event: Event) -> Outcome:
@@ -118,11 +128,14 @@ class Service:
 
     async def _settle(self, event: Event, outcome: Outcome) -> None:
         """Have the queue know how a run ended."""
+        told = False
         while True:
             try:
                 return await self._tell(event, outcome)
             except QueueUnavailable as error:
-                _log.error("the end of event %s cannot be written yet: %s", event.id, error)
+                if not told:  # or a full disk had a line of each event in each second
+                    _log.error("the end of event %s cannot be written yet: %s", event.id, error)
+                told = True
                 await asyncio.sleep(_AGAIN)
 
     async def _tell(self, event: Event, outcome: Outcome) -> None:
@@ -130,7 +143,6 @@ class Service:
             await self.queue.done(event.id, outcome.text[:_SHOWN])
         else:
             said = outcome.said
-            _log.warning("event %s of %s: %s", event.id, event.agent, said.message)
             if said.retry:
                 await self.queue.retry(event.id, said.message[:_SHOWN], said.retry_after)
             else:
@@ -146,7 +158,7 @@ class Service:
             await asyncio.sleep(_TIDY)
 
 
-def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:
+def queued(manifest: Manifest, bound: BoundEvent, source: str) -> Submission:
     """Return what a queue takes of an event that a trigger has made.
 
     Args:
@@ -154,7 +166,7 @@ def queued(manifest: Manifest, bound: Bound, source: str) -> Draft:
         bound: as the trigger made it.
         source: which trigger: a webhook's path, or `cli`.
     """
-    return Draft(
+    return Submission(
         agent=bound.agent,
         trigger=bound.trigger,
         kind=bound.kind,

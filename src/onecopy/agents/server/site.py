@@ -12,6 +12,7 @@ from aiohttp.http import HttpProcessingError
 from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ CONNECTIONS: Final = 400
 PATIENCE: Final = 75.0
 """Longer than proxies keep idle connections, 60 s as a rule: a delivery that a proxy sends on one
 that is just being closed is lost."""
+
+STALLED: Final = 15.0
+"""Seconds in which who is sent something reads some of it: what is not read waits in memory."""
 
 
 class Address(NamedTuple):
@@ -47,7 +51,7 @@ class Site:
             print(site.url)
 
     Whoever connects may hold one of a limited number of connections, and has to ask for something
-    soon: files of this process are few, and what it does needs some.
+    soon, and to read what is answered: files of this process are few, and what it does needs some.
 
     Args:
         app: answers.
@@ -81,6 +85,8 @@ class Site:
         self._address = address
         self._connections = connections
         self._listening: asyncio.Server | None = None
+        self._stalls = Stalls()
+        self._watching: asyncio.Task[None] | None = None
         self.url = ""
 
     async def __aenter__(self) -> Site:
@@ -98,6 +104,7 @@ class Site:
         except BaseException:
             await self._runner.cleanup()
             raise
+        self._watching = asyncio.create_task(self._watch())
         host, port = self._listening.sockets[0].getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         return self
@@ -108,6 +115,12 @@ class Site:
             return _Closed()
         return server()
 
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(STALLED / 2)
+            server = self._runner.server
+            self._stalls.look(each.transport for each in (server.connections if server else ()))
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -117,7 +130,26 @@ class Site:
         """Answer what was asked for, and listen no more."""
         if self._listening is not None:
             self._listening.close()
+        if self._watching is not None:
+            self._watching.cancel()
         await self._runner.cleanup()
+
+
+class Stalls:
+    """Ends connections whose other side does not read: seen twice with the same bytes unsent."""
+
+    def __init__(self) -> None:
+        self._unsent: dict[asyncio.Transport, int] = {}
+
+    def look(self, transports: Iterable[asyncio.Transport | None]) -> None:
+        """Look at all that are open; to be called now and then."""
+        before, self._unsent = self._unsent, {}
+        for each in transports:
+            if each is None or not (unsent := each.get_write_buffer_size()):
+                continue
+            if before.get(each) == unsent:
+                each.abort()
+            self._unsent[each] = unsent
 
 
 class _Ours(logging.Filter):

@@ -25,6 +25,12 @@ _LINES: Final = 300
 """Of each list of a run's page, the newest."""
 _LOOK: Final = 0.25
 """Seconds between looks at a run that somebody watches."""
+_WATCHING: Final = 50
+"""Of these at once: each looks into the records again and again."""
+_MAKING: Final = 2
+"""Pages of runs that are made at once: a whole record is in memory meanwhile."""
+_AHEAD: Final = 50
+"""Items that one has in memory until its reader has read them."""
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -51,6 +57,8 @@ class Status:
         self._names = {"localhost", *names}
         self._pages = Pages()
         self._metrics = Metrics(service)
+        self._watching = 0
+        self._making = asyncio.Semaphore(_MAKING)
 
     def application(self) -> web.Application:
         """Return what serves the pages."""
@@ -129,15 +137,20 @@ class Status:
 
     async def _run(self, request: web.Request) -> web.Response:
         name = request.match_info["run"]
-        run = await asyncio.to_thread(self._service.resources.records.run, name)
-        if run is None:
+        async with self._making:
+            # Not in the loop: the largest takes a second, and webhooks wait for seconds only.
+            page = await asyncio.to_thread(self._whole_run, name)
+        if page is None:
             raise web.HTTPNotFound(text=f"there is no run {name}")
+        return page
+
+    def _whole_run(self, name: str) -> web.Response | None:
+        run = self._service.resources.records.run(name)
+        if run is None:
+            return None
         longest = max((step.seconds for step in run.steps), default=0.0) or 1.0
         last = run.items[-1].seq if run.items else 0
-        # Not in the loop: the largest takes a second, and webhooks wait for seconds only.
-        return await asyncio.to_thread(
-            self._page, "run.html", run=run, longest=longest, last=last, shown=_LINES
-        )
+        return self._page("run.html", run=run, longest=longest, last=last, shown=_LINES)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """Send what happens in a run, as it happens (server-sent events)."""
@@ -145,22 +158,40 @@ class Status:
         records = self._service.resources.records
         if await asyncio.to_thread(records.tail, name, after, 1) is None:
             raise web.HTTPNotFound(text=f"there is no run {name}")
+        if self._watching >= _WATCHING:
+            full = web.HTTPServiceUnavailable(
+                text=f"{_WATCHING} others look at runs that go on; reload the page to see more"
+            )
+            full.force_close()
+            raise full
+        self._watching += 1
+        try:
+            return await self._watched(request, name, after)
+        finally:
+            self._watching -= 1
+
+    async def _watched(self, request: web.Request, name: str, after: int) -> web.StreamResponse:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        with contextlib.suppress(QueueUnavailable):  # the browser asks again, and is told so
-            await self._follow(response, name, after)
+        # The browser asks again, and is told so; or it has gone.
+        with contextlib.suppress(QueueUnavailable, ConnectionError):
+            await self._follow(request, response, name, after)
         return response
 
-    async def _follow(self, response: web.StreamResponse, name: str, after: int) -> None:
+    async def _follow(
+        self, request: web.Request, response: web.StreamResponse, name: str, after: int
+    ) -> None:
         records = self._service.resources.records
-        while tail := await asyncio.to_thread(records.tail, name, after):
+        while tail := await asyncio.to_thread(records.tail, name, after, _AHEAD):
             for item in tail.items:
                 after = item.seq
                 html = self._pages.item(item, tail.started)
                 await response.write(_sent("item", html))
             if tail.status != "running" and not tail.items:
                 break
-            await asyncio.sleep(_LOOK)
+            if request.transport is None:
+                return  # nothing was sent by which that would be seen
+            await asyncio.sleep(0 if len(tail.items) == _AHEAD else _LOOK)
         await response.write(_sent("end", ""))
 
     async def _events(self, request: web.Request) -> web.Response:
@@ -189,7 +220,9 @@ class Status:
         raise web.HTTPSeeOther(f"/events/{name}")
 
     def _page(self, template: str, **values: Any) -> web.Response:
-        return web.Response(text=self._pages.render(template, **values), content_type="text/html")
+        # As bytes at once: it may wait for its reader.
+        body = self._pages.render(template, **values).encode()
+        return web.Response(body=body, content_type="text/html", charset="utf-8")
 
 
 def _wanted(request: web.Request, *names: str) -> dict[str, str]:

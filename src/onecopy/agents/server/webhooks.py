@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = "5"
+_QUIET: Final = 10.0
+"""Seconds between two lines of the log about deliveries that are turned away."""
 
 
 class Webhooks:
@@ -54,6 +57,7 @@ class Webhooks:
         self._queue = queue
         self._secrets = secrets
         self._bodies = bodies or Bodies()
+        self._turned_away = _TurnedAway()
         self._routes: dict[str, tuple[Manifest, Webhook]] = {}
         for manifest in manifests:
             for webhook in manifest.triggers.webhook:
@@ -86,7 +90,7 @@ class Webhooks:
         except InvalidEvent as error:
             return _answer(400, error=str(error))
         except QueueUnavailable as error:
-            _log.error("a delivery was turned away: %s", error)
+            self._turned_away.note(error)
             response = _answer(503, error="events cannot be stored just now; deliver it again")
             response.headers["Retry-After"] = _RETRY_SECONDS
             return response
@@ -100,9 +104,24 @@ class Webhooks:
         bound = manifest.bind_delivery(webhook, request.headers, _decoded(body))
         if bound is None:
             return {"status": "ignored"}
-        draft = queued(manifest, bound, webhook.path)
-        accepted = await self._queue.put(draft, delivery.id, delivery.body_hash)
+        submission = queued(manifest, bound, webhook.path)
+        accepted = await self._queue.put(submission, delivery.id, delivery.body_hash)
         return {"id": accepted.id, "status": accepted.status}
+
+
+class _TurnedAway:
+    """Logs now and then how many deliveries were: there may be thousands, and the disk is full."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._logged = -_QUIET
+
+    def note(self, error: QueueUnavailable) -> None:
+        """One more was."""
+        self._count += 1
+        if time.monotonic() - self._logged > _QUIET:
+            _log.error("deliveries turned away since the server began: %d; %s", self._count, error)
+            self._logged = time.monotonic()
 
 
 def _decoded(body: bytes) -> Any:

@@ -17,7 +17,7 @@ from onecopy.cli.checks.check import Check, Status, judge
 from onecopy.segments import lease as leases
 from onecopy.segments import region
 from onecopy.segments.mapping import map_fd
-from onecopy.store import pulse as pulses
+from onecopy.store.index import pulse as pulses
 
 _MFD_NOEXEC_SEAL = 0x0008
 _OWNER_DIED = 0x40000000

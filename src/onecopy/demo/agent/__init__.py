@@ -43,24 +43,25 @@ def _run(repository: Path | None, console: Console) -> int:
     from onecopy.demo.agent.story import Story
 
     logging.disable_progress_bar()
-    history, change = _subject(repository)
+    history, changes = _subject(repository)
     with console.status("loading …") as status:
-        outcome = asyncio.run(Story(history, change, status.update).play())
+        outcome = asyncio.run(Story(history, changes, status.update).play())
     show_report(console, outcome)
     return 0 if all(check.held for check in outcome.checks) else 1
 
 
-def _subject(repository: Path | None) -> tuple[History, Change]:
-    from onecopy.demo.agent.choosing import choose
+def _subject(repository: Path | None) -> tuple[History, list[Change]]:
+    from onecopy.demo.agent.choosing import suiting
     from onecopy.demo.agent.example import example
     from onecopy.demo.agent.github.git_history import GitHistory
     from onecopy.errors import InvalidArgument
 
     if repository is not None:
         found = GitHistory(repository)
-        return found, choose(found)
+        return found, suiting(found)
     try:
         ours = GitHistory(Path(__file__).parents[4])
-        return ours, choose(ours)
+        return ours, suiting(ours)
     except InvalidArgument:
-        return example()
+        history, change = example()
+        return history, [change]

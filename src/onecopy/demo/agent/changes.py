@@ -1,11 +1,16 @@
-"""A change as the code-review bot writes it into a prompt, read again."""
+"""A change: as the code-review bot writes it into a prompt, read again, or of a diff."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from onecopy.demo.agent.github.patch import hunks
+
+if TYPE_CHECKING:
+    from onecopy.demo.agent.github.history import ChangedFile
 
 _DATA: Final = re.compile(r"^DATA (\S+)\n(.*)\nDATA \1$", re.DOTALL | re.MULTILINE)
 _FILE: Final = re.compile(r"--- file: (?P<path>.*?)(?: \(was (?P<was>.*)\))?, (?P<status>\w+)")
@@ -110,6 +115,21 @@ def parse(text: str) -> Change:
             _add(change.files[-1], line)
     change.files = list(_joined(change.files))
     return change
+
+
+def of_files(files: Sequence[ChangedFile], title: str = "") -> Change:
+    """Return the change that the bot would write of files; those without a patch have no lines."""
+    return Change(title, [_read(each) for each in files])
+
+
+def _read(file: ChangedFile) -> File:
+    found = [
+        Hunk(
+            each.section, [Line(line.kind, line.new or line.old, line.text) for line in each.lines]
+        )
+        for each in hunks(file.patch)
+    ]
+    return File(file.path, file.status, file.previous or "", found)
 
 
 def _add(file: File, line: str) -> None:

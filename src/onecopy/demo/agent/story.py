@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -17,17 +16,18 @@ from onecopy.agents.grants.memory.embedder import StoreEmbedder, save_embedder
 from onecopy.agents.secrets import Secrets
 from onecopy.agents.server.server import Server
 from onecopy.agents.server.site import Address
+from onecopy.demo.agent.choosing import choose
 from onecopy.demo.agent.github.hooks import Hooks
 from onecopy.demo.agent.github.server import GitHubServer
 from onecopy.demo.agent.github.state import GitHubState
 from onecopy.demo.agent.llm_server import MODEL, LlmServer
+from onecopy.demo.agent.outcome import Outcome, shown
 from onecopy.demo.agent.reviewer import Reviewer
 from onecopy.demo.check import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from onecopy.agents.records.run import Run
     from onecopy.demo.agent.example import Change
     from onecopy.demo.agent.github.history import History
 
@@ -38,35 +38,23 @@ PATIENCE: Final = 240.0
 """Seconds for a review, on a machine that does much else."""
 
 
-@dataclass
-class Outcome:
-    """What was seen."""
-
-    first: str = ""
-    """The comment after the pull request was opened."""
-    second: str = ""
-    """The same comment after the second commit."""
-    lines: list[str] = field(default_factory=list)
-    """Comments on lines: place and text."""
-    labels: list[str] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-
-
 class Story:
     """Plays it once.
 
     Args:
-        history: where the change is.
-        change: what is reviewed.
+        history: where the changes are.
+        changes: one of them is reviewed: in which there is something to find, if that is in any.
         say: is told what is going on.
     """
 
-    def __init__(self, history: History, change: Change, say: Callable[[str], None]) -> None:
-        self._change = change
+    def __init__(
+        self, history: History, changes: Sequence[Change], say: Callable[[str], None]
+    ) -> None:
+        self._history = history
+        self._changes = changes
         self._say = say
         self._state = GitHubState(history)
-        self._outcome = Outcome()
+        self._outcome = Outcome(changes[0])
 
     async def play(self) -> Outcome:
         """Run everything; what does not hold is a failed check in the outcome."""
@@ -78,7 +66,12 @@ class Story:
             await asyncio.to_thread(save_embedder, store)
             embedder = StoreEmbedder(store)
             stack.callback(embedder.close)
-            llm = await stack.enter_async_context(LlmServer(Reviewer(embedder)))
+            reviewer = Reviewer(embedder)
+            llm = await stack.enter_async_context(LlmServer(reviewer))
+            await embedder.embed(["x = 1"])  # starts its process, of which no run is to wait
+            self._say("changes are read, to choose one …")
+            chosen = await choose(self._history, self._changes, reviewer)
+            self._outcome = Outcome(chosen.change, chosen.read, chosen.found)
             token = _SECRETS["GITHUB_TOKEN"]
             github = await stack.enter_async_context(GitHubServer(self._state, token=token))
             self._say("the bot is built (once; ten seconds) …")
@@ -98,7 +91,7 @@ class Story:
         )
 
     async def _review(self, server: Server, hooks: Hooks) -> None:
-        change, outcome = self._change, self._outcome
+        outcome, change = self._outcome, self._outcome.change
         pull = self._state.open(change.title, change.base, change.first)
         self._say(f"“{change.title}” is opened …")
         opened = await self._told(server, hooks.pull_request("opened", pull, "delivery-1"))
@@ -111,13 +104,12 @@ class Story:
             f"{status} {answer}",
         )
         pull.head = change.second
+        outcome.answer = f"{status} {answer['status']}"
         self._say("another commit is pushed …")
         await self._told(server, hooks.pull_request("synchronize", pull, "delivery-2"))
         outcome.second = self._comment()
         outcome.labels = pull.labels
-        outcome.lines = [
-            f"{each.path}:{each.line} {each.body}" for each in self._state.line_comments
-        ]
+        outcome.lines = [shown(each, pull, self._history) for each in self._state.line_comments]
         count = len(self._state.comments)
         self._check("there is one comment, which was updated", count == 1, f"{count} comments")
         self._check(

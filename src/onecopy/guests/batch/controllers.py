@@ -9,21 +9,19 @@ from onecopy.errors import InvalidArgument, UnsupportedValue, WaitTimeout, Worke
 from onecopy.guests.batch import sequences
 from onecopy.guests.batch.answers import Step
 from onecopy.guests.batch.batch import Batch
-from onecopy.guests.batch.crew import Crew, not_rebuilt
+from onecopy.guests.batch.crew import Crew
 from onecopy.guests.batch.history import History
 from onecopy.guests.batch.lender import LOGITS, VOCABULARY, checked
+from onecopy.guests.batch.rollback import roll_back
 from onecopy.guests.batch.rounds import Rounds
 from onecopy.guests.batch.sequence import (
     CLOSED,
-    READY,
-    STOPPED,
-    SUSPENDED,
     Origin,
     Sequence,
     kind_of,
 )
 from onecopy.guests.batch.tokens import checked_tokens
-from onecopy.guests.decoding.grammar import check_engine
+from onecopy.guests.decoding.grammar_engine import check_engine
 from onecopy.guests.decoding.outcome import MAX_BRANCHES
 
 if TYPE_CHECKING:
@@ -88,6 +86,7 @@ class Controllers:
         grammar_engine: str = "llguidance",
         tenant: str = "",
     ) -> None:
+        pool.check_open()
         _check_engine(grammar_engine, pool)
         self.vocabulary = vocabulary
         self._pool = pool
@@ -204,7 +203,6 @@ class Controllers:
 
         The tensors of the last `Step` must not be in use any more.
         """
-        self._crew.check_open()
         self._check_between_steps()
         if not isinstance(appended, Mapping):
             raise UnsupportedValue(
@@ -217,6 +215,7 @@ class Controllers:
 
     def finish(self) -> Step:
         """Do the second half of `step`: wait for guests, but not past step_ms from `begin`."""
+        self._crew.check_open()
         stepped, self._stepped = self._stepped, None
         if stepped is None:
             raise InvalidArgument("no step was begun; call begin() first")
@@ -235,6 +234,7 @@ class Controllers:
         return numbers
 
     def _check_between_steps(self) -> None:
+        self._crew.check_open()
         if self._stepped is not None:
             raise InvalidArgument("a step was begun and not finished; finish() it first")
 
@@ -249,7 +249,7 @@ class Controllers:
         if not 1 <= branches <= MAX_BRANCHES:
             raise InvalidArgument(f"a fork has 1 to {MAX_BRANCHES} branches, not {branches}")
         self._check_between_steps()
-        family = self._rounds.fork(sequence, branches)
+        family = self._rounds.forks.fork(sequence, branches)
         if family is None:
             raise WaitTimeout("its worker is busy, or it is being rebuilt; wait() for it and fork")
         return family
@@ -258,35 +258,7 @@ class Controllers:
         """See `Sequence.rollback`."""
         self._check_between_steps()
         with self._crew.lock:
-            self.batch.ledger.settle(sequence)
-            history = sequence.history
-            history.check_rollback(count)
-            told = history.told_of(count)
-            if told > self.batch.keep:
-                raise InvalidArgument(
-                    f"a rollback to {told} tokens before the furthest that the guest was told of; "
-                    f"raise keep= of Controllers, which is {self.batch.keep}"
-                )
-            history.rollback(count)
-            if told:
-                self._take_back(sequence)
-
-    def _take_back(self, sequence: Sequence) -> None:
-        """Drop what a guest made of tokens that are taken back."""
-        sequence.stale = bool(sequence.asked)
-        sequence.answer = None  # also of one whose worker was lost after it had answered
-        if sequence.state in (READY, STOPPED):
-            sequence.state = READY
-            self._come_back(sequence)
-
-    def _come_back(self, sequence: Sequence) -> None:
-        """A sequence that had stopped was not rebuilt when its worker was lost: now it is."""
-        if sequence.station is None and not sequence.origin.rebuild:
-            self.batch.ledger.fail(sequence, not_rebuilt())
-        elif sequence.station is None:
-            sequence.history.lost()
-            sequence.state = SUSPENDED
-            self._crew.rebuild([sequence])
+            roll_back(self._crew, sequence, count)
 
     def logs_of(self, sequence: Sequence) -> list[tuple[int, str]]:
         """See `Sequence.logs`."""

@@ -1,4 +1,4 @@
-"""Which sequences there are, and in which workers: placed, opened, rebuilt when a worker dies.
+"""Which sequences there are, and in which workers: placed, opened, closed.
 
 Its methods are for any thread. The lock is for what takes microseconds: nobody waits for a worker
 with it.
@@ -7,19 +7,18 @@ with it.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from onecopy.errors import GuestError, LimitReached, OnecopyError, WaitTimeout, WorkerLost
+from onecopy.errors import GuestError, LimitReached, OnecopyError, WaitTimeout
 from onecopy.guests.batch.lender import Lender
+from onecopy.guests.batch.recovery import Recovery
 from onecopy.guests.batch.roster import Roster
 from onecopy.guests.batch.sequence import (
     CLOSED,
     FAILED,
-    READY,
-    STOPPED,
-    SUSPENDED,
 )
 from onecopy.guests.batch.station import Station
 
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from onecopy.guests.workers.pool import Pool
     from onecopy.guests.workers.remote import WorkerProcess
 
-_ATTEMPTS: Final = 3
-_SUSPICIONS: Final = 3
-"""How many workers that somebody else ended may have run the same guest at that moment."""
-
 
 class Crew:
     """The sequences of a batch and the workers that they live in."""
@@ -50,16 +45,23 @@ class Crew:
         self.graves: list[Station] = []
         """Stations that were lost, and whose descriptors somebody may be waiting for still."""
         self.lender = Lender()
+        self.recovery = Recovery(self)
         self._pool = pool
         self._tenant = tenant
         self._changed = threading.Condition(self.lock)
         self._orders = itertools.count(1)
         self._closed = False
+        self._process = os.getpid()
 
     def check_open(self) -> None:
-        """Raise `GuestError` if it was closed."""
+        """Raise `GuestError` if it was closed, or belongs to another process."""
         if self._closed:
             raise GuestError("these Controllers were closed; make new ones")
+        if self._process != os.getpid():  # it has the board and the bells of its parent
+            raise GuestError(
+                "these Controllers belong to the process that this one was forked from; make new "
+                "ones, in a new Pool"
+            )
 
     def order(self) -> int:
         """Return a number for what happens now: later ones are larger."""
@@ -102,7 +104,11 @@ class Crew:
             self.check_open()
             worker = self._pool.place(self._tenant)
             with self.lock:
-                station = self._station(worker)
+                try:
+                    station = self._station(worker)
+                except BaseException:
+                    self._pool.leave(worker)
+                    raise
                 group = [each for each in group if each.awaited]  # some were closed meanwhile
                 if station is None or not group:
                     self._pool.leave(worker)
@@ -112,7 +118,7 @@ class Crew:
         station.open(group)
 
     def _settle_in(self, group: list[Sequence], station: Station | None) -> None:
-        """Note where sequences live: in time for `recover`, should the worker die at once."""
+        """Note where sequences live: in time for `Recovery`, should the worker die at once."""
         for each in group:
             if station is None:
                 self._leave(each)
@@ -188,54 +194,15 @@ class Crew:
 
     # ---- going ----
 
-    def recover(self, station: Station) -> None:
-        """Have the sequences of a lost worker rebuilt elsewhere; called by its station.
-
-        What ran when it crashed, hung or grew is to blame. If somebody else ended it, nobody is;
-        but that is also how a machine that runs out of memory ends it, so not time and again.
-        """
+    def give_up(self, station: Station) -> list[Sequence]:
+        """Note that a worker is lost; return the sequences that lived there."""
         with self.lock:
             if self.stations.pop(station.worker, None) is not None:
                 self.graves.append(station)
-            mine = self.roster.of(station)
-            for each in mine:
-                self._let_go(each, station)
             for row in station.freed:
                 self.roster.give_back(row)
             self._changed.notify_all()
-        groups: dict[str | int, list[Sequence]] = {}
-        for each in mine:
-            if each.awaited:
-                groups.setdefault(each.origin.request or each.history.root, []).append(each)
-        for group in groups.values():
-            self.rebuild(group)
-
-    def _let_go(self, sequence: Sequence, station: Station) -> None:
-        ledger = self.batch.ledger
-        ledger.settle(sequence)
-        sequence.station = None
-        ran = station.ran(sequence)
-        sequence.suspected += ran
-        guilty = ran and (station.worker.blamed or sequence.suspected == _SUSPICIONS)
-        if guilty and sequence.state != FAILED:
-            sequence.asked = 0
-            ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
-        elif not sequence.origin.rebuild and sequence.state in (READY, SUSPENDED):
-            ledger.fail(sequence, not_rebuilt())
-        elif sequence.state not in (STOPPED, FAILED):
-            ledger.lost(sequence)
-
-    def rebuild(self, group: list[Sequence]) -> None:
-        """Have sequences opened anew, and told all that they were told, in the same order."""
-        for each in group:
-            each.attempts += 1
-        try:
-            if max(each.attempts for each in group) > _ATTEMPTS:
-                raise WorkerLost(f"{_ATTEMPTS} workers ended before it was rebuilt")
-            self.place(group)
-        except OnecopyError as error:
-            for each in group:
-                self.refused(each, error)
+            return self.roster.of(station)
 
     def close_sequence(self, sequence: Sequence) -> None:
         """End a sequence and free its row; see `Sequence.close`."""
@@ -301,8 +268,3 @@ class Crew:
         for station in stations:
             station.close()
         self.bury()
-
-
-def not_rebuilt() -> WorkerLost:
-    """Return what a sequence fails with that is not to be rebuilt."""
-    return WorkerLost("its worker ended, and it was opened with rebuild=False; open it anew")

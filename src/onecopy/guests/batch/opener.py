@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from onecopy.guests.batch.bench import Bench
     from onecopy.guests.batch.sequences import Told
-    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.decoding.outcome import Outcome
     from onecopy.guests.decoding.vocabulary import Vocabulary
 
@@ -93,12 +93,16 @@ class Opener:
             return
         self._unwanted.discard(number)
         seat.controller.close()
+        self._forget(seat.request, number)
+
+    def _forget(self, request: str, number: int) -> None:
+        """Drop what a request's sequences share if this one, which is gone, was the last."""
         # Copied at once, for the other thread moves some from the one to the other meanwhile.
         users = dict(self._ordered)
-        users |= {each.number: each.request for each in list(seats.values())}
+        users |= {each.number: each.request for each in list(self._bench.seats.values())}
         users.pop(number, None)
-        if seat.request not in users.values():
-            self._requests.pop(seat.request, None)
+        if request not in users.values():
+            self._requests.pop(request, None)
 
     def close(self) -> None:
         """Stop, as soon as what is being opened is; nobody waits for that."""
@@ -126,7 +130,10 @@ class Opener:
         """Open each family once, then repeat what they were told in the order of old."""
         families: dict[int, list[Told]] = {}
         for each in group:
-            families.setdefault(each.root, []).append(each)
+            if each.number in self._unwanted:  # closed while others were opened
+                self._drop(each)
+            else:
+                families.setdefault(each.root, []).append(each)
         replays = [Replay(families[root], self._epochs) for root in sorted(families)]
         for replay in replays:
             self._begin(replay)
@@ -154,12 +161,22 @@ class Opener:
             number = culprit(told.digest)
             bench.settle(controller)  # else the first step would
             bench.sit(Seat(bench, controller, told.number, told.row, number, told.request))
-            bench.answer(line, replay.outcome)
+            bench.caller.answer(line, replay.outcome)
         self._ordered.pop(told.number, None)
+        if controller is None:
+            self._forget(told.request, told.number)
         if self._closing or told.number in self._unwanted:
             self._unwanted.discard(told.number)
             self.close_sequence(told.number)
         bench.board.words[line + OPENED] = told.number
+
+    def _drop(self, told: Told) -> None:
+        """Leave one out that nobody wants any more; the engine hears that its turn is over."""
+        self._ordered.pop(told.number, None)
+        self._unwanted.discard(told.number)
+        self._forget(told.request, told.number)
+        line = self._bench.opening(told.row)
+        self._bench.board.words[line + OPENED] = told.number
 
     def _make(self, told: Told) -> tuple[Controller, Outcome | None]:
         row = self._bench.windows(told.row)

@@ -15,7 +15,7 @@ from onecopy.guests.batch.lender import Shown
 from onecopy.guests.batch.opener import Opener
 from onecopy.guests.batch.rows import Rows
 from onecopy.guests.batch.steps import Board
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.windows.source import Fields, Source
 from onecopy.guests.workers.messages import Done, Message
@@ -146,9 +146,18 @@ class Service:
         return self._does[type(message)](message, fds)
 
     def _attach(self, message: Attach, fds: list[int]) -> Message:
+        try:
+            self._benches[message.key] = self._made(message, fds)
+        except BaseException:
+            wire.close_all(fds)  # nothing that was made of them closes them by itself
+            raise
+        return Done()
+
+    def _made(self, message: Attach, fds: list[int]) -> tuple[Bench, Opener]:
         rows, board, bell, done, opened, segment, *logits = fds
         vocabulary = Vocabulary.from_segment(segment)
-        bench = Bench(
+        grammars = Grammars(vocabulary, message.grammar_engine)
+        bench = Bench(  # watched from now on: what may be refused comes before
             self._worker,
             Rows(rows, message.batch, vocabulary.size, biases=message.biases),
             Board(board, message.batch, message.workers),
@@ -158,10 +167,8 @@ class Service:
             done,
             [Source.from_fields(each, logits[0]) for each in message.logits],
         )
-        grammars = Grammars(vocabulary, message.grammar_engine)
         opener = Opener(bench, grammars, vocabulary, opened, message.keep, message.guest_seconds)
-        self._benches[message.key] = bench, opener
-        return Done()
+        return bench, opener
 
     def _detach(self, message: Detach, fds: list[int]) -> None:
         wire.close_all(fds)

@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError, WorkerLost
-from onecopy.guests.batch import sequences, steps
+from onecopy.guests.batch import eventfds, sequences, steps
 from onecopy.guests.batch.history import Branch
 from onecopy.guests.batch.openings import REPLAY, Openings
 from onecopy.guests.batch.sequence import SUSPENDED
@@ -33,7 +33,6 @@ log = logging.getLogger("onecopy.guests")
 _ATTACH_SECONDS: Final = 60.0
 _SLICE_MS: Final = 50
 _PATIENCE: Final = 5.0
-_FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
 
 class Station:
@@ -42,9 +41,10 @@ class Station:
     def __init__(self, crew: Crew, worker: WorkerProcess) -> None:
         self.worker = worker
         self.slot = crew.batch.board.slot(worker.index)
-        self.bell, self.done = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
-        self._opened, self._wake = os.eventfd(0, _FLAGS), os.eventfd(0, _FLAGS)
+        self.bell, self.done, self._opened, self._wake = eventfds.made(4)
         self.lost = False
+        self.refusal = ""
+        """Why its worker, which lives, has nothing of this batch."""
         self.freed: list[int] = []
         """Rows of closed sequences, on which it may still be at work."""
         self._crew = crew
@@ -138,14 +138,20 @@ class Station:
             self._serve()
         except WorkerLost:
             self._note_loss(self.worker)
-        except OnecopyError as error:
+        except (OnecopyError, OSError) as error:  # the latter if no descriptor is free here
             log.error("a worker cannot take sequences: %s", error)
+            self.refusal = str(error)
+            self._detach()
             self._note_loss(self.worker)
         if self._ending and not self.lost:
-            with contextlib.suppress(OnecopyError):
-                self.worker.send(sequences.Detach(self._batch.key))
+            self._detach()
         elif not self._ending:
-            self._crew.recover(self)
+            self._crew.recovery.recover(self)
+        self.worker.off_lost(self._note_loss)
+
+    def _detach(self) -> None:
+        with contextlib.suppress(OnecopyError, OSError):
+            self.worker.send(sequences.Detach(self._batch.key))
 
     def _note_loss(self, _: WorkerProcess) -> None:
         self.lost = True
@@ -169,7 +175,7 @@ class Station:
             logits=tuple(each.fields() for each in batch.logits),
         )
         fds = (batch.rows.fd, batch.board.fd, self.bell, self.done, self._opened)
-        segments = (batch.vocabulary.segment, *(each.fd for each in batch.logits[:1]))
+        segments = (batch.table.fd, *(each.fd for each in batch.logits[:1]))
         self.worker.request(message, (*fds, *segments), _ATTACH_SECONDS)
 
     def _serve(self) -> None:
@@ -178,7 +184,7 @@ class Station:
         poll.register(self._opened, select.POLLIN)
         while not self._ending and not self.lost:
             for fd, _ in poll.poll(_SLICE_MS if self._opening else None):
-                hear(fd)
+                eventfds.hear(fd)
             while self._orders and not self.lost:
                 self._orders.popleft()()
             self._look_at_opening()
@@ -214,12 +220,6 @@ class Station:
             self._crew.opened(sequence, self._opening.line(sequence))
         if self._opening.are_late():
             self.worker.kill("it did not open a sequence in time", fault=True)
-
-
-def hear(fd: int) -> None:
-    """Empty an eventfd; a worker that was taken over may have done so before."""
-    with contextlib.suppress(BlockingIOError):
-        os.eventfd_read(fd)
 
 
 def _told(sequence: Sequence) -> sequences.Told:

@@ -1,7 +1,7 @@
 """A step's rows in C: what native/turns.c is told of guests, and how their calls are told apart.
 
-It calls guests one after another and deals with plain masks itself. Without the C library, bench.py
-does the same in Python.
+It calls guests one after another and deals with plain masks itself. Without the C library,
+caller.py does the same in Python.
 """
 
 from __future__ import annotations

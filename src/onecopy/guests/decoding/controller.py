@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import GuestError, GuestMisbehaved, InvalidArgument
 from onecopy.guests.decoding.family import Family
-from onecopy.guests.decoding.grammar import Grammars
+from onecopy.guests.decoding.grammars import Grammars
 from onecopy.guests.decoding.outcome import Outcome, Splice, Stop
 from onecopy.guests.decoding.past import Call, Past, Saved
 from onecopy.guests.decoding.variables import Variables

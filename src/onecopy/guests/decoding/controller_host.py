@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import InvalidGrammar, LimitReached
 from onecopy.guests.decoding.foresight import Foresight
-from onecopy.guests.decoding.grammar import KINDS
+from onecopy.guests.decoding.grammar_engine import KINDS
 from onecopy.guests.decoding.variables import MAX_KEY_NBYTES
 from onecopy.guests.instance.host import LINE_NBYTES, Host
 from onecopy.guests.wasm import abi
@@ -24,7 +24,8 @@ from onecopy.native import find
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from onecopy.guests.decoding.grammar import Grammar, Grammars, Node
+    from onecopy.guests.decoding.grammar import Grammar, Node
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.wasm.memory import LinearMemory
     from onecopy.guests.wasm.raw import Shortcut
 

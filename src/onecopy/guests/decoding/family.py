@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import wasmtime
 
-    from onecopy.guests.decoding.grammar import Grammars
+    from onecopy.guests.decoding.grammars import Grammars
     from onecopy.guests.decoding.vocabulary import Vocabulary
     from onecopy.guests.wasm.raw import Export
     from onecopy.guests.windows.source import Source

@@ -11,7 +11,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import InvalidGrammar, UnsupportedValue
-from onecopy.guests.decoding.grammar import Engine, Matcher
+from onecopy.guests.decoding.grammar_engine import Engine, Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -124,7 +124,10 @@ class Linked:
             return failure
         if getattr(trapped.cause, "trap_code", None) == wasmtime.TrapCode.INTERRUPT:
             limit = "its time" if seconds is None else f"{seconds * 1000:g} ms"
-            return GuestTimeout(f"the guest did not return within {limit}")
+            return GuestTimeout(
+                f"the guest did not return within {limit}; let it do less in a call, or give it "
+                "more time: timeout= of a call, seconds= of open(), guest_ms= of Pool"
+            )
         return GuestTrapped(f"the guest trapped: {trapped}")
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import logging
 import os
 import stat
 import subprocess
@@ -21,13 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import AccessDenied, InvalidModule
+from onecopy.extras import require
 from onecopy.guests.wasm import abi
 from onecopy.guests.wasm.engine import SETTINGS, engine
+from onecopy.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import wasmtime
+
+_log = logging.getLogger(__name__)
 
 MAGIC: Final = b"\0asm\1\0\0\0"
 MAX_NBYTES: Final = 64 << 20
@@ -88,6 +93,8 @@ def compile_module(
     path = folder / f"{digest}-{_engine_key(rules, settings)}"
     native = _cached(path)
     if native is None:
+        size = format_size(len(wasm))
+        _log.info("compiling %s of WebAssembly; as it is now, it is compiled once", size)
         native = _compile(wasm, rules, seconds or COMPILE_SECONDS)
         _keep(path, native)
     return Module(digest, native, component=magic != MAGIC)
@@ -173,6 +180,7 @@ def read_wasm(source: bytes | os.PathLike[str] | str) -> bytes:
 
 @functools.cache
 def _wasmtime() -> str:
+    require("wasmtime")
     return version("wasmtime")
 
 

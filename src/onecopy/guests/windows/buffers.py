@@ -18,7 +18,10 @@ _TTL: Final = 60.0
 
 
 def buffer(
-    *shape: int, dtype: torch.dtype | None = None, store: Store, name: str | None = None
+    *shape: int | torch.dtype,
+    dtype: torch.dtype | None = None,
+    store: Store,
+    name: str | None = None,
 ) -> torch.Tensor:
     """Make a tensor of zeros in a store, mutable, each of whose rows has pages of its own.
 
@@ -35,7 +38,7 @@ def buffer(
         (torch.Size([4, 50257]), (51200, 1), 1.0)
 
     Args:
-        shape: at least one size, none of them 0.
+        shape: at least one size, none of them 0; the dtype may follow.
         dtype: by default torch's default, float32.
         store: a store in memory.
         name: others load it under this name. Without one it gets one of its own
@@ -49,13 +52,16 @@ def buffer(
 
     from onecopy.tensors.torch_codec import Padded
 
-    if not shape or any(type(size) is not int or size < 1 for size in shape):
-        raise InvalidArgument(f"a buffer needs sizes of 1 or more, not {shape}")
+    if shape and isinstance(shape[-1], torch.dtype) and dtype is None:
+        *shape, dtype = shape  # type: ignore[assignment]
+    sizes = [size for size in shape if type(size) is int and size > 0]
+    if not sizes or len(sizes) < len(shape):
+        raise InvalidArgument(f"a buffer needs sizes of 1 or more, and then a dtype, not {shape}")
     rows = torch.empty(0, dtype=dtype or torch.get_default_dtype())
-    row = pages(shape[-1] * rows.element_size()) // rows.element_size()
-    padded = torch.zeros(*shape[:-1], row, dtype=rows.dtype)
+    row = pages(sizes[-1] * rows.element_size()) // rows.element_size()
+    padded = torch.zeros(*sizes[:-1], row, dtype=rows.dtype)
     ttl = None if name else _TTL
     name = name or f"onecopy-buffer/{secrets.token_hex(8)}"
-    store.save(name, Padded(padded, shape[-1]), mutable=True, align=PAGE, ttl=ttl)
+    store.save(name, Padded(padded, sizes[-1]), mutable=True, align=PAGE, ttl=ttl)
     found: Any = store.load(name, mode="shared")
     return found

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import msgspec
 
 from onecopy import errors
+from onecopy.segments import region
 from onecopy.store import wire
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def receive(sock: socket.socket) -> tuple[bytes, bytes, list[int]]:
 
 def memfd(data: bytes) -> int:
     """Return a sealed memfd that holds some bytes."""
-    fd = os.memfd_create("onecopy-message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = region.create("onecopy-message")
     try:
         view = memoryview(data)
         while view:

@@ -152,6 +152,11 @@ class WorkerProcess:
                 return
         callback(self)
 
+    def off_lost(self, callback: Callable[[WorkerProcess], object]) -> None:
+        """Call back no more; whom nobody took off is kept for as long as the worker."""
+        with self._state, contextlib.suppress(ValueError):
+            self._callbacks.remove(callback)
+
     def kill(self, reason: str, *, fault: bool = False) -> None:
         """End it; what waits for it gets `WorkerLost`.
 

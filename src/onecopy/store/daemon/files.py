@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import CorruptEntry, InvalidArgument
 from onecopy.segments import region, trailer
-from onecopy.store import index
 from onecopy.store.daemon import log
 from onecopy.store.daemon.books import Entry
 from onecopy.store.daemon.catalog import Catalog
-from onecopy.store.index import Record
+from onecopy.store.index.slot import APART, PARTS, Record, spec_room
 
 if TYPE_CHECKING:
     from onecopy.segments.trailer import Trailer
@@ -137,7 +136,7 @@ def _open_segment(found: FoundFile) -> tuple[int, os.stat_result, bytes, int]:
     The segment is the file itself, or the one that it refers to; then the file is closed.
     """
     facts = found.trailer
-    short = facts.spec_nbytes <= index.spec_room(facts.name)
+    short = facts.spec_nbytes <= spec_room(facts.name)
     if not facts.origin:
         # A long spec is read by whoever loads it: it is in the segment.
         before = found.before if short else b""
@@ -183,7 +182,7 @@ def _record(
         status.st_dev,
         status.st_ino,
         entry.holding.fd,
-        index.APART * apart | index.PARTS * parts,
+        APART * apart | PARTS * parts,
         status.st_size,
         facts.data_start,
         facts.spec_offset,

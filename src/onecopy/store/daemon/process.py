@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from onecopy import service_manager
 from onecopy.errors import OnecopyError
 from onecopy.segments import lease
-from onecopy.store import index
 from onecopy.store.daemon import log
 from onecopy.store.daemon.loop import Loop
 from onecopy.store.daemon.server import Server
@@ -83,7 +82,7 @@ def _serve(config: Config, place: Place) -> None:
     service_manager.notify("READY=1")
     loop.run()
     service_manager.notify("STOPPING=1")
-    server.catalog.index.close(index.CLOSED)
+    server.catalog.index.close()
     log.info(f"store {config.name!r} stopped with {len(server.catalog)} entries")
 
 

@@ -11,7 +11,7 @@ import os
 import time
 
 from onecopy.segments import region
-from onecopy.store.index import TOUCH_SIZE
+from onecopy.store.index.layout import TOUCH_SIZE
 
 
 class Touches:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from onecopy.agents.calls import Refused
 from onecopy.agents.event import Event
 from onecopy.agents.grants.http.http import Http
-from onecopy.agents.manifest.grants import HttpGrant
+from onecopy.agents.manifest.http_grant import HttpGrant
 from onecopy.agents.manifest.origin import Origin
 from onecopy.agents.manifest.path_template import PathTemplate
 from onecopy.agents.secrets import HeaderValue, Secrets

@@ -33,5 +33,5 @@ def test_a_model_that_is_not_there_is_a_refusal() -> None:
         with pytest.raises(Refused) as caught:
             asyncio.run(embedder.embed(["a"]))
         assert caught.value.refusal.code == UNAVAILABLE
-        assert "save_embedder" in caught.value.refusal.message
+        assert "onecopy agent embedder empty" in caught.value.refusal.message
         embedder.close()

@@ -40,3 +40,11 @@ def test_a_schema_may_be_given() -> None:
 def test_names_are_those_of_the_interface(name: str) -> None:
     with pytest.raises(InvalidArgument):
         Tool(name, "", {"type": "object"}, scale)
+
+
+def test_a_tool_with_another_function_is_the_same_to_a_model() -> None:
+    tool = Tool.of(scale)
+    other = tool.bound(len)
+    assert (other.function, tool.function) == (len, scale)
+    assert other.describe() == tool.describe()
+    assert other.checked({"value": 3}) == {"value": 3.0, "by": 2.0}

@@ -48,6 +48,16 @@ class Repository:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return self.commit_all()
+
+    def merge(self, onto: str, other: str, message: str) -> str:
+        """Merge a commit into one before it, which has to be possible without conflicts."""
+        self._git("reset", "-q", "--hard", onto)
+        self._git("merge", "-q", "--no-ff", "-m", message, other)
+        return self._git("rev-parse", "HEAD")
+
+    def commit_all(self) -> str:
+        """Commit the folder as it is."""
         self._git("add", "-A")
         self._git("commit", "-q", "--allow-empty", "-m", "a change")
         return self._git("rev-parse", "HEAD")
@@ -126,7 +136,8 @@ def test_a_change_begins_where_the_base_was_left(repository: Repository) -> None
 def test_a_repository_says_which_commits_there_are(repository: Repository) -> None:
     made = [repository.commit({"a": f"{n}\n"}) for n in range(3)]
     history = GitHistory(repository.folder)
-    assert history.commits() == made[::-1]
+    assert [each.commit for each in history.sizes()] == made[::-1]
+    assert [each.commit for each in history.sizes(2)] == made[:0:-1]
     assert history.title(made[0]) == "a change"
     assert made[0] in history
     assert "0" * 40 not in history
@@ -137,3 +148,48 @@ def test_a_repository_says_which_commits_there_are(repository: Repository) -> No
 def test_a_folder_without_a_repository_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="git"):
         GitHistory(tmp_path)
+
+
+def test_sizes_are_those_along_first_parents(repository: Repository) -> None:
+    root = repository.commit({"a.py": "1\n", "image.png": b"\0"})
+    side = repository.commit({"a.py": "1\n", "ü {b}.py": "2\n3\n", "image.png": b"\0"})
+    merge = repository.merge(root, side, "Merge branch 'side'")
+    moved = repository.commit({"c/a.py": "1\n", "ü {b}.py": "2\n", "image.png": b"\0\0"})
+    sizes = GitHistory(repository.folder).sizes()
+    assert [(each.commit, len(each.paths), each.lines) for each in sizes] == [
+        (moved, 3, 1),
+        (merge, 1, 2),
+        (root, 2, 1),
+    ]
+    assert all(each.paths[0].endswith(".py") for each in sizes)
+
+
+def test_a_merge_has_the_title_of_what_it_merges(repository: Repository) -> None:
+    root = repository.commit({"a": "1\n"})
+    side = repository.commit({"a": "1\n", "b": "2\n"})
+    history = GitHistory(repository.folder)
+    assert history.title(repository.merge(root, side, "Merge branch 'side'")) == "a change"
+    of_github = "Merge pull request #1 from ada/side\n\nAdd b"
+    assert history.title(repository.merge(root, side, of_github)) == "Add b"
+    assert history.title(repository.merge(root, side, "Both")) == "Both"
+
+
+def test_a_repository_without_commits_has_none(repository: Repository) -> None:
+    assert GitHistory(repository.folder).sizes() == []
+
+
+def test_names_that_look_like_patterns_are_names(repository: Repository) -> None:
+    old = repository.commit({"*.py": "1\n", "a.py": "1\n", ":(top)b": "1\n"})
+    new = repository.commit({"*.py": "2\n", "a.py": "2\n", ":(top)b": "2\n"})
+    files = GitHistory(repository.folder).files(old, new)
+    assert {each.patch for each in files} == {"@@ -1 +1 @@\n-1\n+2"}
+    assert {each.path for each in files} == {"*.py", "a.py", ":(top)b"}
+
+
+def test_what_becomes_a_link_has_no_patch(repository: Repository) -> None:
+    old = repository.commit({"a": "1\n", "b": "2\n"})
+    (repository.folder / "a").unlink()
+    (repository.folder / "a").symlink_to("b")
+    new = repository.commit_all()
+    (file,) = GitHistory(repository.folder).files(old, new)
+    assert (file.path, file.status, file.patch) == ("a", "modified", None)

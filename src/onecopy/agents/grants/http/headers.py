@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from onecopy.agents.calls import INVALID, NOT_GRANTED, Refused
-from onecopy.agents.manifest.grants import FRAMING, UNSENT, HttpGrant
+from onecopy.agents.manifest.http_grant import FRAMING, UNSENT, HttpGrant
 
 SomeHeaders = Mapping[str, str] | Iterable[tuple[str, str]]
 

@@ -24,13 +24,12 @@ from onecopy.agents.grants.http import redirects
 from onecopy.agents.grants.http.answer import Response
 from onecopy.agents.grants.http.client import Client
 from onecopy.agents.grants.http.refusals import not_granted
-from onecopy.agents.manifest.grants import HttpGrant
+from onecopy.agents.manifest.http_grant import BODILESS, HttpGrant
 from onecopy.agents.manifest.url import Url
 from onecopy.agents.secrets import Redactor, Secrets
 from onecopy.errors import InvalidArgument
 
 _AGENT: Final = "onecopy-agent"
-_BODILESS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -53,6 +52,7 @@ class Http:
         event: whose fields the paths are bound to.
         client: of the server.
         secrets: of the server; read from the environment if not given.
+        follow: redirects that a grant allows; if not, they are answers like others.
     """
 
     def __init__(
@@ -61,11 +61,14 @@ class Http:
         event: Event,
         client: Client,
         secrets: Secrets | None = None,
+        *,
+        follow: bool = True,
     ) -> None:
         self._grants = grants
         self._fields = event.fields
         self._client = client
         self._secrets = secrets or Secrets()
+        self._follows = follow
 
     async def call(self, function: str, arguments: list[Any]) -> Any:
         """Make a request and return the answer: status, headers and body as text.
@@ -98,7 +101,7 @@ class Http:
         trail = Trail(request.method, url, named, body)
         for _ in range(redirects.MOST + 1):
             response = await self._send(grant, trail, end, hidden)
-            target = redirects.target(response, trail.url)
+            target = redirects.target(response, trail.url) if self._follows else None
             if target is None:
                 return _shown(response, hidden)
             trail = trail.turn(redirects.method(response, trail.method), target)
@@ -197,7 +200,7 @@ def allows(grant: HttpGrant, method: str, url: Url, fields: dict[str, str]) -> b
 def _body(request: Request, grant: HttpGrant) -> str | None:
     if request.body is None:
         return None
-    if request.method in _BODILESS:
+    if request.method in BODILESS:
         raise Refused(INVALID, f"a {request.method} has no body; leave it out, or use POST")
     try:
         size = len(request.body.encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onecopy.agents.manifest.grants import METHODS, HttpGrant
+from onecopy.agents.manifest.http_grant import METHODS, HttpGrant
 from onecopy.agents.manifest.path_template import suggest
 from onecopy.agents.manifest.url import Url
 

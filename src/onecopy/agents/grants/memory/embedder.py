@@ -94,7 +94,7 @@ class StoreEmbedder:
         try:
             found = self._embed_parts([part for each in cut for part in each])
         except (EntryNotFound, ModelNotFound) as error:
-            text = f"the store has no embedder {self.name!r}: save_embedder(store) saves one"
+            text = f"the store has no embedder {self.name!r}: {_command(self._store)} saves one"
             raise Refused(UNAVAILABLE, text) from error
         except OnecopyError as error:
             text = f"the embedder {self.name!r} does not answer: {error}"
@@ -156,6 +156,10 @@ def save_embedder(store: Store, directory: Path | None = None, entry: str = ENTR
     models.from_pretrained(store, folder, name=entry)
     if entry + SUFFIX not in store:
         nn.save_tokenizer(store, entry, folder)
+
+
+def _command(store: Store | Snapshot) -> str:
+    return f"onecopy agent embedder {getattr(store, 'name', 'STORE')}"
 
 
 def parts(text: str) -> list[str]:

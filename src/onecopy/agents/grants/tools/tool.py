@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -83,6 +84,12 @@ class Tool:
             seconds,
             arguments,
         )
+
+    def bound(self, function: Callable[..., Any]) -> Tool:
+        """Return this tool with another function; its schema is not compiled again."""
+        made = copy.copy(self)
+        object.__setattr__(made, "function", function)
+        return made
 
     def describe(self) -> dict[str, Any]:
         """Return it as one of the `tools` of a chat completion."""

@@ -36,12 +36,20 @@ def _fetched() -> Path:
         # Into a folder of its own: another build may be fetching it, too.
         with tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{NAME}-") as fresh:
             _fetch(Path(fresh))
-            try:
-                (Path(fresh) / "node_modules").rename(home / "node_modules")
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
+            _put(Path(fresh), home, tool)
     return tool
+
+
+def _put(fresh: Path, home: Path, tool: Path) -> None:
+    """Put what was fetched in its place, unless another build has been quicker."""
+    if (home / "node_modules").exists() and not tool.exists():
+        # Who sweeps caches may leave the folders.
+        (home / "node_modules").rename(fresh / "swept")
+    try:
+        (fresh / "node_modules").rename(home / "node_modules")
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _fetch(home: Path) -> None:

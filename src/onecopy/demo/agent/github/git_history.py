@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from onecopy.demo.agent.github.history import LARGEST_PATCH, ChangedFile
 from onecopy.errors import InvalidArgument
@@ -14,6 +14,15 @@ _STATUS: Final = {"A": "added", "D": "removed", "M": "modified", "R": "renamed",
 
 # Also without the programs that a repository or a user has for diffs.
 _PLAIN: Final = ("-M", "--no-ext-diff", "--no-textconv", "--no-color")
+
+
+class Size(NamedTuple):
+    """How much a commit changes."""
+
+    commit: str
+    paths: tuple[str, ...]
+    lines: int
+    """Added and removed; those of binary files are none."""
 
 
 class GitHistory:
@@ -28,15 +37,23 @@ class GitHistory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._files: dict[tuple[str, str], list[ChangedFile]] = {}
         self._git("rev-parse", "--git-dir")
 
-    def commits(self, name: str = "HEAD", count: int = 100) -> list[str]:
-        """The newest commits of a branch along its first parents, the newest first."""
-        return self._git("rev-list", "--first-parent", f"-{count}", name).split()
+    def sizes(self, count: int = 100) -> list[Size]:
+        """What the newest commits change, along first parents, the newest first."""
+        if self._run("rev-parse", "--verify", "--quiet", "HEAD").returncode:
+            return []  # nothing was committed yet
+        line = ("log", "--first-parent", "-m", f"-{count}", "--format=%x00%H", "--numstat")
+        return [_size(text) for text in self._git(*line, *_PLAIN).split("\0")[1:]]
 
     def title(self, commit: str) -> str:
-        """The first line of a commit's message."""
-        return self._git("log", "-1", "--format=%s", commit).strip()
+        """The first line of a commit's message; of a merge's, what tells most of what it merges."""
+        subject, _, body = self._git("log", "-1", "--format=%s%n%b", commit).partition("\n")
+        if not subject.startswith("Merge ") or f"{commit}^2" not in self:
+            return subject.strip()
+        # GitHub writes the pull request's title below; others write nothing there.
+        return body.strip().split("\n")[0] or self.title(f"{commit}^2")
 
     def __contains__(self, version: object) -> bool:
         return self._run("cat-file", "-e", f"{version}^{{commit}}").returncode == 0
@@ -46,8 +63,12 @@ class GitHistory:
         return self._run("merge-base", "--is-ancestor", old, new).returncode == 0
 
     def files(self, base: str, head: str) -> list[ChangedFile]:
-        """What `head` changed since it left `base`."""
-        spread = f"{base}...{head}"
+        """What `head` changed since it left `base`; these are not names that move."""
+        if (base, head) not in self._files:
+            self._files[base, head] = self._changed(f"{base}...{head}")
+        return self._files[base, head]
+
+    def _changed(self, spread: str) -> list[ChangedFile]:
         counts = dict(_counted(self._git("diff", *_PLAIN, "--numstat", "-z", spread)))
         names = self._git("diff", *_PLAIN, "--raw", "-z", "--abbrev=40", spread)
         return [
@@ -60,7 +81,9 @@ class GitHistory:
         counts: tuple[int | None, int | None],
     ) -> ChangedFile:  # fmt: skip
         added, removed = counts
-        patch = None if added is None else self._patch(spread, old, path)
+        # Of what becomes a link, or was one, git shows two changes.
+        known = added is not None and status != "T"
+        patch = self._patch(spread, old, path) if known else None
         previous = old if status == "R" else None
         return ChangedFile(path, _STATUS[status], added or 0, removed or 0, patch, sha, previous)
 
@@ -80,11 +103,20 @@ class GitHistory:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         # A repository's own settings must not start other programs.
         safe = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
-        command = ["git", "-C", str(self._path), "--no-pager", *safe, *arguments]
+        # Names of files are no patterns here, whatever is in them.
+        command = ["git", "-C", str(self._path), "--no-pager", "--literal-pathspecs", *safe]
         try:
-            return subprocess.run(command, capture_output=True, check=False)
+            return subprocess.run([*command, *arguments], capture_output=True, check=False)
         except FileNotFoundError:
             raise InvalidArgument("git is not installed; install it, or leave out --repo") from None
+
+
+def _size(text: str) -> Size:
+    """Read what `--numstat` has below a commit; a renamed file's name has both in it."""
+    commit, *rows = text.split("\n")
+    counted = [row.split("\t", 2) for row in rows if row]
+    paths = tuple(path.rstrip('"}') for *_, path in counted)
+    return Size(commit, paths, sum(int(each) for row in counted for each in row[:2] if each != "-"))
 
 
 def _counted(text: str) -> Iterator[tuple[str, tuple[int | None, int | None]]]:

@@ -15,7 +15,8 @@ from onecopy.errors import (
     UnsupportedValue,
 )
 from onecopy.guests.batch.adapters.bitmask import apply_bitmask
-from onecopy.guests.decoding.grammar import Grammar, Grammars
+from onecopy.guests.decoding.grammar import Grammar
+from onecopy.guests.decoding.grammars import Grammars
 
 if TYPE_CHECKING:
     from onecopy.guests.decoding.vocabulary import Vocabulary

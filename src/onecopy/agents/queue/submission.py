@@ -14,11 +14,11 @@ DUPLICATE: Final = "duplicate"
 REVIVED: Final = "revived"
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an event before it has an id.
 
     Example:
-        `Draft(agent="greeter", trigger="cli", kind="hello", subject="world", fields={})`
+        `Submission(agent="greeter", trigger="cli", kind="hello", subject="world", fields={})`
     """
 
     agent: str
@@ -49,14 +49,16 @@ def body_hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def key(sort: str, draft: Draft, value: str) -> bytes:
+def key(sort: str, submission: Submission, value: str) -> bytes:
     """What stands for a delivery's id or body in the table of those seen: 16 bytes."""
     # JSON, so that no value can be mistaken for two.
-    whole = msgspec.json.encode((sort, draft.agent, draft.trigger, draft.source, value))
+    whole = msgspec.json.encode(
+        (sort, submission.agent, submission.trigger, submission.source, value)
+    )
     return hashlib.blake2b(whole, digest_size=16).digest()
 
 
-def encoded(draft: Draft, delivery_id: str) -> bytes:
+def encoded(submission: Submission, delivery_id: str) -> bytes:
     """What is kept of fields and payload.
 
     Raises:
@@ -64,9 +66,9 @@ def encoded(draft: Draft, delivery_id: str) -> bytes:
     """
     try:
         # Lone surrogates, which JSON can spell, are no text.
-        f"{draft.agent}{draft.trigger}{draft.kind}{draft.subject}{delivery_id}".encode()
-        return msgspec.json.encode((draft.fields, draft.payload))
+        f"{submission.agent}{submission.trigger}{submission.kind}{submission.subject}{delivery_id}".encode()
+        return msgspec.json.encode((submission.fields, submission.payload))
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidEvent(
-            f"an event of {draft.agent!r} cannot be written as JSON ({error}); send another"
+            f"an event of {submission.agent!r} cannot be written as JSON ({error}); send another"
         ) from error

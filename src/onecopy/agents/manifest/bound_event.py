@@ -9,7 +9,7 @@ import msgspec
 from onecopy.agents.event import Event
 
 
-class Draft(msgspec.Struct, frozen=True):
+class BoundEvent(msgspec.Struct, frozen=True):
     """What a trigger knows of an event."""
 
     agent: str

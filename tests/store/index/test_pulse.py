@@ -4,7 +4,7 @@ import mmap
 import os
 import signal
 
-from onecopy.store.pulse import Pulse
+from onecopy.store.index.pulse import Pulse
 
 DIED = 0x4000_0000
 
