@@ -8,6 +8,7 @@ import torch
 from onecopy.planner import bind_module
 from onecopy.planner.running.layout import Layout, Slot
 from onecopy.planner.running.orders import Orders, _has_room
+from onecopy.planner.running.recording import record
 from tests.planner.running.models import same
 
 
@@ -132,6 +133,20 @@ def test_there_is_an_end_to_the_orders_of_a_plan():
                 assert same(run(x), module(x))
         assert run.stats().orders == 16
         assert run.stats().misses == 0
+
+
+def test_where_each_shape_has_its_own_not_all_are_recorded(monkeypatch):
+    recorded = []
+
+    def counted(function):
+        recorded.append(function)
+        return record(function)
+
+    with bound(Growing(), of(64)) as run:
+        monkeypatch.setattr("onecopy.planner.running.orders.record", counted)
+        for n in [*range(1, 61)] * 3:
+            run(of(n))
+    assert len(recorded) == 32
 
 
 def test_a_call_that_fails_when_it_is_recorded_fails_as_ever():
