@@ -79,8 +79,8 @@ def fill(disk: Path) -> Path:
 
 
 async def send(server: Whole, number: int) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Send an event of 200 kB; each number is of another subject."""
-    return await server.deliver("one", ["size"], subject=f"s{number}", number=number, text=TEXT)
+    """Send an event of 200 kB, of one of three subjects: a newer one supersedes what waits."""
+    return await server.deliver("one", ["size"], subject=f"s{number % 3}", number=number, text=TEXT)
 
 
 async def send_many(server: Whole) -> tuple[list[str], list[int]]:
@@ -104,10 +104,12 @@ async def all_done(server: Whole, accepted: list[str], refused: list[int]) -> No
     """All that was accepted ends; what was refused is accepted now, and ends as well."""
     for number in refused:
         status, _, told = await send(server, number)
-        assert (status, told["status"]) == (202, "new"), told
+        # What failed in the very commit may be there after all.
+        assert status == 202, told
+        assert told["status"] in ("new", "duplicate")
         accepted.append(told["id"])
     for event in accepted:
-        assert (await server.end_of(event)).state == "done", server.log
+        assert (await server.end_of(event)).state in ("done", "superseded"), server.log
 
 
 async def everything(there: Place, held: Held) -> None:
