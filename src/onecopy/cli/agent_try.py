@@ -38,9 +38,9 @@ def try_out(
 ) -> None:
     """Run an agent's own tests, by pytest or Node, and its component with each events/*.json.
 
-    `onecopy_agent` and its `testing` are importable in the tests. Nothing is reached for events:
-    their files have what the agent is answered, and what is expected (docs/agents.md). Exits with
-    the status of the tests, or 1.
+    `onecopy_agent` and its `testing` are importable in the tests. Nothing is
+    reached for events: their files have what the agent is answered, and what is
+    expected (docs/agents.md). Exits with the status of the tests, or 1.
     """
     from onecopy.agents.manifest import Manifest
 
