@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,8 +17,12 @@ from typer.main import get_command
 from onecopy.agents.code_review.setup import files
 from onecopy.agents.manifest import Manifest
 from onecopy.cli.agent import app
+from tests.agents import syscalls
 from tests.agents.server.conftest import SECRET, make_agent
+from tests.cli import commands
+from tests.cli.agents import Agent
 from tests.cli.serving import serving_folder
+from tests.cli.test_agent_serve import found
 from tests.pages import ROOT
 
 DEPLOY = ROOT / "deploy/agents"
@@ -127,6 +132,24 @@ def test_the_unit_allows_what_workers_need_to_close_themselves_off() -> None:
     needed = {"seccomp"} | {f"landlock_{each}" for each in LANDLOCK}
     assert needed <= allowed
     assert "MemoryDenyWriteExecute" not in section(UNIT, "Service")  # native code is made here
+
+
+@pytest.mark.skipif(
+    not shutil.which("systemd-analyze") or not syscalls.HEADER.exists(),
+    reason="no systemd, or no header with the numbers of system calls",
+)
+def test_an_event_is_done_with_the_system_calls_that_the_unit_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = [sys.executable, "-m", "tests.agents.syscalls", str(UNIT), *commands.LINE]
+    monkeypatch.setattr(commands, "LINE", line)
+    agent = Agent(tmp_path)
+    with serving_folder(agent.folder, agent.kept, {"HOOK_SECRET": SECRET}) as server:
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        assert re.search(r"^Seccomp:\s+2$", status, re.MULTILINE)
+        event = server.send("e", "1")["id"]
+        assert found(agent, event, "done", "dead").state == "done"
+        assert server.end() == 0
 
 
 def credentials(path: Path) -> set[str]:
