@@ -235,6 +235,12 @@ def private(path: Path, text: str) -> Path:
     return path
 
 
+def test_a_secret_that_two_agents_lack_is_named_once():
+    with pytest.raises(InvalidArgument) as caught:
+        Secrets({}).load([Secret("env:A"), Secret("env:B"), Secret("env:A")])
+    assert str(caught.value).count("variable A,") == 1
+
+
 def test_a_file_that_was_replaced_is_read_again_and_both_values_are_hidden(tmp_path: Path) -> None:
     path, new = tmp_path / "token", tmp_path / "new"
     path.write_text("token-of-this-hour\n")

@@ -99,7 +99,7 @@ class Secrets:
             InvalidArgument: some cannot be read; the text names each.
         """
         wrong = []
-        for secret in secrets:
+        for secret in dict.fromkeys(secrets):
             try:
                 self.read(secret)
             except InvalidArgument as error:
