@@ -56,16 +56,29 @@ def client(store, direct: bool):
 
 
 @pytest.fixture(scope="session")
-def _compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("zig"))
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("caches")
 
 
 @pytest.fixture
-def compiler(_compiled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caches of building guests lie in temporary folders, the compiler's own for a session."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", _compiled)
-    monkeypatch.setenv("ZIG_LOCAL_CACHE_DIR", _compiled)
+def caches(_caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of programs' caches, for a session: each module is compiled once, not per test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_caches))
+    return _caches
+
+
+@pytest.fixture(scope="session")
+def zig(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The compiler's cache, which pytest-xdist's workers share: to fill it takes four seconds."""
+    base = tmp_path_factory.getbasetemp()
+    return str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "zig")
+
+
+@pytest.fixture
+def compiler(caches: Path, zig: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caches of building guests lie in temporary folders."""
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", zig)
+    monkeypatch.setenv("ZIG_LOCAL_CACHE_DIR", zig)
 
 
 def open_files(pid: int | str = "self") -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,12 @@ ATTACKS: dict[str, bytes] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def store() -> Iterator[onecopy.Store]:
-    with onecopy.start("test", capacity="16MiB") as store:
-        yield store
-
-
 def imported(path: Path) -> None:
-    with onecopy.connect("test") as store:
-        store.import_checkpoint(path)
+    with onecopy.start("test", capacity="16MiB") as store:
+        try:
+            store.import_checkpoint(path)
+        finally:
+            assert store.names() == []
 
 
 def opened(path: Path) -> None:
@@ -107,16 +104,13 @@ def verified(path: Path) -> None:
 
 @pytest.mark.parametrize("use", [imported, opened, verified])
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_it_is_a_typed_error(
-    store: onecopy.Store, tmp_path: Path, attack: str, use: Callable[[Path], None]
-) -> None:
+def test_it_is_a_typed_error(tmp_path: Path, attack: str, use: Callable[[Path], None]) -> None:
     path = tmp_path / "hostile.safetensors"
     path.write_bytes(ATTACKS[attack])
     if attack.startswith("a spec") and use is verified:
         return  # It has no trailer, so it is a checkpoint: nobody will use its spec.
     with pytest.raises(onecopy.CorruptEntry, match=r"hostile\.safetensors"):
         use(path)
-    assert store.names() == []
 
 
 def test_a_store_in_their_directory_starts_without_them(tmp_path: Path, runtime: Path) -> None:
@@ -214,7 +208,7 @@ def test_a_random_end_is_never_an_entry(tmp_path: Path, runtime: Path) -> None:
         assert store.names() == []
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path, store: onecopy.Store) -> None:
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     for use in (imported, opened, verified):
         with pytest.raises(onecopy.OnecopyError):

@@ -11,15 +11,12 @@ from onecopy import InvalidModule
 from onecopy.cli.guests_module import build_source, load_module
 from onecopy.guests.wasm.module import Module
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 SOURCE = """
 #include "onecopy.h"
 OC_EXPORT int one(void) { return 1; }
 """
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -29,20 +26,17 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("compiler")
 def test_a_source_is_built_and_compiled(source: Path) -> None:
     assert isinstance(load_module(source), Module)
     assert not source.with_suffix(".wasm").exists()
 
 
-@pytest.mark.usefixtures("compiler")
 def test_wasm_in_a_file_is_the_same_module(source: Path) -> None:
     out = source.with_suffix(".wasm")
     assert build_source(source, out) == out.read_bytes()
     assert load_module(out).digest == load_module(source).digest
 
 
-@pytest.mark.usefixtures("compiler")
 def test_what_the_compiler_says_keeps_its_lines_and_steers_no_terminal(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

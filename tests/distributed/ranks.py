@@ -1,6 +1,7 @@
-"""What the ranks of a test do: `python -m tests.distributed.ranks ROLE WORLD_SIZE RENDEZVOUS`.
+"""What the ranks of a test do: `python -m tests.distributed.ranks FOLDER ROLE WORLD_SIZE …`.
 
-The ranks are forked once torch is imported, which takes longer than all else.
+The ranks are forked once torch is imported, which takes longer than all else; so is what the
+first step of an optimizer would import in each of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch._dynamo
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -26,10 +28,11 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME, MODEL = "run/1", "run/1/model"
 
 
-def run(role: str, world_size: int, rendezvous: Path) -> subprocess.CompletedProcess[str]:
-    """Run `role` in so many processes with a process group; 0 means that all succeeded."""
+def run(folder: Path, **roles: int) -> subprocess.CompletedProcess[str]:
+    """Do each role in so many processes with a process group; 0 means that all succeeded."""
+    arguments = [str(each) for role in roles.items() for each in role]
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", __name__, role, str(world_size), str(rendezvous)],
+        [sys.executable, "-W", "ignore", "-m", __name__, str(folder), *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -138,18 +141,24 @@ def begin(role: str, rank: int, world_size: int, rendezvous: str) -> None:
     dist.destroy_process_group()
 
 
-def main() -> int:
-    role, size, rendezvous = sys.argv[1:]
+def failures(folder: str, role: str, size: int) -> int:
+    """Do a role, and return how many ranks have failed."""
     fork = multiprocessing.get_context("fork")
     ranks = [
-        fork.Process(target=begin, args=(role, rank, int(size), rendezvous))
-        for rank in range(int(size))
+        fork.Process(target=begin, args=(role, rank, size, f"{folder}/{role}"))
+        for rank in range(size)
     ]
     for process in ranks:
         process.start()
     for process in ranks:
         process.join()
     return sum(process.exitcode != 0 for process in ranks)
+
+
+def main() -> int:
+    folder, *told = sys.argv[1:]
+    sizes = map(int, told[1::2])
+    return sum(failures(folder, *role) for role in zip(told[::2], sizes, strict=True))
 
 
 if __name__ == "__main__":

@@ -24,12 +24,10 @@ def test_what_some_ranks_saved_other_ranks_load(
     store: onecopy.Store, tmp_path: Path, saved_by: int, loaded_by: int
 ) -> None:
     """DTensors, an FSDP2 model with its optimizer, plain tensors and other objects."""
-    saved = run("save", saved_by, tmp_path / "save")
-    assert saved.returncode == 0, saved.stderr
+    done = run(tmp_path, save=saved_by, load=loaded_by)
+    assert done.returncode == 0, done.stderr
     parts = store.names(f"{MODEL}/.part-")
     assert len(parts) == saved_by
-    loaded = run("load", loaded_by, tmp_path / "load")
-    assert loaded.returncode == 0, loaded.stderr
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.distributed is")
@@ -37,7 +35,7 @@ def test_a_save_whose_rank_dies_leaves_the_old_checkpoint(
     store: onecopy.Store, tmp_path: Path
 ) -> None:
     dcp.save({"plain": torch.ones(7, 5), "step": 1}, storage_writer=StoreWriter(store, NAME))
-    assert run("crash", 2, tmp_path / "crash").returncode == 2
+    assert run(tmp_path, crash=2).returncode == 2
     assert len(store.names(NAME)) > 2  # The parts of the crashed save.
     target = {"plain": torch.zeros(7, 5), "step": 0}
     dcp.load(target, storage_reader=StoreReader(store, NAME))

@@ -1,4 +1,4 @@
-"""Fixtures: guests made of C and of WAT, and a cache of compiled modules for each test alone."""
+"""Fixtures: guests made of C and of WAT, and caches of compiled modules."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ _FLAGS = (
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that programs keep their caches in, during this test."""
+def _shared(caches: Path) -> None:
+    """Compiled modules stay for the next test."""
+
+
+@pytest.fixture
+def cache(_shared: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that programs keep their caches in, for this test alone."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
@@ -51,16 +56,13 @@ def wat() -> Callable[[str], bytes]:
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+def build(tmp_path_factory: pytest.TempPathFactory, zig: str) -> Callable[..., bytes]:
     """Turns C, a text or the path of a file, into Wasm; each source is compiled once a session.
 
     Further arguments go to the compiler.
     """
     folder = tmp_path_factory.mktemp("guests")
-    environment = os.environ | {
-        "ZIG_LOCAL_CACHE_DIR": str(folder / "zig"),
-        "ZIG_GLOBAL_CACHE_DIR": str(folder / "zig"),
-    }
+    environment = os.environ | {"ZIG_LOCAL_CACHE_DIR": zig, "ZIG_GLOBAL_CACHE_DIR": zig}
 
     def compile_c(source: str | Path, *flags: str) -> bytes:
         if isinstance(source, str):

@@ -29,7 +29,7 @@ def test_it_is_written_where_out_says_and_nothing_else_is(write: Write, tmp_path
     out = tmp_path / "x.wasm"
     out.write_bytes(b"old")
     assert build(source, out) == out.read_bytes()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["cache", "guest.c", "x.wasm"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["guest.c", "x.wasm"]
 
 
 def test_what_does_not_compile_leaves_the_old_file(write: Write, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from onecopy.errors import InvalidArgument
 from onecopy.models import from_pretrained
 from tests.models import checkpoints
-from tests.processes import script
+from tests.prepared import output_of
 
 transformers = pytest.importorskip("transformers")
 
@@ -126,30 +126,29 @@ def test_an_entry_that_is_no_model_is_refused(store, folders: Any) -> None:
         from_pretrained(store, folders["bert"], name="taken")
 
 
-WORKER = """
-    import sys
+WORKERS = """
+    import os, sys
     import onecopy, torch
     from onecopy.models import from_pretrained
     import transformers
+    torch.set_num_threads(1)
     real = transformers.BertModel.from_pretrained
+    child = os.fork()  # two who have all this imported
     def counted(*arguments, **options):
-        store.save(f"import/{sys.argv[2]}", b"")
+        store.save(f"import/{child > 0}", b"")
         return real(*arguments, **options)
     transformers.BertModel.from_pretrained = counted
     with onecopy.connect("test", timeout=30) as store:
         model = from_pretrained(store, sys.argv[1])
-        print(float(model.embeddings.word_embeddings.weight.double().sum()))
+        print(float(model.embeddings.word_embeddings.weight.double().sum()), flush=True)
+    assert not child or os.waitpid(child, 0)[1] == 0
 """
 
 
 def test_workers_that_start_at_once_read_it_once(store, folders: Any) -> None:
-    workers = [script(WORKER, folders["bert"], rank) for rank in range(2)]
-    results = set()
-    for worker in workers:
-        output, errors = worker.communicate(timeout=100)
-        assert worker.returncode == 0, errors
-        results.add(output.strip())
-    assert len(results) == 1
+    results = output_of(WORKERS, folders["bert"], timeout=100).split()
+    assert len(results) == 2
+    assert len(set(results)) == 1
     assert len(store.names("import/")) == 1
     assert len(store.names("transformers/")) == 1
 

@@ -103,13 +103,13 @@ OC_EXPORT int mid_process(void) {
 
 
 @pytest.fixture(scope="session")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def guide(tmp_path_factory: pytest.TempPathFactory, zig: str) -> Path:
     """A controller that forbids the letters of its configuration."""
     folder = tmp_path_factory.mktemp("guides")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setenv("ZIG_GLOBAL_CACHE_DIR", str(folder / "zig"))
-        patch.setenv("ZIG_LOCAL_CACHE_DIR", str(folder / "zig"))
+        patch.setenv("ZIG_GLOBAL_CACHE_DIR", zig)
+        patch.setenv("ZIG_LOCAL_CACHE_DIR", zig)
         (folder / "guide.c").write_text(GUIDE)
         (folder / "guide.wasm").write_bytes(guests.build(folder / "guide.c"))
     return folder / "guide.wasm"

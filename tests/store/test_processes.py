@@ -108,7 +108,11 @@ def load_sum(ref: Ref) -> float:
     return float(ref.load().sum())
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+# Handles are pickled either way; a process that starts afresh needs two seconds to import torch.
+METHODS = [("direct", "spawn"), ("direct", "fork"), ("socket", "fork")]
+
+
+@pytest.mark.parametrize(("direct", "method"), METHODS, indirect=["direct"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_ref_travels_to_a_pool(store: Store, method: str) -> None:
     store.save("a", torch.ones(10))
@@ -130,7 +134,7 @@ class StoreDataset(Dataset):
         return self.store.load(f"item/{index}")
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize(("direct", "method"), METHODS, indirect=["direct"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_dataloader_workers_read_from_the_store(store: Store, method: str) -> None:
     for index in range(8):
@@ -146,6 +150,7 @@ def receive_sum(queue, answers) -> None:
     answers.put(float(queue.get().sum()))
 
 
+@pytest.mark.parametrize("direct", ["direct"], indirect=True)
 def test_a_loaded_tensor_goes_through_a_torch_queue(store: Store) -> None:
     store.save("a", torch.arange(1000.0))
     context = torch.multiprocessing.get_context("spawn")

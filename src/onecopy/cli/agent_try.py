@@ -51,7 +51,12 @@ def try_out(
         _run_tests(manifest, args or [])
     if events and not asyncio.run(tried(manifest, events, connected(store))):
         raise typer.Exit(1)
-    hint(f"next: onecopy agent build {folder}")
+    hint(f"next: onecopy agent {_next(manifest) if events else 'build'} {folder}")
+
+
+def _next(manifest: Manifest) -> str:
+    """Return what to do with an agent that is built."""
+    return "run" if (manifest.folder / "event.json").exists() else "serve"
 
 
 def _has_tests(folder: Path) -> bool:

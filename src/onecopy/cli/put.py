@@ -102,7 +102,7 @@ def _import(
     store: str, path: Path, name: str | None, copied: bool, options: dict[str, Any]
 ) -> None:
     from onecopy.cli.stores import open_store
-    from onecopy.store.importing import default_name
+    from onecopy.store.checkpoint_files import default_name
 
     if copied:
         raise InvalidArgument(f"{path} can only be mapped; to copy, name one .safetensors file")

@@ -102,6 +102,22 @@ def test_a_loop_costs_itself_and_its_kind_runs_last(
             assert place.answer(2)[0] == control.MASK
 
 
+def test_a_step_that_is_over_for_another_reason_fails_none_of_its_kind(
+    vocabulary: Vocabulary, module: Any, build: Callable[..., bytes], compiled: Callable[..., Any]
+) -> None:
+    """Their worker was stopped, say: they are late, and no more."""
+    looping = compiled(build(LOOP))
+    with places(vocabulary) as both:
+        for place in both:
+            seat(place, looping, 0, culprit=1)
+            seat(place, looping, 1, culprit=1)
+            place.step({0: [5]})
+            assert "did not return within" in place.answer(0)[1]
+            for _ in range(2):
+                place.step({1: []}, end=0)
+                assert place.answer(1)[0] == control.MASK
+
+
 def test_time_is_counted_for_each_row(vocabulary: Vocabulary, module: Any) -> None:
     with places(vocabulary) as both, ticker.running():
         for place in both:

@@ -13,6 +13,7 @@ from onecopy.guests.batch.answers import Allowed, Chosen, Failed, Splice, Stop, 
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
+from tests.processes import output_of
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -105,6 +106,21 @@ def test_a_splice_of_the_prompt_is_part_of_the_text(
     sequence = controllers.open(scripted, "init_splice=0", [1, 2])
     assert sequence.tokens == [1, 2, 7, 7]
     decode(controllers, [sequence], 2)
+
+
+def test_a_sequence_keeps_books(controllers: Controllers, scripted: bytes) -> None:
+    """Of its tokens, calls and time; its guest takes a token back, and splices in three."""
+    sequence = controllers.open(scripted, "splice=2 back=1", [5, 6])
+    assert sequence.usage == (2, 0, 0, 0)
+    controllers.step({sequence: []})
+    step = controllers.step({sequence: [7]})
+    (answer,) = step.outcomes.values()
+    assert isinstance(answer, Splice)
+    assert sequence.usage == (2, 1, 3, 1)
+    controllers.step({sequence: []})
+    assert sequence.steps == 3
+    assert sequence.seconds > 0
+    assert sequence.logs == [(20, "called")] * 3
 
 
 def test_a_stop_leaves_only_the_end(controllers: Controllers, scripted: bytes) -> None:
@@ -257,3 +273,37 @@ def test_a_guest_that_logs_all_that_is_kept_is_heard(
     logs = sequence.logs
     assert len(logs) == 256
     assert set(logs) == {(logging.INFO, "\N{REPLACEMENT CHARACTER}" * 1000)}
+
+
+def test_a_forked_child_cannot_step_its_parent_s_sequences(tmp_path: Path, scripted: bytes) -> None:
+    """It has the same bells and the same board, and would ring for its parent."""
+    code = f"""
+        import os
+        from onecopy import GuestError
+        from onecopy.guests import Controllers, Pool, Vocabulary
+        from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
+        vocabulary = Vocabulary.from_tokenizer(byte_tokenizer())
+        with Pool(guest_ms=5000, step_ms=60_000) as pool:
+            controllers = Controllers(None, vocabulary, pool, batch=2)
+            sequence = controllers.open({str(tmp_path / "scripted.wasm")!r})
+            controllers.begin({{sequence: []}})
+            child = os.fork()
+            if not child:
+                for act in (
+                    controllers.finish,
+                    lambda: controllers.begin({{}}),
+                    lambda: sequence.fork(2),
+                    lambda: sequence.rollback(0),
+                ):
+                    try:
+                        act()
+                    except GuestError as error:
+                        print("forked from" in str(error), flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            (answer,) = controllers.finish().outcomes.values()
+            print(answer.constrained)
+            controllers.close()
+    """
+    (tmp_path / "scripted.wasm").write_bytes(scripted)
+    assert output_of(code).split() == ["True"] * 5

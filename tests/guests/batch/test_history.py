@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from onecopy.errors import InvalidArgument
-from onecopy.guests.batch.history import Branch, History
+from onecopy.guests.batch.history import Branch, History, Usage
 
 
 def test_a_call_tells_what_was_appended_since_the_last_one() -> None:
@@ -28,6 +28,22 @@ def test_a_splice_edits_the_text_and_tells_the_guest_of_the_new_tokens() -> None
     assert history.tokens == [1, 2, 7, 8]
     assert history.told() == [7, 8]
     assert history.calls == [(2, 3), (7, 8)]
+
+
+def test_tokens_are_counted_by_who_appended_them_and_once_in_a_family() -> None:
+    history = History([1, 2])
+    history.append([3, 4, 5])
+    history.told()
+    history.splice(1, [7, 8])
+    history.told()
+    history.append([9])
+    history.rollback(1)
+    assert history.usage == Usage(prompt=2, appended=4, spliced=2, taken_back=2)
+    history.lost()
+    assert history.usage == Usage(2, 4, 2, 2)
+    (branch,) = history.fork(2)
+    branch.append([6])
+    assert branch.usage == Usage(0, 1, 0, 0)
 
 
 def test_a_guest_cannot_take_back_more_than_there_is() -> None:

@@ -15,6 +15,7 @@ from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
 from tests.guests.batch.losing import reference, replace_worker, settled
 from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
@@ -43,6 +44,34 @@ def test_what_is_lost_is_opened_elsewhere(controllers: Controllers, scripted: by
     sequence.wait(60)
     assert sequence.station.worker is not lost.worker
     decode(controllers, [sequence], 1)
+
+
+def test_those_that_others_cost_their_worker_are_not_held_to_have_done_it(
+    controllers: Controllers, pool: Pool, scripted: bytes
+) -> None:
+    """Neither those that are not to be rebuilt, nor others of their module."""
+    other = controllers.open(scripted)
+    for _ in range(4):
+        sequence = controllers.open(scripted, rebuild=False)
+        replace_worker(pool)
+        eventually(lambda each=sequence: each.state == "failed")
+        assert isinstance(sequence.error, WorkerLost)
+        sequence.close()
+        other.wait(60)
+    last = controllers.open(scripted)
+    decode(controllers, [other, last], 2)
+
+
+def test_a_vocabulary_that_is_closed_early_costs_no_worker(pool: Pool, scripted: bytes) -> None:
+    """What is opened and rebuilt after that needs it still."""
+    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
+        controllers = Controllers(None, vocabulary, pool, batch=2, keep=0)
+    with controllers:
+        sequence = controllers.open(scripted)
+        replace_worker(pool)
+        sequence.wait(60)
+        assert pool.stats()["restarts"] == 1
+        decode(controllers, [sequence, controllers.open(scripted)], 1)
 
 
 def test_a_worker_that_dies_between_steps_costs_nobody_anything(
@@ -79,6 +108,7 @@ def test_the_sequence_that_ran_when_its_worker_crashed_fails_and_the_others_are_
     answer = controllers.step({looping: []}).outcomes[looping]
     assert isinstance(answer, Failed)
     assert isinstance(answer.error, WorkerLost)
+    assert dict(controllers.batch.ledger.offences) == {looping.origin.kind: 1}
 
 
 def test_what_runs_when_somebody_else_ends_its_worker_is_called_again(

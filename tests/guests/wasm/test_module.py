@@ -16,6 +16,8 @@ from onecopy.guests.wasm.engine import engine
 from onecopy.guests.wasm.module import compile_module, default_cache
 from tests.processes import output_of
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 MEMORY = '(memory (export "memory") 1)'
 SMALL = f"(module {MEMORY})"
 

@@ -42,9 +42,8 @@ def command(compiler: None, _built: Path) -> Callable[[str | Path], Path]:
 
 
 @pytest.fixture
-def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guests]:
+def guests(caches: Path) -> Iterator[Guests]:
     """A host without models."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with nn.Host({}) as host:
         guests = Guests(lambda models: serve(models, host), spare=False)
         yield guests

@@ -161,8 +161,7 @@ def test_hosts_run_components_as_they_run_modules(host, tmp_path, monkeypatch) -
         assert (tmp_path / "out").read_text().split()[-4:] == ["5", "5", "7", "9"]
 
 
-def test_the_process_of_a_component_tells_how_it_ended(host, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_the_process_of_a_component_tells_how_it_ended(host, caches, tmp_path) -> None:
     with pytest.raises(GuestTrapped, match="unknown handle index"):
         host.run(component("attack", "ATTACK=2"), timeout=60)
     with pytest.raises(GuestMemoryExceeded):
@@ -173,8 +172,7 @@ def test_the_process_of_a_component_tells_how_it_ended(host, tmp_path, monkeypat
         host.run(bytes(wasmtime.wat2wasm("(component)")))
 
 
-def test_the_hosts_log_says_why_a_call_was_refused(host, tmp_path, monkeypatch, caplog) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_the_hosts_log_says_why_a_call_was_refused(host, caches, tmp_path, caplog) -> None:
     with caplog.at_level("INFO", "onecopy.nn"), (tmp_path / "out").open("w") as out:
         assert host.run(component("mistakes"), stdout=out, timeout=60) == 1
     said = [each for each in caplog.messages if ": " in each]
@@ -182,8 +180,7 @@ def test_the_hosts_log_says_why_a_call_was_refused(host, tmp_path, monkeypatch, 
     assert any(each.startswith("compute: invalid_argument: no input 'z'") for each in said)
 
 
-def test_what_quotes_a_component_is_cut_off(host, tmp_path, monkeypatch, caplog) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_what_quotes_a_component_is_cut_off(host, caches, tmp_path, caplog) -> None:
     with caplog.at_level("INFO", "onecopy.nn"), (tmp_path / "out").open("w") as out:
         assert host.run(component("attack", "ATTACK=11"), stdout=out, timeout=60) == 0
     assert all(int(each) <= 5000 for each in (tmp_path / "out").read_text().split())

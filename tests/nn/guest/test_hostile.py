@@ -18,8 +18,7 @@ from tests.nn.service.ending import wait_until_ended
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def host(tmp_path, caches):
     models = {
         name: nn.Model(what=str(write(tmp_path / name, "affine", **fields)), backend=BACKEND)
         for name, fields in (("twice", {}), ("forever", {"gate": str(tmp_path / "gate")}))

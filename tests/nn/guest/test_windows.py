@@ -88,9 +88,8 @@ def store() -> Iterator[Store]:
 
 
 @pytest.fixture
-def run(command, tmp_path, monkeypatch):
+def run(command, tmp_path, caches):
     """Runs a guest with windows in a host with a model; returns its status."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     model = nn.Model(what=str(write(tmp_path / "twice", "affine")), backend=BACKEND)
     with nn.Host({"twice": model}, idle_seconds=0) as host:
 

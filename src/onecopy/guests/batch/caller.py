@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from onecopy.errors import GuestTimeout
+from onecopy.errors import GuestError, GuestTimeout
 from onecopy.guests.batch.steps import ANSWERED, DEADLINE, KIND, RUNNING, TOOK
 from onecopy.guests.batch.turns import Turns
 from onecopy.guests.decoding.outcome import Choose, Fork, Mask, Splice
@@ -40,6 +40,8 @@ class Caller:
         self._allowance = allowance
         self._offenders: set[int] = set()
         """Modules whose guests ran out of time here: they run last."""
+        self._cut_off: set[int] = set()
+        """Those whose guests did so in this step."""
         self.masked: list[Seat] = []
         """Those whose masks were dealt with in C: their controllers do not know yet."""
         self.turns = self._in_c()
@@ -70,13 +72,18 @@ class Caller:
             ready = ready[self._call_some(ready, number) :]
         end = self._board.wide[(self._slot + DEADLINE) >> 1]
         for seat in late:
-            # Their kind has cost others their time: they run as long as the step lasts.
-            if perf_counter_ns() < end:
+            # Their kind has cost others their time: they run as long as the step lasts. It may be
+            # over for other reasons: then they are late like anybody else, and have not failed.
+            if seat.culprit not in self._cut_off or perf_counter_ns() < end:
                 self._call_some([seat], number)
             else:
-                error = GuestTimeout("guests of its module have used up the step")
+                # No timeout of its own, for which its configuration would come to quarantine.
+                error = GuestError(
+                    "guests of its module have used up the step, and it was not run; open it anew"
+                )
                 self._board.answer_failure(seat.line, error)
                 self._board.words[seat.line + ANSWERED] = number
+        self._cut_off.clear()
 
     def _call_some(self, ready: list[Seat], number: int) -> int:
         """Call guests, the first at least; return how many."""
@@ -123,6 +130,7 @@ class Caller:
         """Answer with a failure; guests of a module that takes others' time run last."""
         if isinstance(error, GuestTimeout):
             self._offenders.add(seat.culprit)
+            self._cut_off.add(seat.culprit)
         self._board.answer_failure(seat.line, error)
 
     def answer(self, line: int, outcome: Outcome | None) -> None:

@@ -22,6 +22,18 @@ class Branch(NamedTuple):
     branches: int
 
 
+class Usage(NamedTuple):
+    """Tokens of one sequence; of a branch, those since it was forked off."""
+
+    prompt: int
+    appended: int
+    """By the host: sampled, or what the guest chose."""
+    spliced: int
+    """Appended by the guest."""
+    taken_back: int
+    """By a splice of the guest or a rollback of the host."""
+
+
 Call = tuple[int, ...] | Branch
 
 
@@ -50,14 +62,23 @@ class History:
         """What the guest will tell itself again with the next call: a rollback cut a call short."""
         self.hearing = False
         """Whether the guest was called, and has not answered yet."""
+        self.appended = self.spliced = self.taken_back = 0
+        """Tokens so far; see `Usage`."""
+        self._given = len(prompt)
         self._reach = 0
         self._furthest = len(prompt)
+
+    @property
+    def usage(self) -> Usage:
+        """How many tokens there were, whatever became of them."""
+        return Usage(self._given, self.appended, self.spliced, self.taken_back)
 
     def append(self, tokens: Sequence[int]) -> None:
         """Add tokens of the host."""
         self.tokens += tokens
         self.pending += tokens
         self._reach += len(tokens)
+        self.appended += len(tokens)
 
     def told(self, order: int = 0) -> list[int]:
         """Note that the guest is called with all that is pending; return it."""
@@ -89,6 +110,8 @@ class History:
         self.tokens += tokens
         self.pending += tokens
         self._reach = len(tokens)
+        self.spliced += len(tokens)
+        self.taken_back += backtrack
 
     def rollback(self, count: int) -> None:
         """Forget the last tokens, for the guest too; not beyond the guest's last splice.
@@ -100,6 +123,7 @@ class History:
         if count:
             del self.tokens[-count:]
         self._reach -= count
+        self.taken_back += count
         unsent = min(count, len(self.pending))
         if unsent:
             del self.pending[-unsent:]
@@ -172,6 +196,7 @@ class History:
         other.calls = list(self.calls)
         other.orders = list(self.orders)
         other.chosen = dict(self.chosen)
+        other._given = 0
         other._reach = self._reach
         other._furthest = self._furthest
         return other

@@ -15,7 +15,6 @@ from onecopy.errors import (
     GuestTimeout,
     InvalidArgument,
     OnecopyError,
-    WorkerLost,
 )
 from onecopy.guests.batch import steps
 from onecopy.guests.batch.answers import (
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 QUARANTINE: Final = 3
 """How many sequences of one module and configuration may cost others their time."""
 
-_OFFENCES: Final = (GuestTimeout, GuestMemoryExceeded, WorkerLost)
+_OFFENCES: Final = (GuestTimeout, GuestMemoryExceeded)
 
 
 def unsound() -> GuestMisbehaved:
@@ -144,12 +143,12 @@ class Ledger:
         if sequence.state != OPENING:
             sequence.state = SUSPENDED
 
-    def fail(self, sequence: Sequence, error: OnecopyError) -> None:
-        """Note that a guest is not called again."""
+    def fail(self, sequence: Sequence, error: OnecopyError, *, guilty: bool = False) -> None:
+        """Note that a guest is not called again; `guilty` if it cost others their worker."""
         sequence.state = FAILED
         sequence.error = error
         sequence.answer = None
-        if isinstance(error, _OFFENCES):
+        if guilty or isinstance(error, _OFFENCES):
             self.offences[sequence.origin.kind] += 1
 
     def overtake(self, sequence: Sequence) -> None:

@@ -50,7 +50,8 @@ class Recovery:
         guilty = ran and (station.worker.blamed or sequence.suspected == _SUSPICIONS)
         if guilty and sequence.state != FAILED:
             sequence.asked = 0
-            ledger.fail(sequence, WorkerLost("its worker ended while its guest ran"))
+            error = WorkerLost("its worker ended while its guest ran; see what it did, and mend it")
+            ledger.fail(sequence, error, guilty=True)
         elif not sequence.origin.rebuild and sequence.state in (READY, SUSPENDED):
             ledger.fail(sequence, not_rebuilt())
         elif sequence.state not in (STOPPED, FAILED):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from onecopy.errors import OnecopyError
     from onecopy.guests.batch.answers import Answer, OnFailure
     from onecopy.guests.batch.controllers import Controllers
-    from onecopy.guests.batch.history import History
+    from onecopy.guests.batch.history import History, Usage
     from onecopy.guests.batch.ledger import Forking
     from onecopy.guests.batch.lender import Shown
     from onecopy.guests.batch.station import Station
@@ -136,6 +136,14 @@ class Sequence:
     def tokens(self) -> list[int]:
         """The text: prompt, what was appended, what the guest spliced in. A copy."""
         return list(self.history.tokens)
+
+    @property
+    def usage(self) -> Usage:
+        """How many tokens it took so far: `prompt`, `appended`, `spliced` and `taken_back`.
+
+        Of a branch, those since it was forked off: so those of a family add up.
+        """
+        return self.history.usage
 
     @property
     def awaited(self) -> bool:

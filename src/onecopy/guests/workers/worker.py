@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
 import select
 import signal
 import socket
@@ -202,6 +203,7 @@ def _end() -> None:
 
 def main() -> None:
     """Set up, give up what guests must not have, and serve."""
+    gc.disable()  # until it serves: imports leave no garbage, and a tenth of them is to look for it
     config = msgspec.json.decode(sys.argv[1], type=Config)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.end_with_parent(config.parent)
@@ -218,6 +220,7 @@ def main() -> None:
         worker.add(path)
     unfiltered = sandbox.enter()
     gc.freeze()  # what was imported stays: no collection need look at it again
+    gc.enable()
     messages.send(sock, messages.number(0), messages.encode(messages.Started(unfiltered)))
     worker.run()
 
@@ -226,4 +229,9 @@ if __name__ == "__main__":
     # Under its own name, not as __main__: services import it too.
     from onecopy.guests.workers.worker import main as _main
 
-    _main()
+    try:
+        _main()
+    except SystemExit as end:
+        # Nothing is left to do that the kernel does not do, and sooner.
+        sys.stderr.flush()
+        os._exit(int(end.code or 0))
