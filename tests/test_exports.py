@@ -36,6 +36,7 @@ def test_the_public_names_are_these() -> None:
         "StoreFull",
         "LimitReached",
         "InvalidArgument",
+        "PackageMissing",
         "StoreClosed",
         "CorruptEntry",
         "UnsupportedValue",

@@ -11,6 +11,7 @@
     ├── StoreFull          MemoryError          no room, and nothing that may be evicted
     ├── LimitReached       OSError              out of file descriptors or memory maps
     ├── InvalidArgument    ValueError           a bad name or argument
+    │   └── PackageMissing      ImportError     a package that only a part needs is not installed
     ├── StoreClosed        ValueError           used after `close()`
     ├── CorruptEntry       ValueError           an entry's bytes contradict its header
     ├── UnsupportedValue   TypeError            a value that cannot be stored, or rebuilt here
@@ -105,6 +106,10 @@ class LimitReached(OnecopyError, OSError):
 
 class InvalidArgument(OnecopyError, ValueError):
     """A bad name or argument."""
+
+
+class PackageMissing(InvalidArgument, ImportError):
+    """A package that only a part of onecopy needs is not installed; the text has the extra."""
 
 
 class StoreClosed(OnecopyError, ValueError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
 
 def exports(
@@ -30,10 +31,20 @@ def exports(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
         if home is None:
-            return importlib.import_module(f"{package}.{name}")
+            return _import(f"{package}.{name}")
         module, _, attribute = home.partition(":")
-        value = getattr(importlib.import_module(f"{package}.{module}"), attribute or name)
+        value = getattr(_import(f"{package}.{module}"), attribute or name)
         setattr(sys.modules[package], name, value)
         return value
 
     return get, lambda: sorted(homes)
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        from onecopy.extras import missing
+
+        # Whose name is asked for needs not know that torch is behind it.
+        raise missing(error.name) or error from error

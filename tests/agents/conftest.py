@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onecopy.agents.sdk.build import build
 from onecopy.agents.worker.limits import Limits
 from onecopy.agents.worker.pool import Workers
 
@@ -58,9 +59,19 @@ def workers(actions: bytes, shared_folder: Path):
             Limits(**limits),
             name="tested",
             processes=processes,
-            cache=shared_folder / "compiled",
+            cache=shared_folder / "onecopy/modules",
         )
         async with pool:
             yield pool
 
     return make
+
+
+@pytest.fixture(scope="session")
+def probe(shared_folder: Path) -> Path:
+    """The component of probe/agent.js, which does what its payload says."""
+    from tests.agents.sdk.running import alone, fetched
+
+    fetched(shared_folder)
+    with alone(shared_folder):
+        return build(HERE.parent / "attacks/probe/agent.js")

@@ -66,12 +66,12 @@ class TestReading:
     def test_a_variable_is_read_without_the_break_at_its_end(self):
         assert Secrets({"A": "value\n"}).read(Secret("env:A")) == "value"
 
-    def test_a_value_is_read_once(self, tmp_path: Path):
-        file = private(tmp_path / "secret", "first")
-        secrets = Secrets({})
-        assert secrets.read(Secret(f"file:{file}")) == "first"
-        file.write_text("second")
-        assert secrets.read(Secret(f"file:{file}")) == "first"
+    def test_a_variable_is_read_once(self):
+        environ = {"A": "first"}
+        secrets = Secrets(environ)
+        assert secrets.read(Secret("env:A")) == "first"
+        environ["A"] = "second"
+        assert secrets.read(Secret("env:A")) == "first"
 
     def test_a_header_is_filled(self, tmp_path: Path):
         file = private(tmp_path / "secret", "value\r\n")
@@ -233,3 +233,38 @@ def private(path: Path, text: str) -> Path:
     path.touch(0o600)
     path.write_text(text)
     return path
+
+
+def test_a_secret_that_two_agents_lack_is_named_once():
+    with pytest.raises(InvalidArgument) as caught:
+        Secrets({}).load([Secret("env:A"), Secret("env:B"), Secret("env:A")])
+    assert str(caught.value).count("variable A,") == 1
+
+
+def test_a_file_that_was_replaced_is_read_again_and_both_values_are_hidden(tmp_path: Path) -> None:
+    path, new = tmp_path / "token", tmp_path / "new"
+    path.write_text("token-of-this-hour\n")
+    path.chmod(0o600)
+    secrets, name = Secrets({}), Secret(f"file:{path}")
+    assert secrets.read(name) == "token-of-this-hour"
+    new.write_text("token-of-the-next\n")
+    new.chmod(0o600)
+    new.rename(path)
+    assert secrets.word(name) == "token-of-the-next"
+    assert secrets.redactor.text("token-of-this-hour token-of-the-next") == f"{HIDDEN} {HIDDEN}"
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_a_file_that_is_written_or_gone_at_the_moment_keeps_its_value(
+    tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("token-of-this-hour")
+    path.chmod(0o600)
+    secrets, name = Secrets({}), Secret(f"file:{path}")
+    secrets.load([name])
+    path.unlink() if text is None else path.write_text(text)
+    assert secrets.read(name) == "token-of-this-hour"
+    assert "what was there before is used" in caplog.text
+    path.write_text("token-of-the-next")
+    assert secrets.read(name) == "token-of-the-next"

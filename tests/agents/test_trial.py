@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -92,3 +93,27 @@ def test_models_answer_in_order_and_then_no_more():
     assert "two" in ask()
     with pytest.raises(Refused, match="no further answer"):
         ask()
+
+
+def test_a_model_may_call_a_tool(tmp_path):
+    path = tmp_path / "first.json"
+    path.write_text('{"payload": {}, "llm": [{"tool": "t", "arguments": {"a": [1]}}, "done"]}')
+    model = Endpoint(
+        Trial.load(path).client(), "https://llm.example/v1", key="", private=False, seconds=5
+    )
+    tool = {"type": "function", "function": {"name": "t", "parameters": {"type": "object"}}}
+    asked = {"messages": [{"role": "user", "content": "?"}], "tools": [tool]}
+    request = parse(json.dumps(asked), ["m"])
+    answer = Answer("m")
+    asyncio.run(model.complete(request, 100, answer))
+    choice = answer.response(1)["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    (call,) = choice["message"]["tool_calls"]
+    assert call["function"] == {"name": "t", "arguments": '{"a":[1]}'}
+
+
+def test_what_a_model_cannot_say_is_refused(tmp_path):
+    path = tmp_path / "first.json"
+    path.write_text('{"payload": {}, "llm": [{"tol": "t"}]}')
+    with pytest.raises(InvalidEvent, match="tol"):
+        Trial.load(path)

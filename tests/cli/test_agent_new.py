@@ -24,7 +24,9 @@ def test_a_new_agent_has_a_manifest_that_holds(lang):
     assert (Path("greeter") / f"agent.{lang}").exists()
     assert "onecopy agent test greeter" in said
     assert "onecopy agent run greeter --event greeter/event.json" in said
-    assert not any("NAME" in each.read_text() for each in Path("greeter").iterdir())
+    files = [each for each in Path("greeter").rglob("*") if each.is_file()]
+    assert Path("greeter/events/first.json") in files
+    assert not any("NAME" in each.read_text() for each in files)
 
 
 @pytest.mark.parametrize("name", ["Greeter", "1st", "a_b", "ä"])

@@ -21,9 +21,15 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def new(lang="py"):
+    """Make an agent without its event, which would be built for it: tests/agents/sdk does that."""
+    run("agent", "new", "greeter", "--lang", lang)
+    shutil.rmtree("greeter/events")
+
+
 @pytest.mark.parametrize("lang", ["py", pytest.param("js", marks=needs_node)])
 def test_a_new_agents_own_tests_pass(lang):
-    run("agent", "new", "greeter", "--lang", lang)
+    new(lang)
     done = command("agent", "test", "greeter")
     assert "1 passed" in done.stdout or "# pass 1" in done.stdout
     assert "next: onecopy agent build greeter" in done.stderr
@@ -40,7 +46,7 @@ def test_tests_that_fail_are_the_commands_status(lang, name):
 
 
 def test_arguments_are_for_the_runner():
-    run("agent", "new", "greeter")
+    new()
     done = command("agent", "test", "greeter", "--", "--collect-only", "-q")
     assert "test_questions_are_counted" in done.stdout
 
@@ -53,7 +59,7 @@ def test_without_node_it_says_what_to_install(monkeypatch):
 
 @needs_node
 def test_a_folder_without_tests_says_what_to_write(folder):
-    run("agent", "new", "greeter", "--lang", "js")
+    new("js")
     (folder / "greeter" / "agent.test.js").unlink()
     assert "agent.test.js" in refused("agent", "test", "greeter")
 
@@ -64,7 +70,9 @@ def test_events_are_run_with_the_component_and_compared(tmp_path):
     trials.mkdir()
     asked = {"number": 7, "do": "!e"}
     (trials / "a.json").write_text(json.dumps({"payload": asked, "expect": {"payload": asked}}))
-    assert "a.json: as expected" in run("agent", "test", agent.folder).stdout
+    done = run("agent", "test", agent.folder)
+    assert "a.json: as expected" in done.stdout
+    assert f"next: onecopy agent serve {agent.folder}" in done.stderr
     wrong = {"payload": asked, "expect": {"kind": "other"}}
     (trials / "b.json").write_text(json.dumps(wrong))
     done = run("agent", "test", agent.folder, code=1)
@@ -73,6 +81,6 @@ def test_events_are_run_with_the_component_and_compared(tmp_path):
 
 
 def test_an_agent_in_python_without_tests_says_what_to_write(folder):
-    run("agent", "new", "greeter")
+    new()
     (folder / "greeter" / "test_agent.py").unlink()
     assert "write test_agent.py, or events" in refused("agent", "test", "greeter")

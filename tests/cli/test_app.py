@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import onecopy
 from onecopy.cli import entries
+from onecopy.cli.app import app
 from tests.cli.commands import command, refused, run
 from tests.processes import output_of
 
@@ -40,6 +44,16 @@ def test_every_command_and_every_option_has_its_help(name: str) -> None:
     text = run(name, "-h").stdout
     assert "Usage: " in text
     assert "<module>" not in text
+
+
+def test_help_is_not_broken_in_the_midst_of_lines() -> None:
+    def wide(command: Any) -> list[str]:
+        # What comes after the first paragraph keeps its own lines.
+        _, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
+        below = [line for each in getattr(command, "commands", {}).values() for line in wide(each)]
+        return [line for line in rest.splitlines() if len(line) > 78] + below
+
+    assert wide(get_command(app)) == []
 
 
 def test_version_is_the_packages() -> None:

@@ -38,7 +38,7 @@ class TestSnapshot:
         assert not (tmp_path / "none").exists()
 
     def test_a_path_that_is_taken_needs_force(self, snapshot: Path) -> None:
-        assert "exists already" in refused("snapshot", "test", snapshot)
+        assert "give --force" in refused("snapshot", "test", snapshot)
         run("snapshot", "test", snapshot, "a", "--force")
         assert onecopy.open(snapshot).names() == ["a"]
 

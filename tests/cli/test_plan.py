@@ -29,7 +29,8 @@ def test_what_cannot_fit_ends_with_1_and_says_so() -> None:
     result = run("plan", "solve", path_of("A"), "--capacity", "1000KiB", code=1)
     assert result.stdout.startswith("154 buffers: peak 1048576 bytes")
     assert result.stderr == (
-        "onecopy: the plan needs 24 KiB more than the capacity, and every plan needs 24 KiB more\n"
+        "onecopy: the plan needs 24 KiB more than the capacity; none needs less than 1 MiB: "
+        "raise --capacity\n"
     )
 
 

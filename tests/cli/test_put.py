@@ -52,6 +52,15 @@ def test_a_directory_is_imported_as_one_dict(store: onecopy.Store, tmp_path: Pat
     assert store.names() == []
 
 
+def test_what_numpy_says_of_its_own_options_is_not_said(
+    store: onecopy.Store, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"nonsense")
+    assert "is no whole .npy file" in refused("put", "test", tmp_path / "bad.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    assert "never unpickled" in refused("put", "test", tmp_path / "objects.npy")
+
+
 def test_the_name_is_the_files_if_none_is_given(store: onecopy.Store, checkpoint: Path) -> None:
     run("put", "test", checkpoint)
     assert store.names() == ["model"]

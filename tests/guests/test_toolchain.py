@@ -115,5 +115,5 @@ def test_without_the_compiler_it_says_what_to_install(
 ) -> None:
     source = write("")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(BuildFailed, match=r"pip install onecopy\[build\]"):
+    with pytest.raises(BuildFailed, match=r"pip install 'onecopy\[build\]'"):
         build(source)

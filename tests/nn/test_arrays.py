@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from onecopy.errors import UnsupportedOperation
+from onecopy.errors import InvalidArgument, UnsupportedOperation
 from onecopy.nn import arrays
 
 
@@ -53,6 +53,11 @@ def test_fewer_inputs_than_before_are_all_there_are(context) -> None:
     arrays.put(context, [np.ones(1)])
     arrays.put(context, [])
     assert context._space.inputs() == []
+
+
+def test_one_array_is_not_taken_for_a_list_of_its_rows(context) -> None:
+    with pytest.raises(InvalidArgument, match=r"graph.run\(\[array\]\)"):
+        arrays.put(context, np.ones((1, 4)))
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.bool_, np.int8, ">f4"])

@@ -52,7 +52,7 @@ def test_a_backend_is_found_by_the_ending_of_a_file(tmp_path) -> None:
 
 
 def test_what_is_nowhere_is_not_found(tmp_path) -> None:
-    with pytest.raises(ModelNotFound, match="no file"):
+    with pytest.raises(ModelNotFound, match=r"no file 'nowhere'.*--store"):
         Model(what="nowhere").source()
     with pytest.raises(ModelNotFound, match="gone"):
         Model(files=(str(tmp_path / "gone"),)).source()

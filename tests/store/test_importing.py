@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 import onecopy
-from onecopy.store import importing
+from onecopy.store import checkpoint_files
 from tests.tensors.test_checkpoint import write
 
 
@@ -178,14 +178,14 @@ def test_a_file_that_is_replaced_or_removed_is_still_the_old_one(
 def test_a_file_that_changes_meanwhile_is_refused(
     store: onecopy.Store, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = importing.examine
+    real = checkpoint_files.examine
 
-    def slowly(fd: int, size: int) -> importing.Imported:
+    def slowly(fd: int, size: int) -> checkpoint_files.Imported:
         facts = real(fd, size)
         os.utime(file, ns=(1, 1))
         return facts
 
-    monkeypatch.setattr(importing, "examine", slowly)
+    monkeypatch.setattr(checkpoint_files, "examine", slowly)
     with pytest.raises((onecopy.CorruptEntry, onecopy.InvalidArgument)):
         store.import_checkpoint(file)
     assert store.names() == []

@@ -77,7 +77,7 @@ def test_the_capacity_is_half_of_the_memory_if_none_is_given() -> None:
 
 
 def test_connecting_to_no_store_says_how_to_start_one() -> None:
-    with pytest.raises(StoreUnavailable, match="onecopy serve"):
+    with pytest.raises(StoreUnavailable, match=r"no store 'nothing' answers.*serve nothing"):
         onecopy.connect("nothing", timeout=0)
     with pytest.raises(ConnectionError):
         onecopy.connect("nothing", timeout=0.05)

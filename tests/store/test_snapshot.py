@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import onecopy
+from onecopy.errors import AccessDenied, InvalidArgument
 from onecopy.segments import checksum, files, region
 from onecopy.store import messages
 from tests.attacks.children import forked
@@ -134,6 +135,21 @@ def test_a_path_that_is_taken_needs_overwrite(store: onecopy.Store, path: Path) 
     assert onecopy.open(path).names() == ["many"]
     assert held.names() == ["tree"]
     assert sorted(each.name for each in path.parent.iterdir() if "part" in each.name) == []
+
+
+def test_a_folder_that_is_not_there_is_named_and_not_the_hidden_file_in_it(
+    store: onecopy.Store, path: Path
+) -> None:
+    fill(store)
+    for names in (None, "tree"):
+        with pytest.raises(InvalidArgument, match=f"{path / 'no'} is no folder"):
+            store.snapshot(path / "no" / "such", names)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a folder that it cannot write to")
+def test_a_folder_that_cannot_be_written_to_is_named(store: onecopy.Store) -> None:
+    with pytest.raises(AccessDenied, match="/sys cannot be written to"):
+        store.snapshot("/sys/models")
 
 
 def test_what_is_no_snapshot_is_never_overwritten(store: onecopy.Store, path: Path) -> None:

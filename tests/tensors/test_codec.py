@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onecopy.errors import InvalidArgument, UnsupportedValue
+from onecopy.errors import InvalidArgument, PackageMissing, UnsupportedValue
 from onecopy.tensors import codec as codecs
 from onecopy.tensors.buffer_codec import codec as buffer_codec
 from tests.tensors.roundtrip import roundtrip
@@ -100,7 +100,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("importlib.import_module", missing)
     codecs._by_name.pop("torch", None)
-    with pytest.raises(InvalidArgument, match=r"pip install onecopy\[torch\]"):
+    with pytest.raises(PackageMissing, match=r"pip install 'onecopy\[torch\]'"):
         codecs.find("torch")
 
 

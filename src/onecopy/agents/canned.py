@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -33,19 +33,29 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.text.encode() if self.json is None else msgspec.json.encode(self.json)
 
 
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model answers that wants a tool called."""
+
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+Said: TypeAlias = str | ToolCall
+
+
 class Canned(Client):
     """Answers requests that grants allow with what it was given.
 
     Args:
         pages: by method and URL, such as `GET https://api.example.com/zen`.
-        completions: texts of a model, in the order in which they are asked for.
+        completions: what a model says, in the order in which it is asked.
 
     Raises:
         Refused: `invalid`, from a request that it has no answer for; the text says where to
             add one.
     """
 
-    def __init__(self, pages: Mapping[str, Page], completions: Sequence[str]) -> None:
+    def __init__(self, pages: Mapping[str, Page], completions: Sequence[Said]) -> None:
         super().__init__()
         self._pages = pages
         self._completions = iter(completions)
@@ -75,12 +85,23 @@ async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _completion(text: str | None) -> Page:
+def _completion(said: Said | None) -> Page:
     """Write a model's answer as endpoints stream it."""
-    if text is None:
+    if said is None:
         raise Refused(INVALID, 'the event\'s file has no further answer; add a text to "llm"')
-    choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    delta: dict[str, Any] = {"role": "assistant", "content": said}
+    finish = "stop"
+    if isinstance(said, ToolCall):
+        delta = {"role": "assistant", "tool_calls": [_tool_call(said)]}
+        finish = "tool_calls"
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
     chunk = msgspec.json.encode({"id": "canned", "model": "canned", "choices": [choice]}).decode()
     return Page(
         headers={"content-type": "text/event-stream"}, text=f"data: {chunk}\n\ndata: [DONE]\n\n"
     )
+
+
+def _tool_call(said: ToolCall) -> dict[str, Any]:
+    arguments = msgspec.json.encode(said.arguments).decode()
+    function = {"name": said.tool, "arguments": arguments}
+    return {"index": 0, "id": f"call-{said.tool}", "type": "function", "function": function}

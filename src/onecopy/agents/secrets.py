@@ -77,7 +77,10 @@ class HeaderValue(str):
 
 
 class Secrets:
-    """The values of secrets, each read once; a server has one of these.
+    """The values of secrets; a server has one of these.
+
+    A file is read again when it has changed: tokens of GitHub Apps last for an hour, and a server
+    that had to start anew for each would miss webhooks.
 
     Args:
         environ: where `env:` ones are; the process's environment if not given.
@@ -86,6 +89,7 @@ class Secrets:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
         self._values: dict[Secret, str] = {}
+        self._seen: dict[Secret, tuple[int, ...]] = {}
         self.redactor = Redactor()
 
     def load(self, secrets: Iterable[Secret]) -> None:
@@ -95,7 +99,7 @@ class Secrets:
             InvalidArgument: some cannot be read; the text names each.
         """
         wrong = []
-        for secret in secrets:
+        for secret in dict.fromkeys(secrets):
             try:
                 self.read(secret)
             except InvalidArgument as error:
@@ -109,19 +113,31 @@ class Secrets:
         Raises:
             InvalidArgument: it is not there, is empty, is no text, or others may change it.
         """
-        value = self._values.get(secret)
-        if value is None:
-            kind, _, where = secret.partition(":")
-            value = self._variable(where) if kind == "env" else _file(where)
-            self._values[secret] = value
-            if len(value) < SHORTEST:
-                logger.warning(
-                    "the secret %s has less than %d characters, and is not hidden in logs",
-                    secret,
-                    SHORTEST,
-                )
-            self.redactor.add(value)
-        return value
+        stamp = _stamp(secret)
+        if secret not in self._values:
+            self._keep(secret, self._now(secret))
+        elif stamp != self._seen[secret]:
+            try:
+                self._keep(secret, self._now(secret))
+            except InvalidArgument as error:
+                logger.warning("%s; what was there before is used", error)
+        # From before the file was read: one that is changed meanwhile is read once more.
+        self._seen[secret] = stamp
+        return self._values[secret]
+
+    def _now(self, secret: Secret) -> str:
+        kind, _, where = secret.partition(":")
+        return self._variable(where) if kind == "env" else _file(where)
+
+    def _keep(self, secret: Secret, value: str) -> None:
+        self._values[secret] = value
+        if len(value) < SHORTEST:
+            logger.warning(
+                "the secret %s has less than %d characters, and is not hidden in logs",
+                secret,
+                SHORTEST,
+            )
+        self.redactor.add(value)
 
     def word(self, secret: Secret) -> str:
         """Return a value that can be part of a header: printable ASCII."""
@@ -148,6 +164,18 @@ def _encodable(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _stamp(secret: Secret) -> tuple[int, ...]:
+    """Return what differs once a file was changed; nothing of variables, which do not change."""
+    kind, _, where = secret.partition(":")
+    try:
+        found = Path(where).stat() if kind == "file" else None
+    except OSError:
+        found = None
+    if found is None:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _file(where: str) -> str:

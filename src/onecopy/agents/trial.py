@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from onecopy.agents.canned import Canned, Page
+from onecopy.agents.canned import Canned, Page, Said
 from onecopy.agents.outcome import OK
 from onecopy.errors import InvalidEvent
 
@@ -28,8 +28,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """If the manifest has several."""
     http: dict[str, Page] = {}
     """Answers by method and URL."""
-    llm: list[str] = []
-    """Answers of the model, in order."""
+    llm: list[Said] = []
+    """Answers of the model, in order: texts and calls of tools."""
     expect: Any = msgspec.UNSET
     """The answer; of an object those keys that matter."""
     fails: str = ""

@@ -37,7 +37,7 @@ def new(
     ],
     lang: Annotated[Language, typer.Option("--lang", help="Its language.")] = Language.PY,
 ) -> None:
-    """Make a folder with an agent, its manifest, an event and a README."""
+    """Make a folder with an agent, its manifest, events, a test and a README."""
     from onecopy.agents.sdk import TEMPLATES
 
     if not _NAME.fullmatch(name.name):
@@ -46,9 +46,9 @@ def new(
         )
     template = TEMPLATES / lang.value
     files = {
-        path.name: path.read_text().replace("NAME", name.name)
-        for path in sorted(template.iterdir())
-        if path.is_file()
+        path.relative_to(template).as_posix(): path.read_text().replace("NAME", name.name)
+        for path in sorted(template.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
     }
     _make(name, files)
     hint(f"next: onecopy agent test {name}")

@@ -23,7 +23,8 @@ Name = Annotated[str, typer.Argument(metavar="RUN", help="As `agent runs` lists 
 def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """Run an agent again with what a run was answered; nothing is reached, nothing is changed.
 
-    Exits with 1 if it asks for something else, or ends otherwise: the agent has changed.
+    Exits with 1 if it asks for something else, or ends otherwise: the agent has
+    changed.
     """
     from onecopy.agents.records.reader import Reader
 

@@ -38,9 +38,9 @@ def try_out(
 ) -> None:
     """Run an agent's own tests, by pytest or Node, and its component with each events/*.json.
 
-    `onecopy_agent` and its `testing` are importable in the tests. Nothing is reached for events:
-    their files have what the agent is answered, and what is expected (docs/agents.md). Exits with
-    the status of the tests, or 1.
+    `onecopy_agent` and its `testing` are importable in the tests. Nothing is
+    reached for events: their files have what the agent is answered, and what is
+    expected (docs/agents.md). Exits with the status of the tests, or 1.
     """
     from onecopy.agents.manifest import Manifest
 
@@ -51,7 +51,12 @@ def try_out(
         _run_tests(manifest, args or [])
     if events and not asyncio.run(tried(manifest, events, connected(store))):
         raise typer.Exit(1)
-    hint(f"next: onecopy agent build {folder}")
+    hint(f"next: onecopy agent {_next(manifest) if events else 'build'} {folder}")
+
+
+def _next(manifest: Manifest) -> str:
+    """Return what to do with an agent that is built."""
+    return "run" if (manifest.folder / "event.json").exists() else "serve"
 
 
 def _has_tests(folder: Path) -> bool:

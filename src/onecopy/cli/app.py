@@ -26,6 +26,7 @@ from onecopy.cli import (
 )
 from onecopy.cli.output import complain
 from onecopy.errors import BuildFailed, OnecopyError
+from onecopy.extras import missing
 
 
 class Commands(TyperGroup):
@@ -39,6 +40,10 @@ class Commands(TyperGroup):
             complain(*str(error).splitlines())
         except OnecopyError as error:
             complain(str(error))
+        except ModuleNotFoundError as error:
+            if (lacking := missing(error.name)) is None:
+                raise
+            complain(str(lacking))
         except OSError as error:
             # A file that the user named. Errors without one are ours, or a closed pipe.
             if error.filename is None or error.errno == errno.EPIPE:

@@ -24,7 +24,9 @@ Work = Callable[[], Any]
 
 def bench(
     store: OptionalStoreName = None,
-    seconds: Annotated[float, typer.Option(min=0, help="How long each of 12 may take.")] = 0.2,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long each of 12 measurements may take.")
+    ] = 0.2,
     json: Json = False,
 ) -> None:
     """Measure saves and loads here, beside what memory and the kernel can do at best.

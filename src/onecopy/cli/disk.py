@@ -10,7 +10,7 @@ import typer
 from onecopy.cli.arguments import StoreName
 from onecopy.cli.output import complain, hint, printable, show_json, stdout
 from onecopy.cli.progress import progress
-from onecopy.errors import CorruptEntry, InvalidArgument, StoreUnavailable
+from onecopy.errors import CorruptEntry, EntryExists, InvalidArgument, StoreUnavailable
 from onecopy.units import format_size
 
 if TYPE_CHECKING:
@@ -24,16 +24,19 @@ def snapshot(
     ],
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Which entries; all if not given."),
+        typer.Argument(metavar="NAME", help="Which entries; all if not given."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a snapshot.")] = False,
 ) -> None:
     """Write a store to a directory, which `onecopy.open` opens without a daemon.
 
-    It appears when it is complete. For one entry as a file there is `onecopy get`.
+    It appears when it is complete. For one entry as a file there is `onecopy
+    get`.
     """
     from onecopy.cli.stores import open_store
 
+    if not force and (path.exists() or path.is_symlink()):
+        raise EntryExists(f"{path} exists already; give --force to replace it, or another path")
     with open_store(store) as opened:
         entries = [each for each in opened.stat(names or opened.names()) if each is not None]
         nbytes = sum(each.nbytes for each in entries)

@@ -49,7 +49,8 @@ def run(
 ) -> None:
     """Run a guest, and exit with its status; or 124 if it took too long, 134 if it trapped.
 
-    It runs in a process of its own, which reaches its folders and models and nothing else.
+    It runs in a process of its own, which reaches its folders and models and
+    nothing else.
     """
     _log_to_stderr()
     options: dict[str, Any] = {

@@ -35,7 +35,8 @@ def solve(
 ) -> None:
     """Pack buffers whose lifetimes are known into as little memory as possible.
 
-    FILE.csv has the format of MiniMalloc. The exit status is 1 if the plan exceeds the capacity.
+    FILE.csv has the format of MiniMalloc. The exit status is 1 if the plan
+    exceeds the capacity.
     """
     from onecopy import planner
 
@@ -49,6 +50,10 @@ def solve(
         show_json(_facts(problem, solution, capacity))
     else:
         _show(problem, solution, svg, out)
+    _check_fits(solution, capacity)
+
+
+def _check_fits(solution: Solution, capacity: int | None) -> None:
     if capacity is not None and solution.peak > capacity:
         complain(_excess(solution, capacity))
         raise typer.Exit(1)
@@ -80,7 +85,8 @@ def _excess(solution: Solution, capacity: int) -> str:
     """Say by how much a plan does not fit, and whether another one could."""
     more = f"the plan needs {format_size(solution.peak - capacity)} more than the capacity"
     if solution.lower_bound > capacity:
-        return f"{more}, and every plan needs {format_size(solution.lower_bound - capacity)} more"
+        least = format_size(solution.lower_bound)
+        return f"{more}; none needs less than {least}: raise --capacity"
     return f"{more}; another one may fit: give it a longer --time-limit"
 
 

@@ -31,13 +31,13 @@ def fit(
 ) -> None:
     """Find the largest dimensions of a model whose memory fits into a budget.
 
-    Searched with the formula of its memory, which needs no weights: gigabytes are planned in
-    seconds. Kernels may need more than any formula shows, so --certify measures on this machine.
+    Searched with the formula of its memory, which needs no weights: gigabytes
+    are planned in seconds. Kernels may need more than any formula shows, so
+    --certify measures on this machine.
     """
     aim, wishes, steps = _aim(maximize), dict(map(_wish, subject_to or [])), _steps(step or [])
     if certify:
         _check_runnable(model, table, factory)
-    _make_importable()
     from onecopy import planner
 
     plan = _planned(model)
@@ -47,10 +47,8 @@ def fit(
     found = planner.fit(plan, budget, aim, wishes, processes=processes)
     if certify:
         _certify(found, steps, factory or model, json)
-    elif json:
-        show_json(found.as_dict())
     else:
-        _show(found)
+        _show(found, json)
 
 
 def _check_runnable(model: str, table: str | None, factory: str | None) -> None:
@@ -71,6 +69,7 @@ def _make_importable() -> None:
 
 
 def _planned(model: str) -> Any:
+    _make_importable()
     from onecopy.planner.budget.subjects import planned
 
     with stderr().status(f"planning {model} …"):
@@ -83,11 +82,14 @@ def _certify(found: Fit, steps: Any, factory: str, json: bool) -> None:
     if json:
         show_json({**found.as_dict(), "certificate": certificate.as_dict()})
     else:
-        _show(found)
+        _show(found, json)
         stdout().print(str(certificate))
 
 
-def _show(found: Fit) -> None:
+def _show(found: Fit, json: bool) -> None:
+    if json:
+        show_json(found.as_dict())
+        return
     stdout().print(str(found))
     if not found.exhaustive:
         hint("the search was cut short: larger values may fit")

@@ -78,9 +78,9 @@ def put(
 ) -> None:
     """Save a file: the tensors of a .safetensors, the array of a .npy, the bytes of any other.
 
-    A checkpoint, which is a .safetensors file, its index, or a directory with either, is not
-    read: the store maps its files, which must not be written to afterwards. --copy, --mutable
-    and --align copy it, as all other files are.
+    A checkpoint, which is a .safetensors file, its index, or a directory with
+    either, is not read: the store maps its files, which must not be written to
+    afterwards. --copy, --mutable and --align copy it, as all other files are.
     """
     if name is None:
         raise typer.BadParameter("FILE is missing")
@@ -102,7 +102,7 @@ def _import(
     store: str, path: Path, name: str | None, copied: bool, options: dict[str, Any]
 ) -> None:
     from onecopy.cli.stores import open_store
-    from onecopy.store.importing import default_name
+    from onecopy.store.checkpoint_files import default_name
 
     if copied:
         raise InvalidArgument(f"{path} can only be mapped; to copy, name one .safetensors file")

@@ -51,13 +51,19 @@ def _array(path: Path) -> Any:
         import numpy as np
     except ImportError:
         raise InvalidArgument(
-            f"{path} needs numpy, which is not installed here; run `pip install onecopy[numpy]`"
+            f"{path} needs numpy, which is not installed here; run `pip install 'onecopy[numpy]'`"
         ) from None
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, ValueError) as error:
-        kind = UnsupportedValue if "Python objects" in str(error) else CorruptEntry
-        raise kind(f"{path}: {error}") from error
+        # numpy takes what is no .npy file for a pickle, and names an option that is not ours.
+        if "Python objects" in str(error):
+            raise UnsupportedValue(
+                f"{path} holds Python objects, which are never unpickled; save numbers or texts"
+            ) from error
+        raise CorruptEntry(
+            f"{path} is no whole .npy file; write it again, or rename it to save its bytes"
+        ) from error
 
 
 def _bytes(path: Path, nbytes: int) -> memoryview:

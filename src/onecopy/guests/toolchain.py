@@ -81,7 +81,7 @@ def _command(path: Path) -> list[str]:
     if importlib.util.find_spec("ziglang") is None:
         raise BuildFailed(
             "building guests needs the compiler in the package ziglang; run `pip install "
-            "onecopy[build]`, or build with clang (docs/guest-sdk.md)"
+            "'onecopy[build]'`, or build with clang (docs/guest-sdk.md)"
         )
     zig = [sys.executable, "-m", "ziglang", *language]
     return [*zig, *TARGET_FLAGS, *_DEFAULTS, "-I", str(SDK)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import EntryNotFound, InvalidArgument
+from onecopy.extras import require
 
 if TYPE_CHECKING:
     from onecopy.segments.mapping import Mode
@@ -83,6 +84,7 @@ def _name(folder: Path, model_class: str | type | None, options: dict[str, Any])
     """Return a name that changes with whatever the model depends on."""
     from importlib.metadata import version
 
+    require("transformers")
     files = sorted({file for pattern in _FILES for file in folder.glob(pattern)})
     states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     kind = model_class.__qualname__ if isinstance(model_class, type) else model_class

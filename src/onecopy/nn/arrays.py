@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from onecopy.errors import InvalidArgument
 from onecopy.nn.service.segment import dtype_of, numpy_dtype
 
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ def put(context: Context, inputs: Sequence[Any]) -> None:
     """Set all inputs of a context, from arrays or tensors on the CPU.
 
     Raises:
+        InvalidArgument: `inputs` is one array; its rows would be taken for inputs.
         UnsupportedOperation: the standard has no such type.
     """
     import numpy as np
 
+    if hasattr(inputs, "shape"):
+        raise InvalidArgument(
+            "the inputs are a list of arrays, not one array: write graph.run([array])"
+        )
     for index, each in enumerate(inputs):
         array = np.asarray(each.detach() if hasattr(each, "detach") else each)
         flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -78,8 +78,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             return self._of_entry(_name(store))
         if Path(self.what).exists():
             return self._of_files((self.what,))
-        where = "" if store is None else f"no entry {self.what!r} in {store!r}, and "
-        raise ModelNotFound(f"{where}no file {self.what!r}; save it, or give its path")
+        if store is None:
+            raise ModelNotFound(
+                f"no file {self.what!r}; give its path or, of an entry, the store (store=, --store)"
+            )
+        raise ModelNotFound(
+            f"no entry {self.what!r} in store {_name(store)!r}, and no file {self.what!r}; "
+            "save it, or give its path"
+        )
 
     @property
     def _is_remote(self) -> bool:

@@ -193,7 +193,10 @@ def read_header(fd: int, nbytes: int) -> Header:
 def _check_length(head: bytes | memoryview, nbytes: int) -> int:
     length = int.from_bytes(head, "little")
     if len(head) < 8 or length > min(nbytes - 8, _HEADER_LIMIT):
-        raise CorruptEntry(f"not a safetensors file: no header of {length} bytes is in it")
+        raise CorruptEntry(
+            "not a safetensors file, or not all of one: its first 8 bytes name a header of "
+            f"{length} bytes, and there are {nbytes} in all"
+        )
     return length
 
 

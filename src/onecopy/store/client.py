@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from onecopy.errors import EntryNotFound, InvalidArgument
+from onecopy.extras import require
 from onecopy.store import messages, shards
 from onecopy.store.connection import Connection
 from onecopy.store.deadline import Deadline
@@ -257,6 +258,7 @@ class Store:
 
         A store in a directory, or with a group of readers, copies at the save as ever.
         """
+        require("torch")
         from onecopy.tensors.arena import Arena
 
         capacity = self.stats().capacity
@@ -339,7 +341,9 @@ class Store:
             return self._stat_all(list(name))
         (entry,) = self._stat_all([name])
         if entry is None:
-            raise EntryNotFound(f"no entry {name!r} in store {self.name!r}")
+            raise EntryNotFound(
+                f"no entry {name!r} in store {self.name!r}; names() lists what there is"
+            )
         return entry
 
     def _stat_all(self, names: list[str]) -> list[EntryStat | None]:

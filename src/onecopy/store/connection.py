@@ -67,7 +67,7 @@ class Connection:
                 )
             if session is not None:
                 session.close()
-            session = _retry(deadline, lambda: Session(self._new_channel, self.direct))
+            session = self._retry(deadline, lambda: Session(self._new_channel, self.direct))
             self.loader = Loader(session)
             self.session = session
             return session
@@ -116,13 +116,35 @@ class Connection:
 
     def own_channel(self, begin: Callable[[Channel], _T]) -> _T:
         """Begin something that keeps a channel for itself."""
-        return _retry(NOW, lambda: begin(self.live().new_channel()))
+        return self._retry(NOW, lambda: begin(self.live().new_channel()))
 
     def drop(self) -> None:
         """Give the session up; the next use makes another."""
         session = self.session
         if session is not None:
             session.close()
+
+    def _retry(self, deadline: Deadline, connect: Callable[[], _T]) -> _T:
+        """Call `connect` until it finds a daemon, or the deadline passes."""
+        pause = _FIRST_RETRY
+        while True:
+            try:
+                return connect()
+            except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
+                if isinstance(error, OSError) and not _is_plain(error):
+                    raise
+                if deadline.passed:
+                    raise self._no_store() from error
+            remaining = deadline.remaining
+            time.sleep(pause if remaining is None else min(pause, remaining))
+            pause = min(2 * pause, _LONGEST_RETRY)
+
+    def _no_store(self) -> StoreUnavailable:
+        name, base = self.place.name, self.place.base
+        return StoreUnavailable(
+            f"no store {name!r} answers in {base}; start one with `onecopy serve {name}` or "
+            "onecopy.start(), and check that ONECOPY_RUNTIME_DIR is the same for both sides"
+        )
 
     def _unavailable(self) -> StoreUnavailable:
         return StoreUnavailable(
@@ -152,26 +174,3 @@ class Connection:
 def _is_plain(error: OSError) -> bool:
     """Say whether the system raised it; our own errors have OSErrors among their parents."""
     return type(error).__module__ == "builtins"
-
-
-def _retry(deadline: Deadline, connect: Callable[[], _T]) -> _T:
-    """Call `connect` until it finds a daemon, or the deadline passes."""
-    pause = _FIRST_RETRY
-    while True:
-        try:
-            return connect()
-        except (Disconnected, FileNotFoundError, ConnectionRefusedError) as error:
-            if isinstance(error, OSError) and not _is_plain(error):
-                raise
-            if deadline.passed:
-                raise _no_store(error) from error
-        remaining = deadline.remaining
-        time.sleep(pause if remaining is None else min(pause, remaining))
-        pause = min(2 * pause, _LONGEST_RETRY)
-
-
-def _no_store(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"no store answers ({error}); start one with `onecopy serve NAME` or onecopy.start(), and "
-        "check that ONECOPY_RUNTIME_DIR is the same for both sides"
-    )

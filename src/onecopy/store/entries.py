@@ -87,7 +87,10 @@ class Entries:
             if opened is not None:
                 return opened
             if session.usable:
-                raise EntryNotFound(f"no entry {name!r} in store {self._connection.place.name!r}")
+                raise EntryNotFound(
+                    f"no entry {name!r} in store {self._connection.place.name!r}; "
+                    "names() lists what there is"
+                )
 
     def find(self, name: str) -> Found | None:
         """Return what the index says about an entry; None if there is none of that name."""

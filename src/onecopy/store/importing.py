@@ -8,32 +8,25 @@ checkpoint replaces all of it at once, by replacing the one entry that has the n
 from __future__ import annotations
 
 import os
-import stat
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from onecopy.errors import CorruptEntry, EntryExists, EntryNotFound, InvalidArgument, OnecopyError
+from onecopy.errors import CorruptEntry, EntryExists, EntryNotFound
 from onecopy.segments import container, files, region, trailer
 from onecopy.store import messages
+from onecopy.store.checkpoint_files import SUFFIX, default_name, files_of, open_file
 from onecopy.store.filing import facts_of, reserve, save_file
 from onecopy.store.index.slot import spec_room
 from onecopy.store.names import check_name
 from onecopy.store.saving import save_segment
 from onecopy.tensors.checkpoint import open_value
-from onecopy.tensors.imports import Imported, examine
 from onecopy.tensors.values import Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from onecopy.store.channel import Channel
+    from onecopy.store.checkpoint_files import CheckpointFile
     from onecopy.store.client import Store
 
-_SUFFIX: Final = ".safetensors"
-_INDEX: Final = ".index.json"
 _ALIGN: Final = 64
 
 
@@ -45,119 +38,22 @@ class Options(NamedTuple):
     ttl: float | None
 
 
-class _Index(msgspec.Struct):
-    """`model.safetensors.index.json`: which file has which tensor."""
-
-    weight_map: dict[str, str]
-
-
 def import_checkpoint(store: Store, path: Path, name: str | None, options: Options) -> str:
     """Make a checkpoint an entry, and return its name."""
-    found = _files(path)
+    found = files_of(path)
     name = default_name(path) if name is None else name
     check_name(name)
     if not options.overwrite and name in store:
         raise EntryExists(f"{name!r} exists already; import with overwrite=True, or another name")
     old = store._entries.with_parts([name])[1:] if name in store else []
     if len(found) == 1:
-        with _open(found[0]) as file:
+        with open_file(found[0]) as file:
             _import_file(store, file, name, options)
         parts: list[str] = []
     else:
         parts = _import_parts(store, found, name, options)
     _forget(store, [each for each in old if each not in parts])
     return name
-
-
-def default_name(path: Path) -> str:
-    """Return what a checkpoint is called if nobody says: as its file or directory is."""
-    return path.resolve().name.removesuffix(_INDEX).removesuffix(_SUFFIX)
-
-
-# ---- which files ----
-
-
-def _files(path: Path) -> list[Path]:
-    """Return the files of a checkpoint."""
-    if path.name.endswith(_INDEX):
-        return _indexed(path)
-    if not path.is_dir():
-        return [path]
-    indices = sorted(path.glob(f"*{_SUFFIX}{_INDEX}"))
-    if len(indices) > 1:
-        names = ", ".join(each.name for each in indices)
-        raise InvalidArgument(f"{path} has several checkpoints ({names}); name one of these files")
-    found = _indexed(indices[0]) if indices else sorted(path.glob(f"*{_SUFFIX}"))
-    if not found:
-        raise InvalidArgument(f"{path} has no .safetensors file; convert the checkpoint first")
-    return found
-
-
-def _indexed(path: Path) -> list[Path]:
-    try:
-        weights = msgspec.json.decode(path.read_bytes(), type=_Index).weight_map
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptEntry(f"{path} is no index of a checkpoint: {error}") from None
-    names = sorted(set(weights.values()))
-    for name in names:
-        # An index that points elsewhere could share files that nobody meant to share.
-        if not name or Path(name).name != name or name.startswith("."):
-            raise CorruptEntry(f"{path} names the file {name!r}, which is not beside it")
-        if not (path.parent / name).exists():
-            raise CorruptEntry(f"{path} names the file {name!r}, which is missing; copy it again")
-    if not names:
-        raise CorruptEntry(f"{path} names no files")
-    for name in names:
-        _check_tensors(path.parent / name, {key for key, file in weights.items() if file == name})
-    return [path.parent / name for name in names]
-
-
-def _check_tensors(path: Path, keys: set[str]) -> None:
-    with _open(path) as file:
-        missing = sorted(keys - file.facts.keys)
-    if missing and file.facts.keys:
-        raise CorruptEntry(f"{path} lacks the tensor {missing[0]!r} that the index promises")
-
-
-class _File(NamedTuple):
-    """A file of a checkpoint, open."""
-
-    path: Path
-    fd: int
-    status: os.stat_result
-    facts: Imported
-
-    def check_unchanged(self) -> None:
-        """Raise `CorruptEntry` if somebody wrote to it since it was opened."""
-        now = os.fstat(self.fd)
-        if (now.st_mtime_ns, now.st_size) != (self.status.st_mtime_ns, self.status.st_size):
-            raise CorruptEntry(f"{self.path} was changed while it was imported; import it again")
-
-    @property
-    def version(self) -> str:
-        """Another one for each version of the file."""
-        return f"{self.status.st_ino:x}-{self.status.st_mtime_ns:x}-{self.status.st_size:x}"
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[_File]:
-    # Links are followed to the end: a cache may put another file under the same link.
-    path = path.resolve()
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidArgument(f"{path} is not a file that can be mapped; copy it into one")
-        try:
-            facts = examine(fd, status.st_size)
-        except OnecopyError as error:
-            raise type(error)(f"{path}: {error}") from error
-        yield _File(path, fd, status, facts)
-    finally:
-        os.close(fd)
-
-
-# ---- saving them ----
 
 
 def _import_parts(store: Store, paths: list[Path], name: str, options: Options) -> list[str]:
@@ -167,9 +63,9 @@ def _import_parts(store: Store, paths: list[Path], name: str, options: Options) 
     seen: set[str] = set()
     try:
         for path in paths:
-            with _open(path) as file:
+            with open_file(path) as file:
                 _check_disjoint(file, seen)
-                parts.append(f"{name}/{path.name.removesuffix(_SUFFIX)}@{file.version}")
+                parts.append(f"{name}/{path.name.removesuffix(SUFFIX)}@{file.version}")
                 if parts[-1] not in store:
                     _import_file(store, file, parts[-1], options)
                     made.append(parts[-1])
@@ -180,7 +76,7 @@ def _import_parts(store: Store, paths: list[Path], name: str, options: Options) 
     return parts
 
 
-def _check_disjoint(file: _File, seen: set[str]) -> None:
+def _check_disjoint(file: CheckpointFile, seen: set[str]) -> None:
     if twice := seen & file.facts.keys:
         raise CorruptEntry(
             f"{file.path} has the tensor {min(twice)!r}, and another file has it too"
@@ -211,7 +107,7 @@ def _save_names(store: Store, parts: list[str], name: str, options: Options) -> 
     store._connection.use(lambda channel: hand_over(channel, message, packed, None))
 
 
-def _import_file(store: Store, file: _File, name: str, options: Options) -> None:
+def _import_file(store: Store, file: CheckpointFile, name: str, options: Options) -> None:
     if not file.facts.aligned:
         # No view of such a tensor is safe: compiled code relies on alignment.
         store.save(name, open_value(file.path), **options._asdict())
@@ -233,7 +129,9 @@ def _forget(store: Store, names: list[str]) -> None:
         pass  # Somebody was faster.
 
 
-def _hand_over(store: Store, channel: Channel, file: _File, name: str, options: Options) -> None:
+def _hand_over(
+    store: Store, channel: Channel, file: CheckpointFile, name: str, options: Options
+) -> None:
     """Publish a file, and what its header says."""
     facts, key = file.facts, check_name(name)
     short = len(facts.spec) <= spec_room(key)
@@ -270,7 +168,9 @@ def _sealed(spec: bytes) -> int:
     return fd
 
 
-def _file_reference(channel: Channel, message: messages.Save, file: _File, fds: list[int]) -> None:
+def _file_reference(
+    channel: Channel, message: messages.Save, file: CheckpointFile, fds: list[int]
+) -> None:
     """Keep in the store's directory which file it is, and what is in it."""
     facts = facts_of(message)._replace(
         origin=os.fsencode(file.path),

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from onecopy.errors import CorruptEntry, EntryExists, EntryNotFound, InvalidArgument
+from onecopy.errors import (
+    AccessDenied,
+    CorruptEntry,
+    EntryExists,
+    EntryNotFound,
+    InvalidArgument,
+)
 from onecopy.segments import container, files, trailer
 from onecopy.segments.checksum import Running
 from onecopy.segments.trailer import Trailer
@@ -120,7 +126,9 @@ class Writer:
         for name, entry in zip(wanted, store._entries.stat(wanted), strict=True):
             try:
                 if entry is None:
-                    raise EntryNotFound(f"no entry {name!r} in store {store.name!r}")
+                    raise EntryNotFound(
+                        f"no entry {name!r} in store {store.name!r}; names() lists what there is"
+                    )
                 path = folder / file_name(name.encode())
                 size = self._write(entry, path)
                 path.chmod(path.stat().st_mode & 0o444)  # As in the directory of a store.
@@ -206,10 +214,16 @@ class Writer:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """Yield a hidden path in the same folder; whatever is there in the end is removed."""
+    if not path.parent.is_dir():
+        raise InvalidArgument(f"{path.parent} is no folder; make it, or choose another path")
     partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         with files.full_disk():
             yield partial
+    except PermissionError as error:
+        if error.filename != str(partial):
+            raise
+        raise AccessDenied(f"{path.parent} cannot be written to; choose another path") from error
     finally:
         if partial.is_dir():
             shutil.rmtree(partial)

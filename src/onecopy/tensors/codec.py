@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from onecopy.errors import CorruptEntry, InvalidArgument
+from onecopy.errors import CorruptEntry, InvalidArgument, PackageMissing
 from onecopy.forks import no_fork
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def _import_built_in(name: str) -> Codec:
         with no_fork:
             codec: Codec = importlib.import_module(_BUILT_IN[name]).codec
     except ImportError as error:
-        raise InvalidArgument(
+        raise PackageMissing(
             f"this value needs {error.name}, which is not installed here; "
-            f"run `pip install onecopy[{error.name}]`"
+            f"run `pip install 'onecopy[{error.name}]'`"
         ) from error
     return codec
 

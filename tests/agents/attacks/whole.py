@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import re
-import resource
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -165,21 +164,15 @@ def _bytes(pid: int, name: str) -> int:
     return int(found[1]) << 10
 
 
-def allowed(pid: int, nbytes: int) -> None:
-    """Let a process make files of so many bytes: what is beyond fails, as on a full disk."""
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (nbytes, hard))
-
-
 @asynccontextmanager
 async def whole(
-    state: Path, *folders: Path, cache: Path, module: str = "onecopy", **secrets: str
+    state: Path, *folders: Path | str, cache: Path, module: str = "onecopy", **secrets: str
 ) -> AsyncIterator[Whole]:
     """Run a server until the block is left.
 
     Args:
         state: its folder.
-        folders: of its agents.
+        folders: of its agents, and further arguments.
         cache: where what is compiled is kept.
         module: what is run for it: it has the command line of onecopy.
         secrets: in its environment.

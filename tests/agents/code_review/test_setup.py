@@ -7,6 +7,7 @@ import pytest
 from onecopy.agents.code_review.setup import files
 from onecopy.agents.manifest import Manifest
 from onecopy.errors import InvalidArgument
+from tests.agents.bridge import complaint
 
 
 def written(folder, github="https://api.github.com", llm="https://llm.test/v1", model="m"):
@@ -84,3 +85,25 @@ def test_events_of_one_pull_request_have_one_subject(tmp_path, kind, payload, bo
     found = [each for on in webhook.on if (each := on.bind(kind, whole))]
     told = ("octo-org/hello#7", {"repo": "octo-org/hello", "number": "7"})
     assert found == ([told] if bound else [])
+
+
+GITHUBS = ["https://api.github.com", "https://github.example.com/api/v3/", "http://127.0.0.1:8080"]
+
+
+@pytest.mark.parametrize("github", GITHUBS)
+@pytest.mark.parametrize("event", ["draft.json", "opened.json"])
+def test_its_events_are_as_expected(tmp_path, github, event):
+    from review_bot.bot import handle
+
+    for name, text in files(github=github, llm="https://llm.test/v1", model="m").items():
+        path = tmp_path / "bot" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert complaint(tmp_path / "bot", event, handle, tmp_path / "state") == ""
+
+
+def test_a_model_of_the_store_answers_itself_so_no_event_says_what():
+    made = files(github="https://api.github.com", llm="store:tiny", model="")
+    assert "events/draft.json" in made
+    assert "events/opened.json" not in made
+    assert "onecopy agent test --store NAME" in made["README.md"]

@@ -248,9 +248,42 @@ class TestRetries:
             await queue.take()
             await queue.retry(put.id, "503")
             clock.now -= 10 * LONGEST
+            assert await queue.take() is None
+            clock.now += 20
             assert (await queue.take()).id == put.id
 
         use(path, act, clock=clock)
+
+    @pytest.mark.parametrize("hours", [-30, -5, -1])
+    @pytest.mark.parametrize("again", [False, True])
+    def test_a_clock_that_is_set_back_by_hours_lengthens_no_wait(self, path, hours, again):
+        clock = Clock()
+
+        async def fail(queue: Queue) -> None:
+            put = await queue.put(submission(), "d1")
+            await queue.take()
+            await queue.retry(put.id, "503", delay=100)
+            clock.now += 50
+            assert await queue.take() is None
+
+        async def look(queue: Queue) -> None:
+            assert await queue.take() is None
+            clock.now += 99
+            assert await queue.take() is None
+            clock.now += 1
+            assert (await queue.take()).attempt == 2
+
+        async def both(queue: Queue) -> None:
+            await fail(queue)
+            clock.now += hours * 3600
+            await look(queue)
+
+        if again:  # it was set back while no server ran
+            use(path, fail, clock=clock)
+            clock.now += hours * 3600
+            use(path, look, clock=clock)
+        else:
+            use(path, both, clock=clock)
 
     def test_a_released_event_has_not_used_its_attempt(self, path):
         async def act(queue: Queue) -> None:

@@ -82,7 +82,7 @@ def built(source: Path, folder: Path) -> Path:
     """Build a source and compile it, once for all that share `folder`."""
     with alone(folder):
         component = build(source)
-        compile_component(component, folder / "compiled")
+        compile_component(component, folder / "onecopy/modules")
         return component
 
 
@@ -107,7 +107,7 @@ class Component:
 
         self._wasmtime, self._types = wasmtime, component
         self._engine = engine()
-        native = compile_component(path, folder / "compiled").native
+        native = compile_component(path, folder / "onecopy/modules").native
         self._component = component.Component.deserialize(self._engine, native)
         self._linker = component.Linker(self._engine)
         self._linker.add_wasip2()

@@ -208,7 +208,7 @@ def test_a_missing_componentize_py_says_what_to_install(tmp_path, monkeypatch):
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(python, "version_of", missing)
-    with pytest.raises(BuildFailed, match=r"pip install onecopy\[agents-build\]"):
+    with pytest.raises(BuildFailed, match=r"pip install 'onecopy\[agents-build\]'"):
         build(write(tmp_path, **{"agent.py": "def handle(e): ..."}))
 
 

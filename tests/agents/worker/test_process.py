@@ -103,7 +103,7 @@ def test_its_files_are_out_of_reach_where_the_kernel_can_do_that(workers, caplog
 def test_it_ends_with_its_server(actions, shared_folder, tmp_path):
     component = tmp_path / "agent.wasm"
     component.write_bytes(actions)
-    command = [sys.executable, "-c", SERVER, str(component), str(shared_folder / "compiled")]
+    command = [sys.executable, "-c", SERVER, str(component), str(shared_folder / "onecopy/modules")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         pidfd = os.pidfd_open(int(server.stdout.readline()))

@@ -33,7 +33,7 @@ class Answers:
 def pool(python_agent, shared_folder):
     """Workers for all tests here; `run` is theirs, waited for."""
     loop = asyncio.new_event_loop()
-    pool = Workers(python_agent, name="tested", cache=shared_folder / "compiled")
+    pool = Workers(python_agent, name="tested", cache=shared_folder / "onecopy/modules")
     yield lambda *given: loop.run_until_complete(pool.run(*given))
     loop.run_until_complete(pool.close())
     loop.close()

@@ -10,6 +10,7 @@ from onecopy import InvalidArgument, WindowRefused
 from onecopy.guests.batch.batch import Batch
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
+from tests.guests.tokenizers_of import byte_level
 
 torch = pytest.importorskip("torch")
 
@@ -49,7 +50,14 @@ def test_closing_it_closes_its_segments_and_is_fine_twice(
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
     batch = make(vocabulary, pool, biases=True)
-    assert len(os.listdir("/proc/self/fd")) == before + 2
+    assert len(os.listdir("/proc/self/fd")) == before + 3
     batch.close()
     batch.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_vocabulary_that_was_closed_is_refused(pool: Pool) -> None:
+    vocabulary = Vocabulary.from_tokenizer(byte_level())
+    vocabulary.close()
+    with pytest.raises(InvalidArgument, match="Vocabulary was closed"):
+        make(vocabulary, pool)

@@ -13,6 +13,7 @@ from onecopy.guests.batch.answers import Allowed, Chosen, Failed, Splice, Stop, 
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
+from tests.processes import output_of
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -272,3 +273,37 @@ def test_a_guest_that_logs_all_that_is_kept_is_heard(
     logs = sequence.logs
     assert len(logs) == 256
     assert set(logs) == {(logging.INFO, "\N{REPLACEMENT CHARACTER}" * 1000)}
+
+
+def test_a_forked_child_cannot_step_its_parent_s_sequences(tmp_path: Path, scripted: bytes) -> None:
+    """It has the same bells and the same board, and would ring for its parent."""
+    code = f"""
+        import os
+        from onecopy import GuestError
+        from onecopy.guests import Controllers, Pool, Vocabulary
+        from onecopy.guests.decoding.byte_tokenizer import byte_tokenizer
+        vocabulary = Vocabulary.from_tokenizer(byte_tokenizer())
+        with Pool(guest_ms=5000, step_ms=60_000) as pool:
+            controllers = Controllers(None, vocabulary, pool, batch=2)
+            sequence = controllers.open({str(tmp_path / "scripted.wasm")!r})
+            controllers.begin({{sequence: []}})
+            child = os.fork()
+            if not child:
+                for act in (
+                    controllers.finish,
+                    lambda: controllers.begin({{}}),
+                    lambda: sequence.fork(2),
+                    lambda: sequence.rollback(0),
+                ):
+                    try:
+                        act()
+                    except GuestError as error:
+                        print("forked from" in str(error), flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            (answer,) = controllers.finish().outcomes.values()
+            print(answer.constrained)
+            controllers.close()
+    """
+    (tmp_path / "scripted.wasm").write_bytes(scripted)
+    assert output_of(code).split() == ["True"] * 5

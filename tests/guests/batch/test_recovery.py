@@ -15,6 +15,7 @@ from onecopy.guests.decoding.vocabulary import Vocabulary
 from onecopy.guests.workers.pool import Pool
 from tests.guests.batch.losing import reference, replace_worker, settled
 from tests.guests.batch.test_controllers import allowed, decode
+from tests.guests.tokenizers_of import byte_level
 from tests.guests.waiting import eventually
 
 pytest.importorskip("numpy")
@@ -59,6 +60,18 @@ def test_those_that_others_cost_their_worker_are_not_held_to_have_done_it(
         other.wait(60)
     last = controllers.open(scripted)
     decode(controllers, [other, last], 2)
+
+
+def test_a_vocabulary_that_is_closed_early_costs_no_worker(pool: Pool, scripted: bytes) -> None:
+    """What is opened and rebuilt after that needs it still."""
+    with Vocabulary.from_tokenizer(byte_level()) as vocabulary:
+        controllers = Controllers(None, vocabulary, pool, batch=2, keep=0)
+    with controllers:
+        sequence = controllers.open(scripted)
+        replace_worker(pool)
+        sequence.wait(60)
+        assert pool.stats()["restarts"] == 1
+        decode(controllers, [sequence, controllers.open(scripted)], 1)
 
 
 def test_a_worker_that_dies_between_steps_costs_nobody_anything(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onecopy.errors import InvalidArgument
-from onecopy.guests.workers.limits import checked_engines
+from onecopy.guests.workers.limits import Limits, checked_engines
 from onecopy.guests.workers.pool import Pool
 
 
@@ -23,3 +23,8 @@ def test_llguidance_is_always_among_the_engines() -> None:
     assert checked_engines(()) == ("llguidance",)
     with pytest.raises(InvalidArgument, match="no engine"):
         checked_engines(("another",))
+
+
+def test_what_is_within_reason_is_kept_as_it_is() -> None:
+    limits = Limits(10, 50, 200, 500, 64 << 20, 1 << 30, per_tenant=2)
+    assert (limits.guest_ms, limits.per_tenant) == (10, 2)

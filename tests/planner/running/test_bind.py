@@ -94,6 +94,11 @@ def test_unknown_choices_are_refused_before_anything_runs(option):
         bind_module(never, (torch.ones(1),), **option)
 
 
+def test_a_tensor_by_itself_is_no_list_of_arguments():
+    with pytest.raises(InvalidArgument, match="args are a tuple"):
+        bind_module(Mlp(), torch.ones(8, 32))
+
+
 class TestTransformers:
     @pytest.fixture(params=["gpt2", "llama"])
     def model(self, request):

@@ -1,7 +1,9 @@
 """Planned runs give what the module gives, bit for bit, and never overwrite what lives."""
 
+import copy
 import gc
 import logging
+import pickle
 import resource
 import sys
 import threading
@@ -817,3 +819,9 @@ def test_it_imports_no_store():
     """
     assert output_of(code) == "[]"
     assert "onecopy" in sys.modules
+
+
+def test_it_is_neither_copied_nor_pickled_and_says_what_to_do(run):
+    for take in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(InvalidArgument, match=r"Plan\.save"):
+            take(run)

@@ -163,9 +163,17 @@ class TestLimit:
         with pytest.raises(KeyError, match="mine"):
             record(fail, limit=10)
 
-    def test_it_is_not_negative(self):
-        with pytest.raises(InvalidArgument, match="from 0 on"):
-            record(torch.empty, 1, limit=-1)
+    def test_it_may_be_written_as_people_do(self):
+        assert record(torch.empty, 256, limit="1KiB").peak == 1024
+        with pytest.raises(BudgetExceeded, match="limit of 1024"):
+            record(torch.empty, 257, limit="1KiB")
+
+    @pytest.mark.parametrize(
+        ("limit", "text"), [(-1, "from 0 on"), (0.5, "whole number"), ("much", "not a size")]
+    )
+    def test_what_is_no_number_of_bytes_is_refused(self, limit, text):
+        with pytest.raises(InvalidArgument, match=text):
+            record(torch.empty, 1, limit=limit)
 
 
 class TestSaved:

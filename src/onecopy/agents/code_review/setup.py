@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GUEST: Final = Path(__file__).with_name("guest")
 """The folder with the bot's source."""
 
+_ASKS: Final = "events/opened.json"
 _TOKEN: Final = 'headers = { Authorization = "Bearer env:GITHUB_TOKEN" }'
 _README: Final = """\
 # code-review
@@ -23,6 +24,7 @@ _README: Final = """\
     export GITHUB_TOKEN=…              # may read the code, and write pull requests and issues
     export GITHUB_WEBHOOK_SECRET=…     # as in the webhook's settings
 @KEY@\
+    onecopy agent test@STORE@                     # with the files in events/; nothing is reached
     onecopy agent run --event event.json   # review a pull request now: put yours into event.json
     onecopy agent serve                    # take webhooks at /github
 
@@ -41,9 +43,15 @@ def files(*, github: str, llm: str, model: str) -> dict[str, str]:
         InvalidArgument: an address is none.
     """
     found = {path.relative_to(GUEST).as_posix(): path.read_text() for path in _sources()}
-    found["agent.toml"] = _manifest(found["agent.toml"], github.rstrip("/"), llm, model)
+    api = github.rstrip("/")
+    found["agent.toml"] = _manifest(found["agent.toml"], api, llm, model)
+    for name in (each for each in found if each.startswith("events/")):
+        found[name] = found[name].replace("@API@", api)
+    if _is_local(llm):  # which answers itself, whatever a file says
+        del found[_ASKS]
     key = "" if _is_local(llm) else "    export OPENAI_API_KEY=…            # of the model\n"
-    found["README.md"] = _README.replace("@KEY@", key)
+    store = " --store NAME" if _is_local(llm) else ""
+    found["README.md"] = _README.replace("@KEY@", key).replace("@STORE@", store)
     example = {"number": 1, "repository": {"full_name": "octo-org/hello"}}
     found["event.json"] = json.dumps(example, indent=2) + "\n"
     return dict(sorted(found.items()))
@@ -52,14 +60,15 @@ def files(*, github: str, llm: str, model: str) -> dict[str, str]:
 def next_steps(folder: Path) -> list[str]:
     """Return what to tell who has just made the folder."""
     return [
-        f"next: export the variables that {folder / 'README.md'} names",
-        f"then: onecopy agent serve {folder}",
+        f"next: onecopy agent test {folder}",
+        f"then: export the variables that {folder / 'README.md'} names",
+        f"and: onecopy agent serve {folder}",
     ]
 
 
 def _sources() -> Iterator[Path]:
     for path in sorted(GUEST.rglob("*")):
-        if path.suffix in (".py", ".toml"):
+        if path.suffix in (".py", ".toml", ".json"):
             yield path
 
 

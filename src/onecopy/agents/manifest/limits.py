@@ -18,7 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`[limits]`: of each run, but for the last three."""
 
     memory: Size = Size(64 << 20)
-    """Bytes of its linear memories."""
+    """Bytes of its linear memories together."""
     seconds: Duration = Duration(300)
     """From start to end, its waits included."""
     cpu_seconds: Duration = Duration(10)

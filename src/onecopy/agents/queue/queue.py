@@ -57,6 +57,8 @@ class Queue:
         self._ready = asyncio.Event()
         self._next_due: float | None = None
         self._unwritten = 0
+        self._looked = 0.0
+        """What the clock showed when an event was last asked for; the writer's thread only."""
 
     @classmethod
     def open(cls, path: str | Path, *, keep: float = KEEP, remember: float = REMEMBER,
@@ -76,7 +78,9 @@ class Queue:
 
         def begin(db: sqlite3.Connection) -> Recovered:
             turns.load(db)
-            return transitions.recover(db, turns, clock())
+            found = transitions.recover(db, turns, clock())
+            transitions.set_back(db, turns, clock())
+            return found
 
         try:
             recovered = writer.do_now(begin)
@@ -143,7 +147,11 @@ class Queue:
     def _take(
         self, agents: Collection[str] | None, picked: list[str], db: sqlite3.Connection
     ) -> _Taken:
-        row = transitions.take(db, self._turns, self._clock(), agents)
+        now = self._clock()
+        if now < self._looked:
+            transitions.set_back(db, self._turns, now)
+        self._looked = now
+        row = transitions.take(db, self._turns, now, agents)
         if row is None:
             return None, self._turns.next_due(db, agents)
         picked[:] = row[:1]

@@ -22,8 +22,12 @@ from onecopy.errors import InvalidArgument, QueueUnavailable
 
 LOOK: Final = 30.0  # seconds after which the clock is looked at, which may have been set
 AGAIN: Final = 5.0  # seconds after which a queue is tried again that could not be written
-_LAST = "SELECT last FROM schedules WHERE agent = ? AND name = ? AND cron = ?"
-_SET = "INSERT OR REPLACE INTO schedules (agent, name, cron, last) VALUES (?, ?, ?, ?)"
+CORRECTION: Final = 3600.0  # seconds: a clock that is set back by more was wrong
+PASSING: Final = 300.0  # seconds between two looks in which a time passes, and is not jumped over
+_LAST = "SELECT last, corrections FROM schedules WHERE agent = ? AND name = ? AND cron = ?"
+_SET = """
+INSERT OR REPLACE INTO schedules (agent, name, cron, last, corrections) VALUES (?, ?, ?, ?, ?)
+"""
 log = logging.getLogger(__name__)
 
 
@@ -56,9 +60,11 @@ class Schedule:
     The due time that was last dealt with is in the queue's file, set by the transaction that puts
     the event; so a server that is killed neither repeats nor leaves out one. Of the times that
     passed while no server ran (or the queue could not be written) only the latest has an event.
-    None of the past has when a schedule or its
-    expression is new. Where the clock is set back, times that had their
-    event have no other.
+    None of the past has when a schedule or its expression is new.
+
+    Where the clock is set back, times that had their event have no other, and where it is set
+    forward, only the latest has one. Set back by more than an hour, it was wrong before: times have
+    an event as they pass, also if they had one by the wrong clock (as of cron(8), for three hours).
 
     Args:
         queue: Where events go.
@@ -80,6 +86,7 @@ class Schedule:
         self._queue = queue
         self._timetables = timetables
         self._clock = clock
+        self._looked: float | None = None
 
     async def run(self) -> None:
         """Put events when they are due, until cancelled."""
@@ -94,8 +101,13 @@ class Schedule:
 
     async def put_due(self) -> list[Accepted]:
         """Put an event for each timetable of which a time has passed since the last."""
-        asked = (self._queue.do(partial(_put_due, each)) for each in self._timetables)
-        return [put for put in await asyncio.gather(*asked) if put is not None]
+        now = self._clock()
+        passing = self._looked is not None and 0 <= now - self._looked <= PASSING
+        since = self._looked if passing else None
+        asked = (self._queue.do(partial(_put_due, each, since)) for each in self._timetables)
+        found = await asyncio.gather(*asked)
+        self._looked = now
+        return [put for put in found if put is not None]
 
     def next_due(self) -> float:
         """When the next event is due."""
@@ -103,18 +115,31 @@ class Schedule:
         return min(following(each.cron, now) for each in self._timetables)
 
 
-def _put_due(each: Timetable, db: sqlite3.Connection, turns: Turns, now: float) -> Accepted | None:
+def _put_due(
+    each: Timetable, since: float | None, db: sqlite3.Connection, turns: Turns, now: float
+) -> Accepted | None:
+    """Put the event of the latest due time; `since` is the last look, if that was just now."""
     row = db.execute(_LAST, (each.agent, each.name, each.cron)).fetchone()
+    last, corrections = row or (now, 0)
     due = latest(each.cron, now)
     # What was dealt with lies after `now` if the clock was ahead then.
-    last = now if row is None else min(row[0], now)
-    if row is None or row[0] != max(last, due):
-        db.execute(_SET, (each.agent, each.name, each.cron, max(last, due)))
-    submission, delivery = each.submission(due), _moment(due).isoformat()
-    if due <= last or transitions.delivered(db, submission, delivery):
+    corrections += last > now + CORRECTION
+    last = min(last, now)
+    if row != (max(last, due), corrections):
+        db.execute(_SET, (each.agent, each.name, each.cron, max(last, due), corrections))
+    if due <= last:
+        return None
+    submission = each.submission(due)
+    # A time that passes only now had no event but by a clock that was wrong.
+    known = [corrections] if since is not None and since < due else range(corrections + 1)
+    if any(transitions.delivered(db, submission, _delivery(due, number)) for number in known):
         return None
     body = msgspec.json.encode((submission.fields, submission.payload))
-    return transitions.put(db, turns, now, submission, body, delivery, None)
+    return transitions.put(db, turns, now, submission, body, _delivery(due, corrections), None)
+
+
+def _delivery(due: float, corrections: int) -> str:
+    return _moment(due).isoformat() + (f" {corrections}" if corrections else "")
 
 
 def check(cron: str) -> None:

@@ -83,4 +83,7 @@ CREATE TABLE schedules (
 ) WITHOUT ROWID
 """
 
-SCHEMA = Schema("a queue of events of onecopy agents", 0x6F63_6571, (_FIRST,))  # "oceq"
+# How often a clock that was far ahead has been set back since the schedule began.
+_SECOND = "ALTER TABLE schedules ADD COLUMN corrections INTEGER NOT NULL DEFAULT 0"
+
+SCHEMA = Schema("a queue of events of onecopy agents", 0x6F63_6571, (_FIRST, _SECOND))  # "oceq"

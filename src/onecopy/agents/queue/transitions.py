@@ -44,6 +44,12 @@ _REQUEUE = """
 UPDATE events SET state = 'queued', due = ?, attempt = ?, why = ?, ended = NULL WHERE seq = ?
 """
 
+# Its last attempt began later than now: it waits from now on, as long as it was to.
+_WAIT_ANEW = """
+UPDATE events SET due = ?1 + min(due - started, ?2), started = ?1
+WHERE state = 'queued' AND due > 0 AND started > ?1 RETURNING agent, subject
+"""
+
 
 class Found(NamedTuple):
     """What a transition needs to know of an event."""
@@ -213,6 +219,12 @@ def recover(db: sqlite3.Connection, turns: Turns, now: float) -> Recovered:
         why = f"its server ended during attempt {attempt} of {attempts}"
         states.append(retry(db, turns, now, event, why, 0.0))
     return Recovered(*(states.count(each) for each in (QUEUED, DEAD, SUPERSEDED)))
+
+
+def set_back(db: sqlite3.Connection, turns: Turns, now: float) -> None:
+    """After the clock was set back: nothing waits longer for its next attempt than it was to."""
+    for subject in set(db.execute(_WAIT_ANEW, (now, backoff.LONGEST)).fetchall()):
+        turns.line_up(db, *subject)
 
 
 def _requeue(

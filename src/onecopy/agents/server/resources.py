@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ from onecopy.agents.secrets import Secrets
 from onecopy.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onecopy.agents.grants.llm.model import ChatModel
     from onecopy.agents.manifest.grants import LlmGrant, MemoryGrant
 
@@ -37,6 +40,7 @@ class Resources:
         secrets: where secrets are had; the process's environment if not given.
         tools: that `[[grants.tools]]` may name; those of entry points if not given.
         client: for requests and endpoints.
+        clock: seconds since 1970, of records.
 
     Raises:
         QueueUnavailable: another server has the folder open, or it cannot be written.
@@ -50,6 +54,7 @@ class Resources:
         secrets: Secrets | None = None,
         tools: Registry | None = None,
         client: Client | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
         self.secrets = secrets or Secrets()
@@ -61,7 +66,9 @@ class Resources:
         self._memory: tuple[MemoryDatabase, Segments, StoreEmbedder] | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.records = Records.open(
-            folder / "records.sqlite", redact=lambda text: self.secrets.redactor.text(text)
+            folder / "records.sqlite",
+            redact=lambda text: self.secrets.redactor.text(text),
+            clock=clock,
         )
         try:
             self.kv = KvDatabase(folder / "kv.sqlite")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.agents.manifest import Manifest
@@ -42,6 +43,7 @@ class Server:
         store: whose entries and models agents may use.
         secrets: where secrets are had; the environment if not given.
         status_names: host names, besides localhost, under which the status page may be reached.
+        clock: seconds since 1970, which may be set back and forward: of events, records, schedules.
 
     Raises:
         InvalidManifest: of a folder, or two agents have one name.
@@ -58,6 +60,7 @@ class Server:
         store: Any = None,
         secrets: Secrets | None = None,
         status_names: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._secrets = secrets
         self._manifests = [Manifest.load(folder) for folder in folders]
@@ -70,6 +73,7 @@ class Server:
         self._status_names = tuple(status_names)
         self._state = state or default_folder()
         self._store = store
+        self._clock = clock
         self.public_url = ""
         """Where webhooks arrive, once it runs."""
         self.status_url = ""
@@ -101,9 +105,11 @@ class Server:
         """
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with contextlib.AsyncExitStack() as stack:
-            queue = Queue.open(self._state / "events.sqlite")
+            queue = Queue.open(self._state / "events.sqlite", clock=self._clock)
             stack.push_async_callback(queue.close)
-            resources = Resources(self._state, store=self._store, secrets=self._secrets)
+            resources = Resources(
+                self._state, store=self._store, secrets=self._secrets, clock=self._clock
+            )
             stack.push_async_callback(resources.close)
             resources.secrets.load(each for m in self._manifests for each in m.secrets)
             hooks = Webhooks(self._manifests, queue, resources.secrets)
@@ -113,7 +119,7 @@ class Server:
                 )
                 for each in self._manifests
             ]
-            self.service = Service(agents, queue, resources)
+            self.service = Service(agents, queue, resources, self._clock)
             pages = Status(self.service, self._status_names).application()
             public = await stack.enter_async_context(Site(hooks.application(), self._listen))
             private = await stack.enter_async_context(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from onecopy.agents.queue.submission import Submission
 from onecopy.errors import OnecopyError, QueueUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from onecopy.agents.event import Event
     from onecopy.agents.manifest import BoundEvent, Manifest
@@ -42,9 +43,16 @@ class Service:
         agents: entered already.
         queue: nobody else takes from it.
         resources: whose records are tidied.
+        clock: seconds since 1970, of schedules; the queue's.
     """
 
-    def __init__(self, agents: Iterable[ServedAgent], queue: Queue, resources: Resources) -> None:
+    def __init__(
+        self,
+        agents: Iterable[ServedAgent],
+        queue: Queue,
+        resources: Resources,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.agents = {agent.name: agent for agent in agents}
         self.queue = queue
         self.resources = resources
@@ -52,7 +60,7 @@ class Service:
         self._taken = Counter[str]()
         """Events of each agent whose runs have not ended. Not what its workers count: where there
         is no worker, all events would be taken, and wait for one in memory, each an attempt."""
-        self._schedule = Schedule(queue, list(_timetables(self.agents.values())))
+        self._schedule = Schedule(queue, list(_timetables(self.agents.values())), clock)
 
     async def run(self) -> None:
         """Take and run events until cancelled."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Handle = Callable[[str], Ok | Err]
 
-_COUNTS: Final = {"table_elements": 1 << 20, "instances": 1000, "tables": 1000, "memories": 4}
+_COUNTS: Final = {"table_elements": 1 << 20, "instances": 1000, "tables": 1000}
 _LINE_LIMIT: Final = 200
 _PAGE: Final = resource.getpagesize()
 
@@ -75,7 +75,11 @@ class Guest:
         ticker.start()
         store = wasmtime.Store(engine())
         try:
-            store.set_limits(memory_size=run.limits.memory, **_COUNTS)
+            store.set_limits(
+                memory_size=run.limits.memory if run.limits.each is None else run.limits.each,
+                memories=run.limits.memories,
+                **_COUNTS,
+            )
             interrupt_at_ticks(store)
             instance = self._linker.instantiate(store, self._component)
             handle = instance.get_func(store, world.HANDLE)

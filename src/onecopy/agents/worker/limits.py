@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from onecopy.agents.worker.memories import share
+
 GIVEN_NBYTES: Final = 16 << 20
 """Of an event, and of an answer of the host."""
 SAID_NBYTES: Final = 4 << 20
@@ -41,7 +43,7 @@ class HasLimits(Protocol):
 class Limits(msgspec.Struct, frozen=True):
     """The `[limits]` of a manifest, as far as they concern a run; the text of an error names them.
 
-    `memory` bounds each of the component's linear memories, of which there are one or two.
+    `memory` bounds the component's linear memories together, by way of `memories` and `each`.
     """
 
     memory: int = 64 << 20
@@ -54,6 +56,15 @@ class Limits(msgspec.Struct, frozen=True):
     log: int = 256 << 10
     concurrent: int = 50
     """Runs at once; others wait for their turn."""
+    memories: int = 4
+    """Linear memories that there may be; see memories.py."""
+    each: int | None = None
+    """Bytes of each of them; `memory` if not given."""
+
+    def shared(self, wasm: bytes) -> Limits:
+        """Return the limits for a component."""
+        memories, each = share(wasm, self.memory)
+        return msgspec.structs.replace(self, memories=memories, each=each)
 
     @staticmethod
     def of(limits: HasLimits) -> Limits:

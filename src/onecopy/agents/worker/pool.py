@@ -20,6 +20,7 @@ from onecopy.agents.worker.limits import GIVEN_NBYTES, Limits
 from onecopy.agents.worker.remote import RemoteWorker
 from onecopy.agents.worker.start import Start
 from onecopy.errors import InvalidEvent, StoreClosed, WorkerLost
+from onecopy.guests.wasm.module import read_wasm
 from onecopy.guests.workers.messages import memfd
 
 if TYPE_CHECKING:
@@ -141,11 +142,16 @@ class Workers:
         """Start a process."""
         async with self._compiling:
             if self._native < 0 and not self._closed:
-                module = await asyncio.to_thread(compile_component, self._component, self._cache)
-                self._native = memfd(module.native)
+                await asyncio.to_thread(self._compile)
         if self._closed:
             raise StoreClosed(f"the workers of agent {self.name} are closed; make others")
         return await RemoteWorker.started(self._native, self._limits, self.name)
+
+    def _compile(self) -> None:
+        wasm = read_wasm(self._component)
+        module = compile_component(wasm, self._cache)
+        self._limits = self._limits.shared(wasm)
+        self._native = memfd(module.native)
 
 
 class _Slot:

@@ -56,7 +56,6 @@ class LlmServer:
         """The usage of each request that was answered, with its `model`."""
 
     async def __aenter__(self) -> LlmServer:
-        await self._reviewer.prepare()
         app = web.Application(client_max_size=_BODY_BYTES)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)

@@ -72,7 +72,6 @@ class Reviewer:
     """Finds what remarks apply to a change.
 
         reviewer = Reviewer(embedder)
-        await reviewer.prepare()
         findings = await reviewer.review(change)
 
     Args:
@@ -85,21 +84,16 @@ class Reviewer:
         self._remarks = all_remarks() if remarks is None else tuple(remarks)
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
 
-    async def prepare(self) -> None:
-        """Embed all examples, so that the first change is not slower than others."""
-        texts = [text for each in self._remarks for text in (*each.examples, *each.unlike)]
-        await self._embed(texts)
-
     async def review(self, change: Change) -> list[Finding]:
         """Return what is found, the gravest first; of a line only that, and what fits best."""
         found = sorted(
             candidates(change, self._remarks), key=lambda each: _LEVELS.index(each.remark.severity)
         )
         texts = list(dict.fromkeys(each.text for each in found))[:CANDIDATES]
-        await self.prepare()
-        await self._embed(texts)
         known = set(texts)
-        scored = [self._scored(each) for each in found if each.text in known]
+        found = [each for each in found if each.text in known]
+        await self._embed([*texts, *_compared(found)])
+        scored = [self._scored(each) for each in found]
         return _chosen([each for each in scored if each is not None])
 
     async def _embed(self, texts: Sequence[str]) -> None:
@@ -169,6 +163,12 @@ def _following(hunk: Hunk, at: int) -> str:
     rest = hunk.lines[at + 1 : at + 1 + BEFORE]
     found = (each.text.strip() for each in rest if each.kind in (hunk.lines[at].kind, " "))
     return next(found, "")[:LINE]
+
+
+def _compared(found: Sequence[Candidate]) -> Iterator[str]:
+    """Yield what candidates are compared with; of most remarks a change has none."""
+    for remark in dict.fromkeys(each.remark for each in found):
+        yield from (*remark.examples, *remark.unlike)
 
 
 def _chosen(found: Sequence[Finding]) -> list[Finding]:

@@ -68,6 +68,7 @@ class Story:
             stack.callback(embedder.close)
             reviewer = Reviewer(embedder)
             llm = await stack.enter_async_context(LlmServer(reviewer))
+            await embedder.embed(["x = 1"])  # starts its process, of which no run is to wait
             self._say("changes are read, to choose one …")
             chosen = await choose(self._history, self._changes, reviewer)
             self._outcome = Outcome(chosen.change, chosen.read, chosen.found)

@@ -26,14 +26,15 @@ def run(model: Path | None, console: Console) -> int:
 
 
 def _run(model: Path | None, console: Console) -> int:
-    from onecopy.demo.plan.report import show_report
-    from onecopy.demo.plan.story import SHAPES, Story
-    from onecopy.demo.plan.subject import decoder, encoder
     from onecopy.demo.requirements import MODEL_PACKAGE, check_packages
 
     check_packages(("torch", "numpy", "sympy", "transformers", "safetensors"))
     if model is None:
         check_packages((MODEL_PACKAGE,))
+    from onecopy.demo.plan.report import show_report
+    from onecopy.demo.plan.story import SHAPES, Story
+    from onecopy.demo.plan.subject import decoder, encoder
+
     with console.status("loading …") as status:
         outcomes = Story((decoder(), encoder(model)), SHAPES, status.update).play()
     show_report(console, outcomes)

@@ -25,6 +25,8 @@ class Batch:
     """What all that has to do with one batch knows."""
 
     vocabulary: Vocabulary
+    table: Source
+    """The vocabulary's segment: workers need it for as long as they open sequences."""
     rows: Rows
     masks: Masks
     board: Board
@@ -52,12 +54,18 @@ class Batch:
         branches: int,
         grammar_engine: str,
     ) -> Batch:
-        """Make one of `size` rows; see `Controllers`."""
+        """Make one of `size` rows; see `Controllers`.
+
+        Raises:
+            InvalidArgument: a vocabulary that was closed, logits or a size that cannot be.
+        """
+        vocabulary.check_open()
         sources = () if logits is None else row_sources(logits, size, vocabulary.size)
         rows = Rows.make(size, vocabulary.size, biases=biases)
         masks, board = Masks(rows), Board.make(size, len(pool.workers))
         return cls(
             vocabulary=vocabulary,
+            table=vocabulary.window_source(),
             rows=rows,
             masks=masks,
             board=board,
@@ -73,5 +81,6 @@ class Batch:
         """Close its segments; tensors of steps stay valid. Twice is fine."""
         self.rows.close()
         self.board.close()
+        self.table.close()
         for each in self.logits:
             each.close()

@@ -86,6 +86,7 @@ class Controllers:
         grammar_engine: str = "llguidance",
         tenant: str = "",
     ) -> None:
+        pool.check_open()
         _check_engine(grammar_engine, pool)
         self.vocabulary = vocabulary
         self._pool = pool
@@ -202,7 +203,6 @@ class Controllers:
 
         The tensors of the last `Step` must not be in use any more.
         """
-        self._crew.check_open()
         self._check_between_steps()
         if not isinstance(appended, Mapping):
             raise UnsupportedValue(
@@ -215,6 +215,7 @@ class Controllers:
 
     def finish(self) -> Step:
         """Do the second half of `step`: wait for guests, but not past step_ms from `begin`."""
+        self._crew.check_open()
         stepped, self._stepped = self._stepped, None
         if stepped is None:
             raise InvalidArgument("no step was begun; call begin() first")
@@ -233,6 +234,7 @@ class Controllers:
         return numbers
 
     def _check_between_steps(self) -> None:
+        self._crew.check_open()
         if self._stepped is not None:
             raise InvalidArgument("a step was begun and not finished; finish() it first")
 

@@ -7,6 +7,7 @@ with it.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -50,11 +51,17 @@ class Crew:
         self._changed = threading.Condition(self.lock)
         self._orders = itertools.count(1)
         self._closed = False
+        self._process = os.getpid()
 
     def check_open(self) -> None:
-        """Raise `GuestError` if it was closed."""
+        """Raise `GuestError` if it was closed, or belongs to another process."""
         if self._closed:
             raise GuestError("these Controllers were closed; make new ones")
+        if self._process != os.getpid():  # it has the board and the bells of its parent
+            raise GuestError(
+                "these Controllers belong to the process that this one was forked from; make new "
+                "ones, in a new Pool"
+            )
 
     def order(self) -> int:
         """Return a number for what happens now: later ones are larger."""

@@ -175,7 +175,7 @@ class Station:
             logits=tuple(each.fields() for each in batch.logits),
         )
         fds = (batch.rows.fd, batch.board.fd, self.bell, self.done, self._opened)
-        segments = (batch.vocabulary.segment, *(each.fd for each in batch.logits[:1]))
+        segments = (batch.table.fd, *(each.fd for each in batch.logits[:1]))
         self.worker.request(message, (*fds, *segments), _ATTACH_SECONDS)
 
     def _serve(self) -> None:

@@ -124,12 +124,18 @@ class Vocabulary:
 
     def window_source(self) -> Source:
         """Return what a guest sees as its window "vocab"; the caller closes it."""
+        self.check_open()
         return replace(self.table, fd=os.dup(self._fd))
 
     @property
     def table(self) -> Source:
         """The same, by this object's own descriptor, which is not the caller's to close."""
         return Source(self._fd, 0, 0, self._table, "U8", (self._table,), (1,))
+
+    def check_open(self) -> None:
+        """Raise `InvalidArgument` if it was closed."""
+        if self._fd < 0:
+            raise InvalidArgument("this Vocabulary was closed; make it again by from_tokenizer")
 
     def close(self) -> None:
         """Unmap and close the segment; windows that show it stay. Twice is fine."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import AccessDenied, InvalidModule
+from onecopy.extras import require
 from onecopy.guests.wasm import abi
 from onecopy.guests.wasm.engine import SETTINGS, engine
 from onecopy.units import format_size
@@ -179,6 +180,7 @@ def read_wasm(source: bytes | os.PathLike[str] | str) -> bytes:
 
 @functools.cache
 def _wasmtime() -> str:
+    require("wasmtime")
     return version("wasmtime")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onecopy.errors import InvalidArgument, UnsupportedValue
@@ -13,11 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def check_limits(*limits: tuple[str, float]) -> None:
-    """Raise `InvalidArgument` for a limit under which nothing can run, or that is none."""
-    for name, value in limits:
-        if not 0 < value < math.inf:
-            raise InvalidArgument(f"{name}={value}: give a number above 0, or leave it out")
+@dataclass(frozen=True)
+class Limits:
+    """What guests and workers of a pool may take; see `Pool`.
+
+    Raises:
+        InvalidArgument: one under which nothing can run, or that is none.
+    """
+
+    guest_ms: float
+    step_ms: float
+    start_ms: float
+    grace_ms: float
+    memory_limit: int
+    worker_memory: int
+    per_tenant: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value < math.inf:
+                raise InvalidArgument(f"{name}={value}: give a number above 0, or leave it out")
 
 
 def checked_engines(names: Sequence[str]) -> tuple[str, ...]:

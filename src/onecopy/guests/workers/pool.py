@@ -15,9 +15,10 @@ from onecopy.errors import (
     LimitReached,
     WorkerLost,
 )
+from onecopy.extras import require
 from onecopy.guests.workers import pools
 from onecopy.guests.workers.calls import CloseGuest
-from onecopy.guests.workers.limits import check_limits, checked_engines
+from onecopy.guests.workers.limits import Limits, checked_engines
 from onecopy.guests.workers.modules import Modules
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
 from onecopy.guests.workers.remote import call_back
@@ -83,26 +84,20 @@ class Pool:
     ) -> None:
         if workers < 1:
             raise InvalidArgument(f"a pool has at least one worker, not {workers}")
-        check_limits(
-            *(("guest_ms", guest_ms), ("step_ms", step_ms), ("start_ms", start_ms)),
-            *(("grace_ms", grace_ms), ("memory_limit", memory_limit)),
-            *(
-                ("worker_memory", worker_memory),
-                ("per_tenant", workers if per_tenant is None else per_tenant),
-            ),
+        require("wasmtime", "llguidance")
+        tenants = workers if per_tenant is None else per_tenant
+        self._limits = Limits(
+            guest_ms, step_ms, start_ms, grace_ms, memory_limit, worker_memory, tenants
         )
         self.grammar_engines = checked_engines(grammar_engines)
         if "xgrammar" in self.grammar_engines:
             services = (*services, _XGRAMMAR)
         self._wait_seconds = _SLOW_START if _XGRAMMAR in services else _WAIT_SECONDS
-        self.guest_seconds = guest_ms / 1000
-        self.step_seconds = step_ms / 1000
-        self.start_seconds = start_ms / 1000
-        self.grace_seconds = grace_ms / 1000
+        self.guest_seconds, self.step_seconds = guest_ms / 1000, step_ms / 1000
+        self.start_seconds, self.grace_seconds = start_ms / 1000, grace_ms / 1000
         self.memory_limit = memory_limit
         self.offenders = Offenders()
         self.guest_numbers = itertools.count(1)
-        self._per_tenant = workers if per_tenant is None else per_tenant
         self._modules = Modules(cache)
         self._changed = threading.Condition()
         self._closed = ""
@@ -176,7 +171,7 @@ class Pool:
     def _choose(self, tenant: str) -> WorkerProcess | None:
         ready = [each for each in self.workers if each.ready]
         mine = [each for each in ready if each.tenant == tenant]
-        if len(mine) < self._per_tenant:
+        if len(mine) < self._limits.per_tenant:
             mine += [each for each in ready if each.tenant is None]
         if mine:
             return min(mine, key=lambda worker: worker.guests)

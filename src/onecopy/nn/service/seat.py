@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from onecopy.errors import InvalidArgument, OnecopyError, ProtocolError
+from onecopy.errors import InferenceFailed, InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.service.generation import Generation, options_of
 from onecopy.nn.service.messages import Collect, Computed, Refused, Short
 from onecopy.nn.service.segment import Segment, check_outputs, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from onecopy.nn.backends.backend import Array, TextModel
     from onecopy.nn.service.messages import Compute, Message, Prepare, Single
     from onecopy.store.daemon.peer import Peer
+
+log = logging.getLogger("onecopy.nn")
 
 
 class Seat:
@@ -115,6 +118,16 @@ class Seat:
         """Answer with an error."""
         self.busy = False
         self.peer.reply(Refused.of(error))
+
+    def attempt(self, work: Callable[[], None]) -> None:
+        """Do something for it; what goes wrong is answered to it, and harms no other."""
+        try:
+            work()
+        except OnecopyError as error:
+            self.refuse(error)
+        except Exception as error:
+            log.exception("a request failed")
+            self.refuse(InferenceFailed(f"the model failed: {type(error).__name__}: {error}"))
 
     def answer(self, message: Message) -> None:
         """Answer with something else."""

@@ -43,7 +43,7 @@ def dtype_of(array: Any) -> str:
     name = _NAMES.get(array.dtype.name)
     if name is None or not array.dtype.isnative:
         raise UnsupportedOperation(
-            f"WASI-NN has no tensors of {array.dtype}; have the model return one of "
+            f"WASI-NN has no tensors of {array.dtype}; inputs and results are "
             f"{', '.join(_NUMPY.values())}"
         )
     return name

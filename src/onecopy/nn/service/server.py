@@ -6,7 +6,6 @@ Texts take turns of one token, and between two turns the sockets are looked at.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import socket
@@ -17,29 +16,25 @@ from typing import TYPE_CHECKING, Final, cast
 from onecopy.errors import InferenceFailed, InvalidArgument, OnecopyError, ProtocolError
 from onecopy.nn.backends.backend import Port
 from onecopy.nn.service import messages
-from onecopy.nn.service.aside import Aside
+from onecopy.nn.service.accepting import accept
 from onecopy.nn.service.batching import Batches
 from onecopy.nn.service.messages import Done, Facts, Refused, Welcome
 from onecopy.nn.service.seat import Seat
+from onecopy.nn.service.texts import Texts
 from onecopy.nn.service.vigil import Vigil
 from onecopy.store import wire
 from onecopy.store.daemon.peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from onecopy.nn.backends.backend import Array, TensorModel, TextModel
-    from onecopy.nn.service.generation import Generation
     from onecopy.store.daemon.loop import Loop
-
-    Text = tuple[bytes, OnecopyError | None]
 
 log = logging.getLogger("onecopy.nn")
 
 USERS: Final = 1024
 """How many connections a process takes."""
-_accept4 = ctypes.PyDLL(None, use_errno=True).accept4
 
 LONGEST: Final = 86400.0
 """How many seconds a user may have a process stay."""
@@ -75,14 +70,11 @@ class Server:
         self._vigil = Vigil(lambda: tuple(self._peers.values()))
         self._seats: dict[Peer, Seat] = {}
         self._computing: list[tuple[Seat, list[Array | None]]] = []
-        self._writing: list[Seat] = []
         self._due = False
-        self._elsewhere: set[Seat] = set()
-        """Those for whom a thread works."""
         text = isinstance(model, OnecopyError) or not hasattr(model, "infer")
         self._text = cast("TextModel", model) if text else None
         self._welcome = _welcome(model)
-        self._aside = Aside(loop) if text and getattr(model, "concurrent", False) else None
+        self._texts = Texts(loop, apart=text and getattr(model, "concurrent", False))
         self._batches = None if text else Batches(cast("TensorModel", model))
 
     @property
@@ -117,10 +109,8 @@ class Server:
         seat = self._seats.pop(peer, None)
         if seat is None:
             return
-        if seat not in self._elsewhere:
-            seat.close()
+        self._texts.leave(seat)
         self._computing = [each for each in self._computing if each[0] is not seat]
-        self._writing = [each for each in self._writing if each is not seat]
         if not self._seats:
             self._emptied(seat.idle)
 
@@ -183,38 +173,16 @@ class Server:
     def _compute(self, seat: Seat, request: messages.Compute) -> None:
         if seat.generation is None:
             self._computing.append((seat, seat.arrays(request)))
-        elif self._aside is not None:
-            self._elsewhere_do(seat, partial(_whole, seat, seat.texts(request)))
-            return
+            seat.busy = True
         else:
-            seat.generation.begin(*seat.texts(request))
-            self._writing.append(seat)
-        seat.busy = True
-        self._work_soon()
-
-    def _elsewhere_do(self, seat: Seat, work: Callable[[], Text]) -> None:
-        """Have a thread work for a connection, and answer with the text that it returns."""
-        assert self._aside is not None
-        seat.busy = True
-        self._elsewhere.add(seat)
-        future = self._aside.run(work)
-        self._aside.when_done(future, lambda: self._answer_with(seat, future))
-
-    def _answer_with(self, seat: Seat, future: Future[Text]) -> None:
-        self._elsewhere.discard(seat)
-        if seat.peer.open:
-            _attempt(seat, lambda: seat.deliver_text(*future.result()))
-        else:
-            seat.close()
+            self._texts.begin(seat, seat.texts(request))
+        if self._computing or self._texts.unfinished:
+            self._work_soon()
 
     def _single(self, seat: Seat, request: messages.Single) -> None:
         if seat.generation is None:
             raise InvalidArgument("a model of tensors computes everything at once")
-        texts = seat.texts(request) if request.anew else None
-        if self._aside is not None:
-            self._elsewhere_do(seat, partial(_next, seat.generation, texts))
-        else:
-            seat.deliver_text(*_next(seat.generation, texts))
+        self._texts.advance(seat, seat.texts(request) if request.anew else None)
 
     def _prepare(self, seat: Seat, request: messages.Prepare) -> None:
         if seat.generation is None:
@@ -237,8 +205,8 @@ class Server:
     def _work(self) -> None:
         self._due = False
         self._run_batches()
-        self._take_turns()
-        if self._writing:
+        self._texts.take_turns()
+        if self._texts.unfinished:
             self._work_soon()
 
     def _run_batches(self) -> None:
@@ -251,28 +219,7 @@ class Server:
                 if isinstance(outcome, OnecopyError):
                     seat.refuse(outcome)
                 else:
-                    _attempt(seat, partial(seat.deliver, outcome, self._names()))
-
-    def _take_turns(self) -> None:
-        for seat in list(self._writing):
-            _attempt(seat, partial(_turn, seat))
-        self._writing = [each for each in self._writing if each.busy and each.peer.open]
-
-
-class _Accepted(socket.socket):
-    """A connection that never blocks, from the first."""
-
-    def setblocking(self, flag: bool) -> None:
-        """Do nothing: it is so, and a process that is closed off could not change it."""
-
-
-def accept(listener: socket.socket) -> socket.socket:
-    """Take a connection that waits; raises `BlockingIOError` if there is none."""
-    fd = _accept4(listener.fileno(), None, None, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return _Accepted(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd)
+                    seat.attempt(partial(seat.deliver, outcome, self._names()))
 
 
 def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
@@ -283,43 +230,3 @@ def _welcome(model: TensorModel | TextModel | OnecopyError) -> Welcome:
         tensors = cast("TensorModel", model)
         what, inputs, outputs = "tensors", tuple(tensors.inputs), tuple(tensors.outputs)
     return Welcome(messages.VERSION, what, list(inputs), list(outputs), os.getpid())
-
-
-def _whole(seat: Seat, texts: tuple[bytes, bytes]) -> Text:
-    """Generate a whole text in one go, while there is somebody who wants it."""
-    generation = seat.generation
-    assert generation is not None
-    generation.begin(*texts)
-    while not generation.done and seat.peer.open:
-        generation.step()
-    return bytes(generation.text), generation.ended
-
-
-def _next(generation: Generation, texts: tuple[bytes, bytes] | None) -> Text:
-    """Generate one more token, of a new text if there is one."""
-    if texts is not None:
-        generation.begin(*texts)
-    try:
-        return generation.advance(), None
-    except OnecopyError as error:
-        return b"", error
-
-
-def _turn(seat: Seat) -> None:
-    generation = seat.generation
-    assert generation is not None
-    if not generation.done:
-        generation.step()
-    if generation.done:
-        seat.deliver_text(bytes(generation.text), generation.ended)
-
-
-def _attempt(seat: Seat, work: Callable[[], None]) -> None:
-    """Do something for a connection; what goes wrong is answered to it, and harms no other."""
-    try:
-        work()
-    except OnecopyError as error:
-        seat.refuse(error)
-    except Exception as error:
-        log.exception("a request failed")
-        seat.refuse(InferenceFailed(f"the model failed: {type(error).__name__}: {error}"))

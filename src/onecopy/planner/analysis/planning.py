@@ -16,6 +16,7 @@ from onecopy.planner.analysis.program import Program, followed
 from onecopy.planner.analysis.relations import declared, is_hint, names_of
 from onecopy.planner.analysis.sizes import Sizes
 from onecopy.planner.analysis.upper import bounded, relations_of
+from onecopy.planner.arguments import arguments
 
 
 def plan(
@@ -51,7 +52,7 @@ def plan(
 
     """
     inner = _module_of(module)
-    args, kwargs = _arguments(args, kwargs)
+    args, kwargs = arguments(args, kwargs)
     state, dynamic = names_in(state, "state"), names_in(dynamic, "dynamic")
     if hasattr(dynamic_shapes, "dynamic_shapes"):  # a torch.export.ShapesCollection
         dynamic_shapes = dynamic_shapes.dynamic_shapes(inner, args, kwargs)
@@ -110,19 +111,6 @@ def _device(device: Any) -> Any:
             "CPU, where onecopy runs models"
         )
     return found
-
-
-def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the example's arguments; a tensor by itself is no list of its rows."""
-    if not isinstance(args, (tuple, list)):
-        raise InvalidArgument(
-            f"the example's args are a tuple, as (ids,), not {type(args).__name__}"
-        )
-    if kwargs is not None and not isinstance(kwargs, Mapping):
-        raise InvalidArgument(
-            f"the example's kwargs are a dict by parameter, not {type(kwargs).__name__}"
-        )
-    return tuple(args), dict(kwargs or {})
 
 
 def _trial(

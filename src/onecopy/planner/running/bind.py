@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from onecopy.errors import InvalidArgument
+from onecopy.planner.arguments import arguments
 from onecopy.planner.running.layout import lay_out
 from onecopy.planner.running.planned import OnMiss, Output, Planned
 from onecopy.planner.running.recording import Recording, record
@@ -84,8 +85,11 @@ def bind_module(
 
     They are the largest that are to be planned for; it is run with copies of them. `options` are
     those of `bind`.
+
+    Raises:
+        InvalidArgument: the arguments are no tuple, or the keyword arguments no dict.
     """
-    return bind(_Inputs(module, args, kwargs or {}), **options)
+    return bind(_Inputs(module, *arguments(args, kwargs)), **options)
 
 
 @dataclass
@@ -96,7 +100,7 @@ class _Inputs:
     recording: Recording | None = field(default=None)
 
     def inputs_at(self, **_: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        args, kwargs = copies_of((tuple(self.args), dict(self.kwargs)))
+        args, kwargs = copies_of((self.args, self.kwargs))
         return args, kwargs
 
 

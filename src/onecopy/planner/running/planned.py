@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from onecopy.errors import AllocationMissed, InvalidArgument
 from onecopy.planner.running.native_modes import STRAYED, Replay, alike, check
@@ -142,6 +142,12 @@ class Planned:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidArgument(
+            "a planned module is of this process, and is not copied: bind its plan once more, "
+            "elsewhere after Plan.save and Plan.load"
+        )
 
     def __repr__(self) -> str:
         arena = self.layout.arena_nbytes

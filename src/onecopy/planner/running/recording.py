@@ -6,9 +6,11 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import BudgetExceeded, InvalidArgument
+from onecopy.planner.numbers import whole
 from onecopy.planner.packing.buffer import Buffer
 from onecopy.planner.packing.problem import Problem
 from onecopy.planner.running import native_modes
+from onecopy.units import parse_size
 
 if TYPE_CHECKING:
     from array import array
@@ -76,7 +78,7 @@ class Recording:
 
 
 def record(
-    function: Callable[..., Any], *args: Any, limit: int | None = None, **kwargs: Any
+    function: Callable[..., Any], *args: Any, limit: int | str | None = None, **kwargs: Any
 ) -> Recording:
     """Call a function, and return what it allocated in torch's CPU allocator on the way.
 
@@ -88,16 +90,15 @@ def record(
 
     Args:
         function: what to call, with `args` and `kwargs`.
-        limit: the bytes that may live at one time. An allocation past it fails, as it does in
-            torch when there is no memory left.
+        limit: the bytes that may live at one time, or a text such as "1GiB". An allocation past it
+            fails, as it does in torch when there is no memory left.
 
     Raises:
         BudgetExceeded: the function failed because of the limit.
         AllocatorUnavailable: torch's allocator cannot be replaced here.
     """
-    if limit is not None and limit < 0:
-        raise InvalidArgument(f"a limit is a number of bytes from 0 on, not {limit}")
-    recorder = native_modes.Recorder(native_modes.UNLIMITED if limit is None else limit)
+    most = _limit(limit)
+    recorder = native_modes.Recorder(most)
     try:
         recorder.enter()
         result = function(*args, **kwargs)
@@ -105,12 +106,21 @@ def record(
     except BaseException as error:
         failed = recorder.abandon()
         if failed and failed.refused and isinstance(error, Exception):
-            raise _exceeded(failed, limit) from error
+            raise _exceeded(failed, most) from error
         raise
     if facts.broken:
         raise MemoryError("there was no memory left to write an allocation down")
     allocations = tuple(_allocations(events, facts.clock))
     return Recording(allocations, facts.peak, facts.refused, result)
+
+
+def _limit(limit: int | str | None) -> int:
+    if limit is None:
+        return native_modes.UNLIMITED
+    nbytes = parse_size(limit) if isinstance(limit, str) else whole(limit, "a limit")
+    if nbytes < 0:
+        raise InvalidArgument(f"a limit is a number of bytes from 0 on, not {limit}")
+    return nbytes
 
 
 def _check(allocations: tuple[Allocation, ...], peak: object) -> None:

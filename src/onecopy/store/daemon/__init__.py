@@ -4,9 +4,12 @@ It never maps, reads or writes tensor bytes, and imports neither torch nor numpy
 one epoll loop, no call that a client can make block.
 
     process    start-up: configuration, lock, socket, signals, exit
-    server     accepts connections and carries out what they ask: one `match`
+    listening  takes connections
+    handshake  who is let in, and what it is told
+    server     carries out what clients ask: one `match`
     peer       one connection: its datagrams, its outbox, what it waits for
     catalog    names to entries, and the index that clients read
+    saves      what a save says: checked, and as the index has it
     books      capacity: what counts, what is evicted, who still uses what was removed
     expiry     ttl
     agenda     entries in the order of a time

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from onecopy.errors import EntryExists, EntryNotFound, InvalidArgument, LimitReached
 from onecopy.segments import region
 from onecopy.store.daemon.books import Books, Entry
+from onecopy.store.daemon.saves import check_fields, check_spec, record_of
 from onecopy.store.daemon.touches import Touches
-from onecopy.store.index.slot import APART, MUTABLE, PARTS, Record, spec_room
+from onecopy.store.index.slot import Record
 from onecopy.store.index.writer import IndexWriter
 from onecopy.store.messages import SPEC, WRITE, EntryStat, Save
 from onecopy.store.names import check_name
@@ -81,13 +82,13 @@ class Catalog:
         if message.reserved:
             self.books.unreserve(owner)
         key = check_name(message.name)
-        _check_fields(message, key)
+        check_fields(message, key)
         old = self._replaceable(message.name, message.overwrite)
         status = region.check(fds[0], message.size, mutable=message.mutable, kind=message.kind)
         file = message.kind == region.FILE
         shared = message.kind != region.SEALED
         holding = self.books.holding(status, fds[0], shared=shared, file=file)
-        spec_fd = _check_spec(message, fds)
+        spec_fd = check_spec(message, fds)
         resident = self._resident(message, status)
         # What can fail comes first: at the limit on descriptors nothing is evicted in vain.
         self._check_descriptor(max(fds))
@@ -99,7 +100,7 @@ class Catalog:
         self._make_room(resident, old)
         entry = Entry(message.name, holding, resident, message.nbytes)
         entry.pinned, entry.ttl, entry.spec_fd = message.pin, message.ttl, spec_fd
-        self._publish(entry, old, _record(message, key, status, entry, self.index.hash(key)))
+        self._publish(entry, old, record_of(message, key, status, entry, self.index.hash(key)))
         if holding.fd != fds[0]:
             os.close(fds[0])  # The segment is held already, by another entry in it.
         return entry, old
@@ -239,57 +240,3 @@ class Catalog:
     def any_in_use(self) -> bool:
         """Say whether any entry, or what is left of one, has a user."""
         return self.books.sweep() or any(entry.in_use for entry in self._entries.values())
-
-
-def _check_fields(message: Save, key: bytes) -> None:
-    """Check what the segment's own size can tell; what the spec says, readers check."""
-    end = message.spec_offset + (0 if message.apart else message.spec_nbytes)
-    start = 0 if message.apart else 1
-    ordered = start <= message.data_start <= message.spec_offset <= end <= message.size
-    if not ordered or message.nbytes < 0 or message.spec_nbytes < 0:
-        raise InvalidArgument("the offsets of the segment's parts contradict its size")
-    if len(message.spec) > spec_room(key):
-        raise InvalidArgument("the spec is too long for the index; leave it in the segment")
-    if message.ttl is not None and not 0 < message.ttl < float("inf"):
-        raise InvalidArgument(f"ttl must be a positive number of seconds, not {message.ttl}")
-    plain = message.kind == region.SEALED and not message.parts
-    if message.kind not in region.KINDS or (message.mutable and not plain):
-        raise InvalidArgument("only a segment of its own can be mutable; save a copy")
-    if message.size >= 2**63 or message.nbytes >= 2**63:
-        raise InvalidArgument("the segment is larger than any address space")
-
-
-def _check_spec(message: Save, fds: list[int]) -> int:
-    """Check that the spec comes along if it must; return its descriptor, or 0."""
-    wanted = 1 + (message.apart and not message.spec)
-    if len(fds) != wanted:
-        raise InvalidArgument(f"this save comes with {wanted} descriptors, not {len(fds)}")
-    if wanted == 1:
-        return 0
-    region.check(fds[1], message.spec_nbytes)
-    return fds[1]
-
-
-def _flags(message: Save) -> int:
-    mutable, apart, parts = message.mutable, message.apart, message.parts
-    return MUTABLE * mutable | APART * apart | PARTS * parts
-
-
-def _record(message: Save, key: bytes, status: os.stat_result, entry: Entry, digest: int) -> Record:
-    return Record(
-        digest,
-        status.st_dev,
-        status.st_ino,
-        entry.holding.fd,
-        _flags(message),
-        message.size,
-        message.data_start,
-        message.spec_offset,
-        message.spec_nbytes,
-        message.nbytes,
-        time.time_ns(),
-        status.st_mtime_ns if message.kind == region.FILE else 0,
-        entry.spec_fd,
-        key,
-        message.spec,
-    )

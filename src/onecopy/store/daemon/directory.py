@@ -224,6 +224,8 @@ def _open(path: Path) -> int:
         raise AccessDenied(f"{path}: {error.strerror}; choose another --dir") from error
     except (FileExistsError, NotADirectoryError) as error:
         raise InvalidArgument(f"{path} is not a directory; choose another --dir") from error
+    except FileNotFoundError as error:  # Such as below /proc, where nobody makes folders.
+        raise InvalidArgument(f"{path} cannot be made; choose another --dir") from error
 
 
 def _examine(fd: int, name: str) -> FoundFile:

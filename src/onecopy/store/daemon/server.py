@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,8 @@ from onecopy.store import messages, wire
 from onecopy.store.daemon import log
 from onecopy.store.daemon.catalog import Catalog
 from onecopy.store.daemon.expiry import Expiry
+from onecopy.store.daemon.handshake import Handshake
+from onecopy.store.daemon.listening import Listening
 from onecopy.store.daemon.locks import Holder, Locks
 from onecopy.store.daemon.peer import Peer
 from onecopy.store.daemon.processes import Process, Processes
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 # How often to ask whether removed entries still have users.
 _SWEEP_SECONDS: Final = 0.25
-_TOKEN_SIZE: Final = 16
-# How long to accept nobody when there are no descriptors left, in seconds.
-_BREATHER: Final = 0.05
 
 
 class Server:
@@ -52,8 +50,6 @@ class Server:
     ) -> None:
         self._name = name
         self._loop = loop
-        self._group = group
-        self._fd_limit = fd_limit
         self._directory = "" if directory is None else str(directory.path)
         self.catalog = _catalog(capacity, fd_limit, self._notify, group, directory)
         self._expiry = Expiry(self.catalog, loop)
@@ -63,7 +59,8 @@ class Server:
         self.peers: set[Peer] = set()
         self._sweeping = False
         self._started = time.time()
-        self._incarnation = os.urandom(16)
+        self._handshake = Handshake(self.catalog, group=group, directory=self._directory)
+        self._listening = Listening(loop, fd_limit, self._accept)
 
     def reopen(self) -> None:
         """Publish what is in the directory, if there is one."""
@@ -74,23 +71,9 @@ class Server:
 
     def listen(self, listener: socket.socket) -> None:
         """Accept connections from now on."""
-        listener.setblocking(False)
-        self._loop.add(listener.fileno(), lambda _: self._accept(listener))
+        self._listening.begin(listener)
 
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            sock, _ = listener.accept()
-        except OSError as error:
-            # The client gave up, or there is no descriptor left: it is in the backlog still, and
-            # the listener stays ready. So look away for a moment, and do not spin.
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._loop.remove(listener.fileno())
-                self._loop.after(_BREATHER, lambda: self.listen(listener))
-            return
-        # Descriptors up to the limit are for entries; those above it keep the store reachable.
-        if sock.fileno() >= self._fd_limit + wire.FDS_LIMIT:
-            sock.close()
-            return
+    def _accept(self, sock: socket.socket) -> None:
         self.peers.add(Peer(sock, self._loop, self._serve, self._closed))
 
     def _closed(self, peer: Peer) -> None:
@@ -166,7 +149,7 @@ class Server:
             case messages.GetStats():
                 peer.reply(messages.StatsReply(self.stats()))
             case messages.Hello():
-                self._greet(peer, request)
+                self._handshake.greet(peer, request)
             case _:
                 self._begin(peer, request)
 
@@ -187,44 +170,6 @@ class Server:
             case messages.Cancel():
                 self._withdraw(peer)
                 peer.reply(messages.Cancelled())
-
-    def _greet(self, peer: Peer, hello: messages.Hello) -> None:
-        if hello.version != messages.VERSION:
-            raise ProtocolError(
-                f"the store speaks protocol version {messages.VERSION}, the client "
-                f"{hello.version}; restart the store with the onecopy that the client uses"
-            )
-        if len(hello.process) != _TOKEN_SIZE:
-            raise ProtocolError(f"a process's token has {_TOKEN_SIZE} bytes")
-        own = peer.uid == os.geteuid()
-        if not own and not self._group:
-            raise AccessDenied(
-                f"this store belongs to user {os.geteuid()}; its owner can start it with a "
-                "group of readers (--group)"
-            )
-        peer.greeted, peer.writable = True, own
-        peer.process = Process(peer.pid, hello.process)
-        self._welcome(peer)
-
-    def _welcome(self, peer: Peer) -> None:
-        index, touches = self.catalog.index, self.catalog.touches
-        reader = os.open(f"/proc/self/fd/{index.fd}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            welcome = messages.Welcome(
-                version=messages.VERSION,
-                incarnation=self._incarnation,
-                pid=os.getpid(),
-                thread=index.pulse.thread,
-                index_fd=index.fd,
-                index_size=index.size,
-                touch_size=touches.size if peer.writable else 0,
-                writable=peer.writable,
-                directory=self._directory,
-                arenas=not (self._group or self._directory),
-            )
-            peer.reply(welcome, [reader, touches.fd] if peer.writable else [reader])
-        finally:
-            os.close(reader)
 
     def _save(self, peer: Peer, request: messages.Save, fds: list[int]) -> None:
         if not fds:

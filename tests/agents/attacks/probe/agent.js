@@ -41,5 +41,5 @@ function tried([name, ...given]) {
 }
 
 export function handle({ payload }) {
-  return payload.whole ? can[payload.whole[0]](...payload.whole.slice(1)) : payload.do.map(tried);
+  return payload.whole ? can[payload.whole[0]](...payload.whole.slice(1)) : (payload.do ?? []).map(tried);
 }

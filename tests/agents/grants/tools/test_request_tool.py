@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onecopy.agents import sdk
-from onecopy.agents.calls import Call, Refusal, Refused
+from onecopy.agents.calls import Host, Refusal, Refused
 from onecopy.agents.canned import Canned, Page, Placeholders
 from onecopy.agents.event import Event
 from onecopy.agents.grants.host import GrantedHost
@@ -30,11 +30,12 @@ from onecopy.agents.records.records import Records
 from onecopy.agents.replay import Replay
 from onecopy.agents.secrets import Secrets
 from onecopy.errors import InvalidArgument
+from tests.agents.bridge import Bridge
 from tests.agents.grants.http.servers import connected, serve
 
 sdk.importable()
 
-from onecopy_agent import errors, host, plan, tools  # noqa: E402
+from onecopy_agent import plan, tools  # noqa: E402
 from onecopy_agent.testing.llm import Llm, completion, tool_call  # noqa: E402
 
 TOKEN = "token-of-the-tool-41cb"
@@ -92,38 +93,28 @@ def granted(manifest: Manifest, asked: Event, client: Client, secrets: Secrets) 
     return Tools([each.bind(asked, client, secrets) for each in made], Threads())
 
 
-class Bridge:
-    """A host for the SDK in this process: tools are the real ones, the model is the test's."""
+class Modelled(Bridge):
+    """Tools are the real ones, the model is the test's."""
 
-    def __init__(self, host: Any, model: Llm) -> None:
-        self._host = host
+    def __init__(self, answering: Host, model: Llm) -> None:
+        super().__init__(answering)
         self._model = model
-        self._loop = asyncio.get_running_loop()
 
     def call(self, name: str, arguments: list[Any]) -> Any:
         if name == "llm.chat":
             return self._model.chat(arguments[0])
-        answer = self._host.answer(Call(name, arguments))
-        reply = asyncio.run_coroutine_threadsafe(answer, self._loop).result()
-        if reply.error is not None:
-            raise errors.of(reply.error.code, reply.error.message)
-        return reply.value
+        return super().call(name, arguments)
 
 
-async def acted(answering: Any, *calls: tuple[str, Any]) -> plan.Result:
+async def acted(answering: Host, *calls: tuple[str, Any]) -> plan.Result:
     """Let a model call tools of the host in the plan-act loop of the SDK."""
     model = Llm()
     model.reply(*(completion(calls=[tool_call(*each)]) for each in calls), "done")
-    bridge = Bridge(answering, model)
 
     def loop() -> plan.Result:
-        installed = host.installed.set(bridge)
-        try:
-            return plan.act("Go.", tools.granted(), plan.Budget(steps=len(calls) + 1))
-        finally:
-            host.installed.reset(installed)
+        return plan.act("Go.", tools.granted(), plan.Budget(steps=len(calls) + 1))
 
-    return await asyncio.to_thread(loop)
+    return await Modelled(answering, model).run(loop)
 
 
 async def echo(asked: web.Request, seen: Seen) -> web.Response:

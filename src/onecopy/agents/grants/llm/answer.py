@@ -160,6 +160,17 @@ class Answer:
         Raises:
             Refused: `unavailable`, for it is empty.
         """
+        choice = {"index": 0, "message": self._message(), "finish_reason": self.finish_reason}
+        return {
+            "id": self._id,
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": self._model,
+            "choices": [choice],
+            "usage": self._usage(prompt),
+        }
+
+    def _message(self) -> dict[str, Any]:
         message = {name: "".join(parts) or None for name, parts in self._parts.items()}
         calls = [_call(index, call) for index, call in sorted(self._calls.items())]
         if not calls and not any(message.values()):
@@ -168,30 +179,16 @@ class Answer:
                 f"the answer is empty (finish_reason {self.finish_reason!r}): ask again, with more "
                 "max_tokens if it was 'length'",
             )
+        return {"role": "assistant", **message, **({"tool_calls": calls} if calls else {})}
+
+    def _usage(self, prompt: int) -> dict[str, Any]:
         asked, answered, estimated = self.tokens(prompt)
         usage = {
             "prompt_tokens": asked,
             "completion_tokens": answered,
             "total_tokens": asked + answered,
         }
-        return {
-            "id": self._id,
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": self._model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {
-                        "role": "assistant",
-                        **message,
-                        **({"tool_calls": calls} if calls else {}),
-                    },
-                    "finish_reason": self.finish_reason,
-                }
-            ],
-            "usage": {**usage, "estimated": True} if estimated else usage,
-        }
+        return {**usage, "estimated": True} if estimated else usage
 
 
 def _call(index: int, call: dict[str, str]) -> dict[str, Any]:

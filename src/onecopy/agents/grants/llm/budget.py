@@ -30,6 +30,10 @@ class Usage(msgspec.Struct, frozen=True):
     """Whether the tokens are estimates: the endpoint did not say, or did not get that far."""
 
 
+_DAYS: Final = 7
+"""Days on which something was spent, of which that is known."""
+
+
 class Spending:
     """What all runs of an agent spend on a day (UTC); one for an agent, as long as its server.
 
@@ -40,8 +44,8 @@ class Spending:
 
     def __init__(self, spent: float = 0.0, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._day = self._today()
-        self._spent = spent
+        self._spent = {self._today(): spent}
+        """Of more than one day: a clock that is set forward and back is on the first again."""
         self._held = 0.0
 
     def _today(self) -> int:
@@ -49,9 +53,7 @@ class Spending:
 
     def today(self) -> float:
         """Return the USD of today, with the most that calls under way may cost."""
-        if self._day != self._today():
-            self._day, self._spent = self._today(), 0.0
-        return self._spent + self._held
+        return self._spent.get(self._today(), 0.0) + self._held
 
     @contextmanager
     def holding(self, usd: float) -> Iterator[None]:
@@ -64,8 +66,10 @@ class Spending:
 
     def add(self, usd: float) -> None:
         """Count what was spent."""
-        self.today()
-        self._spent += usd
+        today = self._today()
+        self._spent[today] = self._spent.get(today, 0.0) + usd
+        if len(self._spent) > _DAYS:
+            del self._spent[next(iter(self._spent))]
 
 
 class Budget:

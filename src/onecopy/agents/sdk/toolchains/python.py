@@ -41,7 +41,7 @@ def version() -> str:
         return f"componentize-py {version_of('componentize-py')}"
     except PackageNotFoundError:
         raise BuildFailed(
-            "Python agents are built by componentize-py; run `pip install onecopy[agents-build]`"
+            "Python agents are built by componentize-py; run `pip install 'onecopy[agents-build]'`"
         ) from None
 
 

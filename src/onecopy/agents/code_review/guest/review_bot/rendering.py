@@ -106,14 +106,18 @@ def _not_reviewed(shown: Shown) -> Iterator[str]:
     lines = [f"{code(path)}: {why}" for path, why in listed]
     if count > len(listed):
         lines.append(f"… and {count - len(listed)} more")
-    yield f"<details><summary>Not reviewed: {count} files</summary>\n\n{_list(lines)}\n\n</details>"
+    summary = f"Not reviewed: {_files(count)}"
+    yield f"<details><summary>{summary}</summary>\n\n{_list(lines)}\n\n</details>"
 
 
 def _foot(state: State, shown: Shown) -> str:
-    what = f"{shown.reviewed} {'file' if shown.reviewed == 1 else 'files'}"
     since = f", what is new since {code(shown.since[:7])}" if shown.since else ""
     gone = f" Earlier findings that no longer apply: {shown.outdated}." if shown.outdated else ""
-    return f"<sub>Reviewed {what} at {code(state.head[:7])}{since}.{gone}</sub>"
+    return f"<sub>Reviewed {_files(shown.reviewed)} at {code(state.head[:7])}{since}.{gone}</sub>"
+
+
+def _files(count: int) -> str:
+    return f"{count} {'file' if count == 1 else 'files'}"
 
 
 def line_comment(each: Finding) -> str:
