@@ -164,6 +164,7 @@ class Pool:
         except WorkerLost:
             pass  # it took the guest along
         finally:
+            worker.kept.remove(number)
             self.leave(worker)
 
     def _choose(self, tenant: str) -> WorkerProcess | None:
