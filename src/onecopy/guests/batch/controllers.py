@@ -162,9 +162,11 @@ class Controllers:
         finally:
             self._crew.leave_origin(origin)
         try:
-            self._crew.place([sequence])
             if wait:
+                self._crew.place([sequence])
                 sequence.wait()
+            else:
+                self._crew.place_soon([sequence])
         except BaseException:
             sequence.close()
             raise
