@@ -128,7 +128,8 @@ class Controllers:
         suspended until it is ready.
 
         Args:
-            module: Wasm, the path of a file, or what `Pool.module` returned.
+            module: Wasm, the path of a file, or what `Pool.module` returned: it compiles what
+                was not compiled on this machine before, which has to be waited for.
             config: bytes that the guest may read.
             prompt: tokens.
             on_failure: what becomes of the sequence when its guest fails: "stop" lets the text
