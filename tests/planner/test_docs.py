@@ -1,4 +1,4 @@
-"""What docs/planner.md shows by task works as it stands there."""
+"""What docs/planner.md shows works as it stands there; under Budget, of a model of gigabytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "planner.md"
 
 
 def snippets() -> list[str]:
-    text = PAGE.read_text().partition("## By task\n")[2].partition("\n## ")[0]
+    before, _, budget = PAGE.read_text().partition("\n## Budget\n")
+    text = before + budget.partition("\n## ")[2]
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
@@ -25,7 +26,7 @@ def test_the_snippets_run_in_their_order(tmp_path: Path, monkeypatch: pytest.Mon
     ]
     threads = "import torch\ntorch.set_num_threads(1)"
     output = output_of("\n".join([threads, *snippets()]), timeout=110)
-    assert len(snippets()) == 6
+    assert len(snippets()) == 10
     assert {each.name for each in tmp_path.iterdir()} >= {"llama.plan", "plan.csv", "plan.svg"}
     assert len(said) == 3
     for line in said:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import gc
 import pickle
 import time
+from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import onecopy
 from onecopy import (
@@ -432,10 +435,13 @@ class TestTtl:
             assert [next(events).name for _ in range(2)] == ["b", "b"]
         assert bytes(store.load("a")) == b"y"
 
-    @pytest.mark.parametrize("ttl", [0, -1, float("inf"), float("nan")])
-    def test_a_bad_ttl_is_refused(self, store: Store, ttl: float) -> None:
+    @pytest.mark.parametrize("ttl", [0, -1, float("inf"), float("nan"), "10m"])
+    def test_a_bad_ttl_is_refused(self, store: Store, ttl: Any, tmp_path: Path) -> None:
+        save_file({"a": torch.ones(3)}, tmp_path / "a.safetensors")
         with pytest.raises(InvalidArgument, match="ttl"):
             store.save("a", b"x", ttl=ttl)
+        with pytest.raises(InvalidArgument, match="ttl"):
+            store.import_checkpoint(tmp_path / "a.safetensors", ttl=ttl)
 
 
 class TestHandles:

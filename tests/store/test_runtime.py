@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import onecopy
 from onecopy.errors import AccessDenied, StoreRunning
 from onecopy.store.runtime import Place, runtime_dir, store_names
 
@@ -76,8 +78,20 @@ def test_a_stale_socket_is_replaced(place: Place) -> None:
 
 def test_a_file_in_the_place_of_the_directory_is_refused(runtime: Path) -> None:
     runtime.write_text("")
-    with pytest.raises((AccessDenied, FileExistsError)):
+    with pytest.raises(AccessDenied):
         Place("a").create()
+
+
+def test_a_file_where_the_runtime_directory_should_be_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ONECOPY_RUNTIME_DIR", str(tmp_path / "file"))
+    for use in (onecopy.start, partial(onecopy.connect, timeout=0)):
+        with pytest.raises(AccessDenied, match=r"file is not a directory.*ONECOPY_RUNTIME_DIR"):
+            use("test")
+    with pytest.raises(AccessDenied, match="is not a directory"):
+        Place("test", tmp_path / "file" / "below").create()
 
 
 def test_stores_are_listed_by_their_sockets(place: Place) -> None:

@@ -18,7 +18,7 @@ from onecopy.store.checkpoint_files import SUFFIX, default_name, files_of, open_
 from onecopy.store.filing import facts_of, reserve, save_file
 from onecopy.store.index.slot import spec_room
 from onecopy.store.names import check_name
-from onecopy.store.saving import save_segment
+from onecopy.store.saving import check_ttl, save_segment
 from onecopy.tensors.checkpoint import open_value
 from onecopy.tensors.values import Packed
 
@@ -43,6 +43,7 @@ def import_checkpoint(store: Store, path: Path, name: str | None, options: Optio
     found = files_of(path)
     name = default_name(path) if name is None else name
     check_name(name)
+    check_ttl(options.ttl)
     if not options.overwrite and name in store:
         raise EntryExists(f"{name!r} exists already; import with overwrite=True, or another name")
     old = store._entries.with_parts([name])[1:] if name in store else []

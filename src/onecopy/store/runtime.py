@@ -64,7 +64,7 @@ class Place:
         """Raise `AccessDenied` unless the runtime directory is ours and only ours to change."""
         status = self.base.lstat()
         if not stat.S_ISDIR(status.st_mode):
-            raise AccessDenied(f"{self.base} is not a directory; set {ENVIRONMENT} to one")
+            raise _no_directory(self.base)
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise AccessDenied(
                 f"{self.base} belongs to user {status.st_uid} with mode "
@@ -154,6 +154,9 @@ class Place:
                 f"{self.folder} is closed to this user; the store's owner can start it with a "
                 "group of readers (--group)"
             ) from error
+        except NotADirectoryError as error:
+            sock.close()
+            raise _no_directory(self.base) from error
         except BaseException:
             sock.close()
             raise
@@ -165,9 +168,13 @@ def _ensure(folder: Path) -> None:
     while not folder.is_dir():
         try:
             folder.mkdir(mode=0o700, parents=True)
-        except FileExistsError:
-            if _is_no_folder(folder):
-                raise
+        except (FileExistsError, NotADirectoryError) as error:
+            if isinstance(error, NotADirectoryError) or _is_no_folder(folder):
+                raise _no_directory(folder) from error
+
+
+def _no_directory(folder: Path) -> AccessDenied:
+    return AccessDenied(f"{folder} is not a directory; remove it, or set {ENVIRONMENT} to one")
 
 
 def _is_no_folder(path: Path) -> bool:

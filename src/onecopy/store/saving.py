@@ -11,6 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from onecopy.errors import InvalidArgument
 from onecopy.forks import filling
 from onecopy.segments import region, trailer
 from onecopy.store import arenas, filing, messages, outputs
@@ -46,6 +47,7 @@ def prepare(
 ) -> Callable[[Channel], object]:
     """Lay a value out, and return what saves it over a channel: the same however often."""
     key = check_name(options.name)
+    check_ttl(options.ttl)
     packed = Packed(value, options.align, lay_out=False)
     if session.arenas and not options.mutable:
         placed = arenas.place(packed, options.align)
@@ -62,6 +64,12 @@ def prepare(
         return partial(filing.save_file, message=message, packed=packed, progress=progress)
     message = _describe(packed, options, key, region.SEALED)
     return partial(save_segment, message=message, packed=packed, progress=progress)
+
+
+def check_ttl(ttl: float | None) -> None:
+    """Refuse what is no number; the daemon judges numbers."""
+    if ttl is not None and not isinstance(ttl, (int, float)):
+        raise InvalidArgument(f"ttl must be a number of seconds, not {ttl!r}")
 
 
 def _save_placed(
