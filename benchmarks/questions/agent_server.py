@@ -20,7 +20,7 @@ import msgspec
 from benchmarks import agents
 from benchmarks.agent_serving import SECRET
 from benchmarks.answer import Answer, Summary, Table, Target
-from benchmarks.stage import SMALLEST, Stage
+from benchmarks.stage import Stage
 
 CLIENTS = 32  # connections, each with one delivery at a time
 DELIVERIES = 150  # of each connection, of one round
@@ -36,10 +36,7 @@ def ask(stage: Stage) -> Answer:
                   ours=ACCEPTED)  # fmt: skip
     waits = Table("from a delivery to its answer, which is after its commit", "ms", ours=ACCEPTED)
     targets = []
-    languages = agents.components(stage)
-    if stage.scale is SMALLEST:
-        languages = {"Python": languages["Python"]}
-    for language in languages:
+    for language in agents.components(stage):
         found = [_round(stage, language, turn) for turn in range(stage.scale.rounds)]
         accepted, run, slow = (Summary.of(each) for each in zip(*found, strict=True))
         rates.put_row(ACCEPTED, language, accepted)

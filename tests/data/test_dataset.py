@@ -56,10 +56,10 @@ def test_it_pickles_small_and_connects_anew(store: Store) -> None:
     copy.store.close()
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_workers_read_it(store: Store, method: str) -> None:
+@pytest.mark.parametrize(("method", "count"), [("spawn", 1), ("fork", 2)])
+def test_workers_read_it(store: Store, method: str, count: int) -> None:
     fill(store)
     loader = DataLoader(
-        StoreDataset(store, "s/"), batch_size=2, num_workers=2, multiprocessing_context=method
+        StoreDataset(store, "s/"), batch_size=2, num_workers=count, multiprocessing_context=method
     )
     assert torch.cat([batch["x"] for batch in loader])[:, 0].tolist() == list(range(6))

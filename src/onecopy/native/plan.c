@@ -14,10 +14,6 @@
 /* So many regions a plan looks after. More, if tensors in all of them live on, are on their own. */
 #define REGIONS 16
 
-/* So many runs a slot stays marked as kept, the first time and at the most. */
-#define PATIENCE 16
-#define PATIENCE_MOST 4096
-
 /* Guards plans and who has which region. Taken before a region's own lock, never after. */
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct plan *plans;
@@ -71,14 +67,6 @@ static struct outputs *places_for(const struct replay_slot *slots, size_t count,
     struct outputs *outputs = outputs_new(nbytes, how->places, how->shared);
     free(nbytes);
     return outputs;
-}
-
-static struct order *order_new(const struct replay_slot *slots, size_t count) {
-    struct order *order = calloc(1, sizeof *order + count * sizeof *slots);
-    if (!order) return NULL;
-    if (count) memcpy(order->slots, slots, count * sizeof *slots);
-    order->count = count;
-    return order;
 }
 
 static void dispose(struct plan *plan) {
@@ -229,38 +217,6 @@ int replay_begin(uint64_t id, size_t number, struct run *run) {
     return plan ? 0 : ENOENT;
 }
 
-static void mark_kept(size_t slot, void *of) {
-    struct order *order = of;
-    __atomic_store_n(&order->slots[slot].kept, REPLAY_KEPT, __ATOMIC_RELAXED);
-    order->marks++;
-}
-
-static void forget_marks(struct order *order) {
-    for (size_t i = 0; i < order->count; i++) {
-        uint64_t marked = REPLAY_KEPT;
-        __atomic_compare_exchange_n(&order->slots[i].kept, &marked, 0, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED);
-    }
-    order->marks = 0;
-}
-
-/* Keep the marks of those slots whose blocks have outlived this run, too. */
-static void review_marks(struct order *order, struct region *probe) {
-    forget_marks(order);
-    region_each_live(probe, mark_kept, order);
-}
-
-/* When marks are reviewed: after some runs, and after twice as many each time that some stay. */
-static void be_patient(struct order *order, uint64_t runs, bool reviewed) {
-    if (!order->marks) {
-        order->patience = 0;
-    } else if (reviewed || !order->patience) {
-        order->patience = order->patience ? 2 * order->patience : PATIENCE;
-        if (order->patience > PATIENCE_MOST) order->patience = PATIENCE_MOST;
-        order->retry_at = runs + order->patience;
-    }
-}
-
 static size_t region_count(const struct plan *plan) {
     size_t count = 0;
     for (const struct region *each = plan->regions; each; each = region_next(each)) count++;
@@ -283,7 +239,7 @@ static void add_counts(struct replay_counts *total, const struct replay_counts *
 /* `order`, or NULL: in whose slots what lives on in it lies. */
 static void leave_region(struct plan *plan, struct region *region, struct order *order) {
     region_set_busy(region, false);
-    if (region_each_live(region, order ? mark_kept : NULL, order)) {
+    if (region_each_live(region, order ? order_mark_kept : NULL, order)) {
         if (region_count(plan) > REGIONS) drop_region(plan, region);
     }
 }
@@ -301,9 +257,9 @@ void replay_end(struct run *run, bool whole) {
     pthread_mutex_lock(&registry);
     /* With another number of allocations, their slots are not those of the recording. */
     const bool as_recorded = whole && run->cursor == order->count;
-    if (as_recorded && run->probe) review_marks(order, run->probe);
+    if (as_recorded && run->probe) order_review(order, run->probe);
     if (run->region) leave_region(plan, run->region, as_recorded ? order : NULL);
-    if (as_recorded) be_patient(order, plan->facts.runs, run->probe);
+    if (as_recorded) order_be_patient(order, plan->facts.runs, run->probe);
     if (whole && !as_recorded) run->strayed = stray(plan, run->cursor);
     if (run->probe) region_give_up(run->probe);
     add_counts(&plan->facts.counts, &run->counts);

@@ -2,18 +2,11 @@
 #ifndef ONECOPY_PLAN_H
 #define ONECOPY_PLAN_H
 
+#include "order.h"
 #include "replay.h"
 
 struct arena;
 struct outputs;
-
-/* Slots for allocations that come in one order. */
-struct order {
-    uint64_t marks;              /* slots that were marked as kept since, and are so still */
-    uint64_t patience, retry_at; /* runs: after how many marks are reviewed, and when */
-    size_t count;
-    struct replay_slot slots[];
-};
 
 struct plan {
     struct plan *next;

@@ -6,7 +6,7 @@ from typing import Any
 
 from onecopy.agents.grants.tools import registry
 from onecopy.agents.grants.tools.tool import Tool
-from onecopy.agents.server import resources
+from onecopy.agents.server import agent, resources
 from onecopy.cli import main
 from tests.agents.grants.memory.embedders import Letters
 
@@ -30,7 +30,12 @@ def _installed(name: str) -> Tool:
     return Tool.of(shout, name=name)
 
 
+def _ensure(_store: Any) -> None:
+    """There is one already."""
+
+
 if __name__ == "__main__":
+    agent.ensure = _ensure  # type: ignore[attr-defined]
     resources.StoreEmbedder = Embedder  # type: ignore[misc, assignment]
     registry._installed = _installed
     main()

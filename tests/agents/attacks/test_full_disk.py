@@ -30,7 +30,16 @@ def test_a_server_whose_disk_is_full_loses_nothing_and_recovers_by_itself(
     tmp_path: Path, probe: Path, shared_folder: Path, what: str
 ) -> None:
     place = tmp_path / "disk"
-    line = [*within(place), sys.executable, "-m", "tests.agents.attacks.filled"]
-    line += [what, str(place), str(probe), str(shared_folder)]
+    carried_out(within(place), what, place, probe, shared_folder)
+
+
+def test_a_server_whose_files_cannot_grow_loses_nothing_and_recovers_by_itself(
+    tmp_path: Path, probe: Path, shared_folder: Path
+) -> None:
+    carried_out([], "limited", tmp_path / "disk", probe, shared_folder)
+
+
+def carried_out(within: list[str], *arguments: object) -> None:
+    line = [*within, sys.executable, "-m", "tests.agents.attacks.filled", *map(str, arguments)]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

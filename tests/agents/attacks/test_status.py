@@ -107,7 +107,7 @@ def test_the_page_of_a_large_run_is_no_larger_than_a_browser_and_the_loop_can_ta
     assert "characters more" in text
     assert "are left out" in text
     assert "line 0 " not in text
-    assert len(text) < 4_000_000
+    assert len(text) < 2_500_000
 
 
 def test_pages_of_files_that_cannot_be_read_say_so(

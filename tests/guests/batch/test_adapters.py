@@ -169,6 +169,26 @@ def test_generate_refuses_guests_that_take_tokens_back(
         guide(torch.tensor([[5, int(scores.argmax())]]), scores)
 
 
+def test_a_model_may_have_more_logits_than_there_are_tokens_but_not_fewer(
+    controllers: Controllers, vocabulary: Vocabulary, guide: bytes
+) -> None:
+    def logits(texts: list[list[int]], more: int) -> torch.Tensor:
+        return torch.randn(len(texts), vocabulary.size + more)
+
+    with controllers.open(guide, PLAIN) as sequence:
+        (tokens,) = decode(
+            controllers, [sequence], lambda texts: logits(texts, 64), max_tokens=80
+        ).values()
+        checked(tokens, vocabulary)
+    with controllers.open(guide, PLAIN) as sequence, pytest.raises(InvalidArgument, match="logits"):
+        decode(controllers, [sequence], lambda texts: logits(texts, -1), max_tokens=80)
+    with (
+        ControllerLogits(controllers, guide, PLAIN) as guided,
+        pytest.raises(InvalidArgument, match="logits"),
+    ):
+        guided(torch.tensor([[5, 6]]), logits([[5, 6]], -1))
+
+
 def test_texts_and_configurations_must_match(
     controllers: Controllers, vocabulary: Vocabulary, guide: bytes
 ) -> None:
@@ -250,3 +270,8 @@ def test_a_bitmask_forbids_what_it_does_not_allow() -> None:
     assert logits[0].isfinite().nonzero().flatten().tolist() == [0, 2, 32]
     assert logits[1].isfinite().nonzero().flatten().tolist() == list(range(32))
     assert apply_bitmask(torch.zeros(1, 8), mask[:1]).shape == (1, 8)
+
+
+def test_a_mask_of_another_type_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="int32"):
+        apply_bitmask(torch.zeros(1, 4), torch.tensor([[0b0101]]))

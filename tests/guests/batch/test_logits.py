@@ -75,6 +75,26 @@ OC_EXPORT int mid_process(void) {
     return oc_choose(3);
 }
 """
+# Looks for a secret in all of its memory, when it is opened and at each step.
+SPY = """
+#include "onecopy.h"
+#define SECRET 0x5ec2e75eu
+static int found;
+static void look(void) {
+    const volatile uint32_t *words = 0;
+    for (size_t i = 0, n = __builtin_wasm_memory_size(0) * 16384; i < n; i++)
+        found += words[i] == SECRET;
+}
+OC_EXPORT int init_prompt(void) {
+    while (__builtin_wasm_memory_grow(0, 1) != (size_t)-1) {}
+    look();
+    return 0;
+}
+OC_EXPORT int mid_process(void) {
+    look();
+    return oc_choose(found);
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +141,25 @@ def test_what_a_guest_writes_while_it_is_opened_is_not_seen(
         assert logits[hasty.row, 3] == 0
         assert controllers.step({hasty: []}).outcomes[hasty] == Chosen(3)
         assert logits[hasty.row, 3] == 8
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["alone", "beside a window of its own"])
+def test_a_guest_sees_neither_its_neighbours_rows_nor_what_a_former_one_had_in_its_own(
+    store, logits, vocabulary: Vocabulary, pool: Pool, build: Callable[..., bytes], own: bool
+) -> None:
+    store.save("own", torch.zeros(1), mutable=True, align=4096)
+    windows = {"own": (store.ref("own"), "rw")} if own else {}
+    chooser, spy = build(CHOOSER), build(SPY)
+    with Controllers(store, vocabulary, pool, batch=4, logits=logits) as controllers:
+        before, former, after = (controllers.open(chooser) for _ in range(3))
+        logits.view(torch.int32)[:] = 0x5EC2E75E
+        controllers.step({each: [] for each in (before, former, after)})
+        former.close()
+        attacker = controllers.open(spy, memory_limit=4 << 20, windows=windows)
+        assert attacker.row == former.row
+        logits[attacker.row] = 0
+        for tokens in ([], [0]):
+            assert controllers.step({attacker: tokens}).outcomes[attacker] == Chosen(0)
 
 
 def test_a_choice_is_checked_against_the_mask(

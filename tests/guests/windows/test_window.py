@@ -243,6 +243,18 @@ class TestTable:
             guest.open_window("x", loose)
         assert guest.call("sum", 0) == 100_000
 
+    def test_a_tensor_can_be_hidden_for_a_while(self, guest, store):
+        store.save("m", torch.ones(1000), mutable=True, align=4096)
+        with guests.source_of(store.ref("m"), "rw") as source:
+            guest.open_window("x", source)
+            guest.windows.blank("x")
+            assert guest.call("sum", 0) == 0
+            guest.call("set", 0, 3, 7.0)
+            guest.windows.show("x", source)
+            assert guest.call("sum", 0) == 1000
+            guest.call("set", 0, 3, 7.0)
+        assert store.load("m").sum() == 1006
+
     def test_regions_are_used_again(self, guest, ones):
         guest.open_window("x", ones)
         guest.open_window("y", ones)

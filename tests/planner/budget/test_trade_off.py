@@ -42,6 +42,24 @@ def test_a_value_without_an_end_is_tried_up_to_some_power() -> None:
     assert len(rows) < 20
 
 
+@pytest.mark.parametrize(
+    ("lower", "upper", "rows"),
+    [
+        (0, 9, [0, 1, 2, 4, 8, 9]),
+        (1, 8, [1, 2, 4, 8]),
+        (3, 4, [3, 4]),
+        (4, 4, [4]),
+        (5, 7, [5, 7]),
+        (0, 0, [0]),
+        (0, 1, [0, 1]),
+        (1, 1 << 20, [1 << n for n in range(21)]),
+    ],
+)
+def test_rows_are_the_bounds_and_all_powers_of_two_between_them(lower, upper, rows) -> None:
+    plan = planned(LLAMA, s=(1, None), c=(lower, upper), b=(1, 64))
+    assert list(table(plan, "6TiB", "s", by="c", subject_to={"b": 1}).rows) == rows
+
+
 def test_if_nothing_fits_at_all_it_says_what_is_needed() -> None:
     with pytest.raises(BudgetExceeded, match="needed at least"):
         table(PLAN, "1GiB", "s", by="c")

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from onecopy.planner import bind_module
-from onecopy.planner.running.orders import Orders
+from onecopy.planner.running.layout import Layout, Slot
+from onecopy.planner.running.orders import Orders, _has_room
+from onecopy.planner.running.recording import record
 from tests.planner.running.models import same
 
 
@@ -133,6 +135,20 @@ def test_there_is_an_end_to_the_orders_of_a_plan():
         assert run.stats().misses == 0
 
 
+def test_where_each_shape_has_its_own_not_all_are_recorded(monkeypatch):
+    recorded = []
+
+    def counted(function):
+        recorded.append(function)
+        return record(function)
+
+    with bound(Growing(), of(64)) as run:
+        monkeypatch.setattr("onecopy.planner.running.orders.record", counted)
+        for n in [*range(1, 61)] * 3:
+            run(of(n))
+    assert len(recorded) == 32
+
+
 def test_a_call_that_fails_when_it_is_recorded_fails_as_ever():
     class Failing(Alone):
         fails = False
@@ -179,7 +195,7 @@ def test_outputs_larger_than_their_places_are_not_added():
     class Turned(torch.nn.Module):
         def forward(self, x):
             if len(x) == 1:
-                return x.repeat(1, 7) + 1 + 1, x.sum()
+                return x.repeat(1, 2) + float(x[0, 0] * 2), x.sum()
             return (x + 1).sum(), x + 2
 
     module = Turned()
@@ -191,20 +207,20 @@ def test_outputs_larger_than_their_places_are_not_added():
         assert (stats.orders, stats.unplaced) == (1, 0)
 
 
-def test_what_takes_more_together_with_its_outputs_is_not_added():
-    class Late(torch.nn.Module):
-        def forward(self, x):
-            if len(x) == 1:
-                y = x.repeat(8, 1)
-                return y + float(x.repeat(8, 1).mul(2).sum())
-            return x + float(x.mul(2).sum())
-
-    module = Late()
-    with bound(module, of(8)) as run:
-        for _ in range(4):
-            x = of(1)
-            assert same(run(x), module(x))
-        assert run.stats().orders == 1
+@pytest.mark.parametrize(
+    ("slots", "peak", "fits"),
+    [
+        ([(0, 128, 0), (0, 64, 1)], 192, True),
+        ([(0, 128, 0)], 128, True),
+        ([(0, 192, 0), (192, 64, 1)], 256, False),  # more than the plan together
+        ([(0, 64, 0), (64, 128, 1)], 192, False),  # an output larger than its place
+        ([(0, 64, 1), (64, 64, 2)], 128, False),  # one more
+    ],
+)
+def test_an_order_has_room_where_the_plan_has_it(slots, peak, fits):
+    plan = Layout((Slot(0, 64, 1), Slot(64, 128, 0)), peak=192, lower_bound=192)
+    other = Layout(tuple(Slot(*each) for each in slots), peak, lower_bound=peak)
+    assert _has_room(plan, other) is fits
 
 
 def test_arguments_of_any_form_tell_calls_apart():

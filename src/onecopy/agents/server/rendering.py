@@ -21,6 +21,10 @@ _LONGEST: Final = 20_000
 """Characters of one text that a page has: a guest says how long they are, and a page is made while
 webhooks wait. `onecopy agent runs` has all."""
 
+_ALL: Final = 1 << 20
+"""Characters of all its texts, about: it waits in memory until it is read, beside others."""
+_LEAST: Final = 500
+
 
 class Pages:
     """The templates, read once."""
@@ -62,13 +66,18 @@ def _seconds(run: Summary) -> str:
     return f"{(run.ended or time.time()) - run.started:.2f}"
 
 
-def _json(value: Any) -> str:
-    return _cut(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+def most_of(count: int) -> int:
+    """Return how many characters each of so many texts has on one page."""
+    return max(_LEAST, min(_LONGEST, _ALL // max(count, 1)))
 
 
-def _cut(text: str) -> str:
-    left_out = len(text) - _LONGEST
-    return f"{text[:_LONGEST]} … and {left_out:,} characters more" if left_out > 0 else text
+def _json(value: Any, most: int = _LONGEST) -> str:
+    return _cut(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), most)
+
+
+def _cut(text: str, most: int = _LONGEST) -> str:
+    left_out = len(text) - most
+    return f"{text[:most]} … and {left_out:,} characters more" if left_out > 0 else text
 
 
 def _query(values: dict[str, str | None]) -> str:

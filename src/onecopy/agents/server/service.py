@@ -57,6 +57,7 @@ class Service:
         self.queue = queue
         self.resources = resources
         self._running: set[asyncio.Task[None]] = set()
+        self._trouble = ""
         self._taken = Counter[str]()
         """Events of each agent whose runs have not ended. Not what its workers count: where there
         is no worker, all events would be taken, and wait for one in memory, each an attempt."""
@@ -76,11 +77,14 @@ class Service:
     async def _dispatch(self) -> None:
         try:
             event = await self.queue.take(self._free())
+            self._trouble = ""
             if event is None:
                 await self.queue.wait()
                 return
         except QueueUnavailable as error:
-            _log.error("no events can be taken: %s", error)
+            if str(error) != self._trouble:  # a disk may be full for a day
+                _log.error("no events can be taken: %s", error)
+            self._trouble = str(error)
             await asyncio.sleep(_AGAIN)
             return
         self._taken[event.agent] += 1

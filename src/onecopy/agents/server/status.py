@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from onecopy.agents.server.metrics import Metrics
-from onecopy.agents.server.rendering import PAGES, Pages
+from onecopy.agents.server.rendering import PAGES, Pages, most_of
 from onecopy.errors import QueueUnavailable
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class Status:
             return None
         longest = max((step.seconds for step in run.steps), default=0.0) or 1.0
         last = run.items[-1].seq if run.items else 0
-        return self._page("run.html", run=run, longest=longest, last=last, shown=_LINES)
+        most = most_of(len(run.items[-_LINES:]) + 2 * len(run.calls[-_LINES:]))
+        return self._page("run.html", run=run, longest=longest, last=last, shown=_LINES, most=most)
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         """Send what happens in a run, as it happens (server-sent events)."""

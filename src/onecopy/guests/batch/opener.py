@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from onecopy.errors import OnecopyError
+from onecopy.guests.batch.lender import LOGITS
 from onecopy.guests.batch.openings import REPLAY
 from onecopy.guests.batch.replay import Replay
 from onecopy.guests.batch.seat import Seat
@@ -180,9 +181,6 @@ class Opener:
 
     def _make(self, told: Told) -> tuple[Controller, Outcome | None]:
         row = self._bench.windows(told.row)
-        # If it is closed before it is open, its row is another's: what it writes there is not to be
-        # seen. What it writes to windows of its own is, and there is but one rehearsal for both.
-        alone = bool(row) and not any(each.fields.writable for each in told.windows)
         controller = Controller(
             self._modules[told.digest],
             self._vocabulary,
@@ -191,12 +189,20 @@ class Opener:
             variables=self._variables(told.request),
             memory_limit=told.memory_limit,
             windows={**self._windows(told), **row},
-            rehearse=told.again or alone,
+            rehearse=told.again,
         )
         try:
+            windows = controller.instance.windows
+            if row:
+                # What a former sequence had there is not for this one; and if this one is closed
+                # before it is open, the row is another's, who is not to see what it writes.
+                windows.blank(LOGITS)
             if self._keep:
                 controller.keep(self._keep)
-            return controller, controller.init_prompt(told.prompt, told.seconds)
+            outcome = controller.init_prompt(told.prompt, told.seconds)
+            if row and not told.again:
+                windows.show(LOGITS, row[LOGITS])
+            return controller, outcome
         except BaseException:
             controller.close()
             raise

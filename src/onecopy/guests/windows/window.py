@@ -143,6 +143,17 @@ class Windows:
             if window.writable:
                 _map(self._memory.base + window.address, sources[name], shared=True)
 
+    def blank(self, name: str) -> None:
+        """Show zeros in the place of a tensor, until `show` or `share`."""
+        window = self._windows[name]
+        _map_zeros(self._memory.base + window.address, window.extent)
+
+    def show(self, name: str, source: Source) -> None:
+        """Show a window's tensor again."""
+        window = self._windows[name]
+        shared = window.writable and not self.rehearsing
+        _map(self._memory.base + window.address, source, shared)
+
     def drop(self, name: str) -> None:
         """Drop what was written to a window in a rehearsal, uncounted."""
         window = self._windows[name]

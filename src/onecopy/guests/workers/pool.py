@@ -21,11 +21,10 @@ from onecopy.guests.workers.calls import CloseGuest
 from onecopy.guests.workers.limits import Limits, checked_engines
 from onecopy.guests.workers.modules import Modules
 from onecopy.guests.workers.offenders import QUARANTINE, Offenders
-from onecopy.guests.workers.remote import call_back
 from onecopy.guests.workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from onecopy.guests.wasm.module import Module
@@ -101,7 +100,6 @@ class Pool:
         self._modules = Modules(cache)
         self._changed = threading.Condition()
         self._closed = ""
-        self._on_started: list[Callable[[WorkerProcess], object]] = []
         self._watchdog = Watchdog(
             workers,
             services,
@@ -187,15 +185,9 @@ class Pool:
             )
         return None
 
-    def on_started(self, callback: Callable[[WorkerProcess], object]) -> None:
-        """Call back, from the watchdog's thread, when a worker has taken an ended one's place."""
-        self._on_started.append(callback)
-
-    def _worker_started(self, worker: WorkerProcess) -> None:
+    def _worker_started(self, _: WorkerProcess) -> None:
         with self._changed:
             self._changed.notify_all()
-        for callback in self._on_started:
-            call_back(callback, worker)
 
     def _worker_ended(self, worker: WorkerProcess) -> None:
         doing = worker.progress.read()

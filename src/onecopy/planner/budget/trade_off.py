@@ -99,7 +99,7 @@ def table(
 
 def _powers(lowest: int, highest: float) -> list[int]:
     """Return the ends, and powers of two in between; from a few only up, where there is no end."""
-    first = max(lowest, 1).bit_length()
-    end = min(highest, (1 << (first + _MOST_ROWS)))
-    powers = [1 << n for n in range(first, first + _MOST_ROWS) if lowest < 1 << n < end]
+    first = lowest.bit_length()
+    last = first + _MOST_ROWS if highest == math.inf else int(highest).bit_length()
+    powers = [1 << n for n in range(first, last) if lowest < 1 << n < highest]
     return [lowest, *powers, *([int(highest)] if lowest < highest < math.inf else [])]

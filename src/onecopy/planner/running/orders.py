@@ -20,6 +20,9 @@ UNKNOWN: Final = -1
 _CALLS: Final = 1024
 """So many kinds of calls are remembered."""
 
+_RECORDINGS: Final = 32
+"""So many calls are recorded: each takes its time, and a plan has no place for all."""
+
 _PLAIN: Final = frozenset({bool, int, float, str, type(None)})
 
 
@@ -37,12 +40,14 @@ class Orders:
     def __init__(self, layout: Layout, add: Callable[[Sequence[Slot]], int | None]) -> None:
         self._layout = layout
         self._add = add
+        self._left = _RECORDINGS
         self.known: dict[Hashable, int] = {}
         """By kind of call; empty as long as all runs go as recorded."""
 
     def of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
         """Return the order of a call, or `UNKNOWN`."""
-        return self.known.get(_kind_of(args, kwargs), 0)
+        order = self.known.get(_kind_of(args, kwargs), 0)
+        return order if order != UNKNOWN or self._left > 0 else 0
 
     def note(self, args: Sequence[Any], kwargs: Mapping[str, Any], alike: int | None) -> None:
         """Learn that a call has strayed; `alike` is an order with as many allocations."""
@@ -56,6 +61,7 @@ class Orders:
 
     def record(self, module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call a module within its run, and learn its order; return its result."""
+        self._left -= 1
         recording = record(partial(module, *args, **kwargs))
         self.known[_kind_of(args, kwargs)] = self._learn(recording) or 0
         return recording.result

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from onecopy.errors import InvalidArgument
+
 if TYPE_CHECKING:
     import torch
+
+    from onecopy.guests.decoding.vocabulary import Vocabulary
 
 
 def apply_bitmask(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -21,14 +25,29 @@ def apply_bitmask(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     Args:
         logits: `[rows, vocab]`; what they have beyond the mask is forbidden.
         mask: int32 `[rows, words]`; bit i % 32 of word i // 32 allows token i.
+
+    Raises:
+        InvalidArgument: a mask of another type, whose bits would be others.
     """
     import torch
 
+    if mask.dtype is not torch.int32:
+        raise InvalidArgument(f"a packed mask is int32, not {mask.dtype}; take it from step.mask")
     allowed = _bits(mask.to(logits.device))[:, : logits.shape[1]]
     inside = logits[:, : allowed.shape[1]]
     inside.masked_fill_(allowed.logical_not(), float("-inf"))
     logits[:, allowed.shape[1] :] = float("-inf")
     return torch.as_tensor(logits)
+
+
+def check_width(logits: torch.Tensor, vocabulary: Vocabulary) -> None:
+    """Raise `InvalidArgument` if a model has no logits for some tokens: a guest may want them."""
+    width = logits.shape[-1]
+    if width < vocabulary.size:
+        raise InvalidArgument(
+            f"the model has {width} logits, and the vocabulary {vocabulary.size} tokens; make it "
+            "of the tokenizer that the model was trained with, or give the model more embeddings"
+        )
 
 
 def _bits(mask: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from onecopy.errors import InvalidArgument, UnsupportedValue
-from onecopy.guests.batch.adapters.bitmask import apply_bitmask
+from onecopy.guests.batch.adapters.bitmask import apply_bitmask, check_width
 from onecopy.guests.batch.adapters.loop import await_guest
 from onecopy.guests.batch.adapters.seen import SeenLogits
 from onecopy.guests.batch.answers import Chosen, Fork, Splice, Suspended
@@ -90,6 +90,7 @@ class ControllerLogits:
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores without what guests forbid; called by `generate` for each token."""
+        check_width(scores, self._controllers.vocabulary)
         rows = [tuple(each) for each in input_ids.tolist()]
         tokens = self._follow(rows) if self._texts else self._open(rows)
         answers, step = self._answered(tokens, scores)

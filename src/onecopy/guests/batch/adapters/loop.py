@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from onecopy.errors import OnecopyError, WaitTimeout
-from onecopy.guests.batch.adapters.bitmask import apply_bitmask
+from onecopy.guests.batch.adapters.bitmask import apply_bitmask, check_width
 from onecopy.guests.batch.adapters.seen import SeenLogits
 from onecopy.guests.batch.answers import Chosen, Fork, Splice, Suspended, samples
 
@@ -50,6 +50,9 @@ def decode(
         model: returns the logits `[n, vocab]` of what follows each of n texts.
         max_tokens: how long a text may become after its prompt.
         sample: chooses a token of each row of logits; forbidden ones are -inf, and biases added.
+
+    Raises:
+        InvalidArgument: the model has fewer logits than the vocabulary has tokens.
     """
     loop = _Loop(controllers, max_tokens, sample)
     tokens: dict[Sequence, list[int]] = {each: [] for each in sequences}
@@ -98,7 +101,9 @@ class _Loop:
         if self._seen is None:
             self._controllers.begin(tokens)
             logits = model([each.tokens for each in tokens])
-            return self._controllers.finish(), logits
+            step = self._controllers.finish()
+            check_width(logits, self._controllers.vocabulary)
+            return step, logits
         logits = model([each.tokens + appended for each, appended in tokens.items()])
         for each, row in zip(tokens, logits, strict=True):
             self._seen.show(each, row)
@@ -134,7 +139,7 @@ class _Loop:
             rows = [stepped[i].row for i in places]
             wanted = self._masked([stepped[i] for i in places], logits[places], step)
             if step.biases is not None:
-                wanted = wanted + step.biases[rows].to(wanted.device)
+                wanted[:, : step.biases.shape[1]] += step.biases[rows].to(wanted.device)
             picked = self._sample(wanted)
             chosen.update(zip((stepped[i] for i in places), picked, strict=True))
         return chosen
