@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import onecopy
-from onecopy import PackageMissing, guests
+from onecopy import PackageMissing, guests, nn
 from onecopy.extras import _EXTRAS, missing, require
 from onecopy.lazy import exports
 from tests.cli.commands import refused
@@ -56,6 +56,12 @@ def test_a_pool_of_guests_says_so_before_it_starts_a_worker(without) -> None:
     without("wasmtime")
     with pytest.raises(PackageMissing, match="wasmtime"):
         guests.Pool()
+
+
+def test_a_host_of_inference_says_so_before_it_starts_a_process(without) -> None:
+    without("wasmtime")
+    with nn.Host({}) as host, pytest.raises(PackageMissing, match="wasmtime"):
+        host.run(b"\0asm\1\0\0\0")
 
 
 def test_a_public_name_whose_module_needs_a_package_says_so(

@@ -92,6 +92,21 @@ def test_serve_keeps_entries_in_a_directory(background: str, tmp_path: Path) -> 
         command("stop", background)
 
 
+def test_serve_tells_of_files_that_are_no_entries(background: str, tmp_path: Path) -> None:
+    command("serve", background, "--dir", tmp_path)
+    with onecopy.connect(background) as store:
+        store.save("x", b"kept")
+    command("stop", background)
+    (tmp_path / "junk.safetensors").write_bytes(b"nonsense")
+    assert (
+        "1 of the files there are no entries"
+        in command("serve", background, "--dir", tmp_path).stderr
+    )
+    command("stop", background)
+    (tmp_path / "junk.safetensors").unlink()
+    assert command("serve", background, "--dir", tmp_path).stderr == ""
+
+
 def test_serving_a_directory_that_is_served_is_refused(background: str, tmp_path: Path) -> None:
     with onecopy.start("first", dir=tmp_path / "d"):
         result = command("serve", background, "--dir", tmp_path / "d", check=False)

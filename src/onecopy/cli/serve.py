@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from onecopy.cli.arguments import StoreName, duration, group_id, size
-from onecopy.cli.output import printable, stdout
+from onecopy.cli.output import hint, printable, stdout
 from onecopy.errors import StoreUnavailable, WaitTimeout
 from onecopy.units import format_size
 
@@ -110,8 +110,9 @@ def _spawn(config: Config) -> None:
     from onecopy.store.launch import spawn
     from onecopy.store.runtime import Place
 
-    process = spawn(config)
     place = Place(config.name, Path(config.base))
+    earlier = place.log.stat().st_size if place.log.exists() else 0
+    process = spawn(config)
     console = stdout()
     console.print(
         f"store {config.name!r} serves {format_size(config.capacity)} (process {process.pid})"
@@ -119,8 +120,17 @@ def _spawn(config: Config) -> None:
     if config.directory is not None:
         console.print(f"  dir   {printable(config.directory)}")
     console.print(f"  log   {place.log}\n  pid   {place.pid}\n  stop  onecopy stop {config.name}")
+    # The log is where a service manager looks; who has just lost an entry looks here.
+    if left := _log_since(place.log, earlier).count("was left alone"):
+        hint(f"{left} of the files there are no entries, or damaged; {place.log} names each")
     # It is to outlive this process, so nobody here will wait for it; say so to `Popen`.
     process.returncode = 0
+
+
+def _log_since(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace")
 
 
 def stop(

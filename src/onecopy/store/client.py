@@ -342,7 +342,8 @@ class Store:
         (entry,) = self._stat_all([name])
         if entry is None:
             raise EntryNotFound(
-                f"no entry {name!r} in store {self.name!r}; names() lists what there is"
+                f"no entry {name!r} in store {self.name!r}; names() or `onecopy ls` lists what "
+                "there is"
             )
         return entry
 

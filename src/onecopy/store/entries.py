@@ -89,7 +89,7 @@ class Entries:
             if session.usable:
                 raise EntryNotFound(
                     f"no entry {name!r} in store {self._connection.place.name!r}; "
-                    "names() lists what there is"
+                    "names() or `onecopy ls` lists what there is"
                 )
 
     def find(self, name: str) -> Found | None:

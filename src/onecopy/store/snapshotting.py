@@ -127,7 +127,8 @@ class Writer:
             try:
                 if entry is None:
                     raise EntryNotFound(
-                        f"no entry {name!r} in store {store.name!r}; names() lists what there is"
+                        f"no entry {name!r} in store {store.name!r}; names() or `onecopy ls` "
+                        "lists what there is"
                     )
                 path = folder / file_name(name.encode())
                 size = self._write(entry, path)

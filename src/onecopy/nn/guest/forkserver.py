@@ -18,6 +18,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 
+from onecopy.extras import require
 from onecopy.guests.workers.spawn import environment
 from onecopy.store import wire
 
@@ -26,10 +27,12 @@ class ForkServer:
     """One such process; the kernel ends it, and what was forked from it, with this process.
 
     Raises:
+        PackageMissing: wasmtime is not installed.
         OSError: there are not enough descriptors, processes or memory.
     """
 
     def __init__(self) -> None:
+        require("wasmtime")
         with ExitStack() as ours:
             self._sock, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.callback(self._sock.close)
