@@ -33,7 +33,7 @@ async def _deep(server: Whole) -> None:
         entry = await server.end_of(await server.put("one", whole=[what, DEEP]))
         assert entry.state == "dead"
         assert "recurs" in entry.why, f"{what}: {entry.why}"
-        (run,) = server.runs(entry.id)
+        (run,) = await server.ended_runs(entry.id)
         assert run.summary.status in ("failed", "error")
     for depth in (99, 300, 600, 900, 1100):
         status, _, told = await server.deliver("one", whole=["size"], deep=depth)
@@ -50,5 +50,5 @@ async def _deep(server: Whole) -> None:
 
 
 async def _shown(server: Whole, event: str) -> list[int]:
-    (run,) = server.runs(event)
+    (run,) = await server.ended_runs(event)
     return [await server.page(each) for each in (f"/events/{event}", f"/runs/{run.summary.id}")]

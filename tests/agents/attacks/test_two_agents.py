@@ -110,7 +110,7 @@ async def _tried(server: Whole, port: int) -> None:
         do = [*nothing, *refused, *(own if subject == "a.b" else [])]
         entry = await server.end_of(await server.put("two", *do, subject=subject))
         assert entry.state == "done", entry.why
-        (run,) = [each for each in server.runs(entry.id) if each.outcome]
+        (run,) = await server.ended_runs(entry.id)
         assert run.outcome is not None
         answers = json.loads(run.outcome.text)
         assert len(answers) == len(do)

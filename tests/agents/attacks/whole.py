@@ -142,6 +142,12 @@ class Whole:
             reader.close()
         return [each for each in found if each is not None]
 
+    async def ended_runs(self, event: str) -> list[Run]:
+        """Return the same once they have ended: a record's end is written after its event's."""
+        while not (found := self.runs(event)) or any(run.outcome is None for run in found):
+            await asyncio.sleep(0.02)
+        return found
+
     @property
     def peak(self) -> int:
         """The most bytes of memory that its process has had."""
