@@ -74,7 +74,7 @@ def test_bad_places_are_refused_by_name(store: onecopy.Store, tmp_path: Path) ->
     store.save("x", torch.ones(3))
     assert "is a folder" in refused("get", "test", "x", tmp_path, "--force")
     missing = tmp_path / "missing" / "x"
-    assert f"{missing.parent} is no folder" in refused("get", "test", "x", missing)
+    assert f"{missing.parent} is no folder; make it" in refused("get", "test", "x", missing)
 
 
 @pytest.mark.usefixtures("store")

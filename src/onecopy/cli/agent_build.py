@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from onecopy.cli.agent_builds import announce_builds
+from onecopy.cli.agent_builds import announcing_builds
 from onecopy.cli.output import hint, stdout
 from onecopy.errors import InvalidArgument
 from onecopy.units import format_size
 
 
+@announcing_builds()
 def build(
     folder: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="The folder with agent.toml.")
@@ -25,7 +26,6 @@ def build(
     """Build an agent to a WebAssembly component; what was built before is only looked up."""
     from onecopy.agents.sdk.build import build as build_source
 
-    announce_builds()
     source = _source(folder)
     component = build_source(source, out)
     stdout().print(f"built {component}: {format_size(component.stat().st_size)}")

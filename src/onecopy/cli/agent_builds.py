@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from onecopy.cli.output import hint, printable
@@ -19,10 +21,30 @@ class _Hints(logging.Handler):
         hint(printable(record.getMessage()))
 
 
-def announce_builds() -> None:
-    """Show from now on what is built, compiled or saved for an agent, each of it once."""
-    for logger in map(logging.getLogger, _LOGGERS):
-        if not any(isinstance(each, _Hints) for each in logger.handlers):
-            logger.addHandler(_Hints())
-            logger.setLevel(logging.INFO)
-            logger.propagate = False
+@contextmanager
+def announcing_builds() -> Iterator[None]:
+    """Show meanwhile what is built, compiled or saved for an agent, once each.
+
+    ```python
+    @announcing_builds()
+    def run(folder: Path) -> None: ...
+    ```
+    """
+    with ExitStack() as stack:
+        for logger in map(logging.getLogger, _LOGGERS):
+            stack.enter_context(_shown(logger))
+        yield
+
+
+@contextmanager
+def _shown(logger: logging.Logger) -> Iterator[None]:
+    handler, before = _Hints(), (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

@@ -20,8 +20,7 @@ Model = Annotated[
 def embedder(store: StoreName, model: Model = None) -> None:
     """Save the model that finds texts by their meaning in a store, unless it has one.
 
-    `agent run`, `test` and `serve` do this themselves with MiniLM, where it is
-    installed.
+    Where MiniLM is installed, `agent run`, `test` and `serve` do this themselves.
     """
     import onecopy
     from onecopy.agents.grants.memory.default_embedder import check_packages, is_in

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, kept
-from onecopy.cli.agent_builds import announce_builds
+from onecopy.cli.agent_builds import announcing_builds
 from onecopy.cli.output import hint
 from onecopy.errors import InvalidArgument, ReplayDiverged
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(metavar="RUN", help="As `agent runs` lists them.")]
 
 
+@announcing_builds()
 def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """Run an agent again with what a run was answered; nothing is reached, nothing is changed.
 
@@ -28,7 +29,6 @@ def replay(run: Name, folder: Folder = Path(), state: State = None) -> None:
     """
     from onecopy.agents.records.reader import Reader
 
-    announce_builds()
     reader = Reader(kept(state, "records.sqlite"))
     try:
         record = reader.run(run)

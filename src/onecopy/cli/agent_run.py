@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onecopy.cli.agent_arguments import Folder, State, StoreName
-from onecopy.cli.agent_builds import announce_builds
+from onecopy.cli.agent_builds import announcing_builds
 from onecopy.cli.output import complain, hint, printable
 from onecopy.errors import InvalidArgument, InvalidEvent
 
@@ -33,6 +33,7 @@ Kind = Annotated[
 ]
 
 
+@announcing_builds()
 def run(
     folder: Folder = Path(),
     event: EventFile = None,
@@ -46,7 +47,6 @@ def run(
     """
     from onecopy.agents.manifest import Manifest
 
-    announce_builds()
     manifest = Manifest.load(folder)
     bound = manifest.bind_cli(kind or only_kind(manifest), _payload(manifest, event))
     made = bound.event(f"cli-{time.time_ns():x}", received=time.time())

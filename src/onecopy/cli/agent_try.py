@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from onecopy.cli.agent_arguments import StoreName
-from onecopy.cli.agent_builds import announce_builds
+from onecopy.cli.agent_builds import announcing_builds
 from onecopy.cli.agent_run import connected
 from onecopy.cli.agent_trials import tried
 from onecopy.cli.output import hint
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TESTS: Final = ("**/test_*.py", "**/*_test.py", "*.test.*js")
 
 
+@announcing_builds()
 def try_out(
     folder: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="The folder with agent.toml.")
@@ -44,7 +45,6 @@ def try_out(
     """
     from onecopy.agents.manifest import Manifest
 
-    announce_builds()
     manifest = Manifest.load(folder)
     events = sorted(manifest.folder.glob("events/*.json"))
     if not events or _has_tests(manifest.folder):

@@ -21,7 +21,6 @@ from onecopy.guests.batch.answers import Allowed, Splice, Suspended
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.sequence import Sequence
 from onecopy.guests.decoding.vocabulary import Vocabulary
-from onecopy.guests.workers.offenders import Offenders
 from onecopy.guests.workers.pool import Pool
 from tests.guests.batch.test_controllers import SCRIPTED, allowed
 from tests.guests.conftest import SDK
@@ -143,18 +142,16 @@ TOKENS = st.lists(st.integers(0, 900), max_size=3)
 class Batch(RuleBasedStateMachine):
     """Opens, steps, forks, rolls back and closes sequences, and kills workers."""
 
-    pool: Pool
-
     @initialize()
     def begin(self) -> None:
-        # One pool for all examples: a worker takes longer to start than an example to run.
-        self.pool.offenders = Offenders()
+        self.pool = Pool(workers=2, guest_ms=5000, step_ms=60_000, cache=cache())
         self.controllers = Controllers(None, vocabulary(), self.pool, batch=BATCH, keep=KEEP)
         self.twins: dict[Sequence, Twin] = {}
         self.killed = 0
 
     def teardown(self) -> None:
         self.controllers.close()
+        self.pool.close()
 
     def pick(self, data: st.DataObject) -> Sequence:
         return data.draw(st.sampled_from(sorted(self.twins, key=lambda each: each.number)))
@@ -223,16 +220,7 @@ class Batch(RuleBasedStateMachine):
             worker.kill("the test wants it")
 
 
-class TestBatch(Batch.TestCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        Batch.pool = Pool(workers=2, guest_ms=5000, step_ms=60_000, cache=cache())
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        Batch.pool.close()
-
-
+TestBatch = Batch.TestCase
 TestBatch.settings = settings(
     max_examples=12,
     stateful_step_count=25,

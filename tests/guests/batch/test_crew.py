@@ -13,6 +13,8 @@ from onecopy.guests.batch import crew as home
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.batch.crew import Crew
 from onecopy.guests.batch.station import Station
+from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.workers.pool import Pool
 from onecopy.guests.workers.remote import WorkerProcess
 from tests.guests.batch.test_controllers import decode
 from tests.guests.waiting import eventually
@@ -126,3 +128,39 @@ def test_when_it_is_closed_nothing_comes_in(vocabulary, pool, scripted: bytes) -
     assert sequence.state == "closed"
     with pytest.raises(GuestError, match="were closed"):
         controllers.open(scripted)
+
+
+def test_to_open_without_waiting_does_not_wait_for_a_worker_either(
+    vocabulary: Vocabulary, scripted: bytes
+) -> None:
+    """Those of a request find each other's worker, though each is placed by a thread."""
+    with (
+        Pool(workers=2, guest_ms=5000, step_ms=60_000) as pool,
+        Controllers(None, vocabulary, pool, batch=6, keep=0, tenant="ours") as controllers,
+    ):
+        taken = [pool.place("theirs") for _ in range(2)]
+        for each in taken:
+            pool.leave(each)
+        assert not pool.is_ready("ours")
+        sequences = [controllers.open(scripted, request="one", wait=False) for _ in range(6)]
+        assert {each.state for each in sequences} == {"opening"}
+        for each in sequences:
+            each.wait(60)
+        assert len({each.station for each in sequences}) == 1
+        decode(controllers, sequences, 2)
+        for each in sequences:
+            each.close()
+        eventually(lambda: not any(each["guests"] for each in pool.stats()["workers"]))
+
+
+def test_what_finds_no_worker_fails_where_nobody_waited(
+    vocabulary: Vocabulary, scripted: bytes
+) -> None:
+    with (
+        Pool(workers=1, guest_ms=5000, step_ms=60_000) as pool,
+        Controllers(None, vocabulary, pool, batch=6, tenant="ours") as controllers,
+    ):
+        pool.place("theirs")
+        sequence = controllers.open(scripted, wait=False)
+        with pytest.raises(LimitReached, match="other tenants"):
+            sequence.wait(60)

@@ -229,4 +229,4 @@ def test_nothing_is_left_of_windows_when_their_sequences_are_closed(
             one.fork(2)[1].close()
             one.close()
         assert open_files() == ours
-        eventually(lambda: descriptors() == theirs)
+        eventually(lambda: descriptors() <= theirs)  # the first two may have been there still

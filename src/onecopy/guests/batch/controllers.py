@@ -128,7 +128,8 @@ class Controllers:
         suspended until it is ready.
 
         Args:
-            module: Wasm, the path of a file, or what `Pool.module` returned.
+            module: Wasm, the path of a file, or what `Pool.module` returned: it compiles what
+                was not compiled on this machine before, which has to be waited for.
             config: bytes that the guest may read.
             prompt: tokens.
             on_failure: what becomes of the sequence when its guest fails: "stop" lets the text
@@ -162,9 +163,11 @@ class Controllers:
         finally:
             self._crew.leave_origin(origin)
         try:
-            self._crew.place([sequence])
             if wait:
+                self._crew.place([sequence])
                 sequence.wait()
+            else:
+                self._crew.place_soon([sequence])
         except BaseException:
             sequence.close()
             raise

@@ -97,25 +97,42 @@ class Crew:
 
     def place(self, group: list[Sequence]) -> None:
         """Have sequences opened by one worker; it may take a while until there is one."""
+        request = group[0].origin.request
         with self.lock:
-            station = self.roster.station_of(group[0].origin.request)
+            station = self.roster.station_of(request)
             self._settle_in(group, station)
         while station is None:
             self.check_open()
             worker = self._pool.place(self._tenant)
             with self.lock:
                 try:
-                    station = self._station(worker)
+                    # Others of the request may have found a place meanwhile.
+                    station = self.roster.station_of(request) or self._station(worker)
                 except BaseException:
                     self._pool.leave(worker)
                     raise
                 group = [each for each in group if each.awaited]  # some were closed meanwhile
-                if station is None or not group:
+                if station is None or not group or station.worker is not worker:
                     self._pool.leave(worker)
                 else:
                     group[0].placed = worker
+                if station is not None:
                     self._settle_in(group, station)
         station.open(group)
+
+    def place_soon(self, group: list[Sequence]) -> None:
+        """Do that without waiting for a worker; what goes wrong then fails them."""
+        if self._pool.is_ready(self._tenant):
+            self.place(group)
+        else:
+            threading.Thread(target=self._place, args=(group,), name="placing", daemon=True).start()
+
+    def _place(self, group: list[Sequence]) -> None:
+        try:
+            self.place(group)
+        except OnecopyError as error:
+            for each in group:
+                self.refused(each, error)
 
     def _settle_in(self, group: list[Sequence], station: Station | None) -> None:
         """Note where sequences live: in time for `Recovery`, should the worker die at once."""

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from onecopy.errors import OnecopyError, WorkerLost
+from onecopy.errors import LimitReached, OnecopyError, WorkerLost
 from onecopy.guests.batch import eventfds, sequences, steps
 from onecopy.guests.batch.history import Branch
 from onecopy.guests.batch.openings import REPLAY, Openings
@@ -102,6 +102,7 @@ class Station:
         """Have the worker close a segment that no sequence shows any more."""
         if segment in self._lent:
             self._lent.discard(segment)
+            self.worker.kept.remove((self._batch.key, segment))
             message = sequences.Return(self._batch.key, segment)
             self._order(lambda: self.worker.send(message))
 
@@ -150,6 +151,7 @@ class Station:
         self.worker.off_lost(self._note_loss)
 
     def _detach(self) -> None:
+        self.worker.kept.remove(*((self._batch.key, each) for each in self._lent))
         with contextlib.suppress(OnecopyError, OSError):
             self.worker.send(sequences.Detach(self._batch.key))
 
@@ -192,12 +194,18 @@ class Station:
     def _send_open(self, group: list[Sequence]) -> None:
         group = [each for each in group if each.awaited and self._ensure(each)]
         if group:
-            self._opening.add(group)
             with self._crew.lock:
                 told = tuple(map(_told, group))
                 new = {each.segment for one in told for each in one.windows} - self._lent
+                try:
+                    self.worker.kept.add({(self._batch.key, each): 1 for each in new})
+                except LimitReached as error:
+                    for each in group:
+                        self._crew.refused(each, error)
+                    return
                 held = self._crew.lender.hold(new)
                 self._lent.update(held)
+            self._opening.add(group)
             try:
                 for number, fd in held.items():
                     self.worker.send(sequences.Lend(self._batch.key, number), (fd,))

@@ -79,7 +79,9 @@ def compile_module(
         InvalidModule: not Wasm (or already compiled), too large, does not validate, does not
             compile in time.
         AccessDenied: the folder of compiled modules belongs to, or is open to, others.
+        PackageMissing: wasmtime is not installed.
     """
+    require("wasmtime")
     wasm = read_wasm(source)
     if len(wasm) > MAX_NBYTES:
         raise InvalidModule(f"the module has more than {MAX_NBYTES >> 20} MiB; strip it")
@@ -180,7 +182,6 @@ def read_wasm(source: bytes | os.PathLike[str] | str) -> bytes:
 
 @functools.cache
 def _wasmtime() -> str:
-    require("wasmtime")
     return version("wasmtime")
 
 

@@ -91,6 +91,7 @@ class Guest:
         seconds = pool.start_seconds
         opening = calls.OpenGuest(self._number, compiled.digest, config, limit, seconds)
         try:
+            worker.kept.add({self._number: len(streams)})
             worker.ensure(compiled)
             self._open(opening, windows or {}, streams)
         except BaseException:
@@ -235,6 +236,7 @@ class Guest:
             pass  # it took the guest along
         finally:
             self._owners.clear()
+            self._worker.kept.remove(self._number)
             self._pool.leave(self._worker)
 
     def __enter__(self) -> Guest:

@@ -145,6 +145,10 @@ class Pool:
                 if not self._changed.wait(end - time.monotonic()):
                     raise self._watchdog.failure or WorkerLost("no worker came up in time")
 
+    def is_ready(self, tenant: str = "") -> bool:
+        """Return whether `place` would not wait, as far as one can say."""
+        return any(each.ready and each.tenant in (None, tenant) for each in self.workers)
+
     def leave(self, worker: WorkerProcess) -> None:
         """Take back a `place`."""
         with self._changed:
@@ -164,6 +168,7 @@ class Pool:
         except WorkerLost:
             pass  # it took the guest along
         finally:
+            worker.kept.remove(number)
             self.leave(worker)
 
     def _choose(self, tenant: str) -> WorkerProcess | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onecopy.errors import InvalidArgument, ProtocolError, WorkerLost
 from onecopy.guests.workers import messages
+from onecopy.guests.workers.kept import Kept
 from onecopy.guests.workers.last_used import LastUsed
 from onecopy.guests.workers.line import PATIENCE, Line
 from onecopy.guests.workers.messages import Failed, Started
@@ -45,6 +46,8 @@ class WorkerProcess:
         """Whose guests live here; None until there are some. It never changes after that."""
         self.guests = 0
         """How many were placed here."""
+        self.kept = Kept()
+        """Descriptors that it was given to keep."""
         self.abandoned: list[int] = []
         """Guests that nobody has any more, to be closed."""
         self.unfiltered = ""
