@@ -20,12 +20,12 @@ class TestXgrammar(MatcherTests):
         return XgrammarEngine(vocabulary)
 
     def test_where_everything_may_come_the_mask_is_full(self, engine: Engine) -> None:
-        assert len(allowed(engine.compile("regex", r"(.|\n)*"))) > SIZE // 2
+        assert len(allowed(engine.compile("regex", r"(.|\n)*"), SIZE)) > SIZE // 2
 
     def test_after_the_end_only_the_end_may_come(self, vocabulary, engine) -> None:
         matcher = engine.compile("regex", "a")
         assert matcher.consume([*engine.tokenize(b"a"), vocabulary.eos]) == 2
-        assert allowed(matcher) == {vocabulary.eos}
+        assert allowed(matcher, SIZE) == {vocabulary.eos}
 
 
 def test_where_it_is_not_installed_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

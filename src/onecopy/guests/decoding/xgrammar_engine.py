@@ -36,6 +36,7 @@ class XgrammarMatcher(Matcher):
             # False says that every token may come, and that nothing was written.
             ctypes.memmove(pointer, self._engine.every.ctypes.data, nbytes)
             return True
+        row[-1] &= self._engine.last_bits  # newer ones set those behind the vocabulary, too
         ctypes.memmove(pointer, row.ctypes.data, nbytes)
         return True
 
@@ -85,7 +86,8 @@ class XgrammarEngine(Engine):
         self.row = np.zeros(vocabulary.mask_words, np.int32)
         bits = np.zeros(32 * vocabulary.mask_words, np.uint8)
         bits[: vocabulary.size] = 1
-        self.every = np.packbits(bits, bitorder="little")
+        self.every = np.packbits(bits, bitorder="little").view(np.int32)
+        self.last_bits = self.every[-1]
         self._texts = LlguidanceEngine(vocabulary)
         self._make = xgrammar.GrammarMatcher
         information = xgrammar.TokenizerInfo(
