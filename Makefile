@@ -50,5 +50,4 @@ $(VENV)/demo.ok: $(VENV)/base.ok
 
 $(VENV)/dev.ok: $(VENV)/base.ok requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
-	-$(PIP) --no-deps --only-binary :all: xgrammar apache-tvm-ffi  # or its tests are skipped; it asks for triton
 	touch $@
