@@ -6,11 +6,13 @@ import importlib.util
 from collections.abc import Callable
 
 import pytest
+from wasmtime import wat2wasm
 
-from onecopy import InvalidArgument, UnsupportedValue
+from onecopy import GuestTrapped, InvalidArgument, UnsupportedValue
 from onecopy.guests.batch.answers import Allowed, Stop
 from onecopy.guests.batch.controllers import Controllers
 from onecopy.guests.decoding.vocabulary import Vocabulary
+from onecopy.guests.workers.handle import Guest
 from onecopy.guests.workers.pool import Pool
 from tests.guests.batch.test_controllers import allowed
 from tests.guests.tokenizers_of import byte_level
@@ -31,6 +33,8 @@ OC_EXPORT int mid_process(void) {
     return oc_allow(mask);
 }
 """
+LOAD = """(module (memory (export "memory") 1)
+    (func (export "load") (param i32) (result i32) (i32.load (local.get 0))))"""
 SCHEMA = '{"enum": ["red", "green"]}'
 
 
@@ -90,3 +94,13 @@ def test_workers_have_xgrammar_behind_their_filter(
         assert ours == texts_of(pool, vocabulary, guest, "llguidance") == {b'"red"', b'"green"'}
         assert pool.stats()["restarts"] == 0
         assert pool.stats()["workers"][0]["memory"] < 1 << 30
+
+
+def test_a_fault_is_a_trap_of_its_guest_where_xgrammar_is_loaded() -> None:
+    """Its libraries handle SIGSEGV, too."""
+    pytest.importorskip("xgrammar", exc_type=ImportError)
+    with Pool(workers=1, grammar_engines=("llguidance", "xgrammar")) as pool:
+        guest = Guest(bytes(wat2wasm(LOAD)), pool=pool)
+        with pytest.raises(GuestTrapped, match="out of bounds"):
+            guest.call("load", -4)
+        assert Guest(bytes(wat2wasm(LOAD)), pool=pool).call("load", 0) == 0

@@ -90,7 +90,7 @@ class Pool:
         )
         self.grammar_engines = checked_engines(grammar_engines)
         if "xgrammar" in self.grammar_engines:
-            services = (*services, _XGRAMMAR)
+            services = (_XGRAMMAR, *services)  # others may start the engine, see worker.py
         self._wait_seconds = _SLOW_START if _XGRAMMAR in services else _WAIT_SECONDS
         self.guest_seconds, self.step_seconds = guest_ms / 1000, step_ms / 1000
         self.start_seconds, self.grace_seconds = start_ms / 1000, grace_ms / 1000

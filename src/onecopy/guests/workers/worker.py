@@ -213,11 +213,13 @@ def main() -> None:
     sock = socket.socket(fileno=config.socket)
     worker = Worker(sock, Progress(config.progress), Spill(config.long))
     worker.watch(config.engine, _end)
+    # Before the engine: libraries may handle faults, too (xgrammar's does), and who comes last is
+    # asked first. That must be the engine, for which a fault is a trap of the guest.
+    for path in config.services:
+        worker.add(path)
     engine()
     alarm.keep_time_here()
     window.prepare()
-    for path in config.services:
-        worker.add(path)
     unfiltered = sandbox.enter()
     gc.freeze()  # what was imported stays: no collection need look at it again
     gc.enable()
